@@ -1,0 +1,145 @@
+/**
+ * The only reader of the environment. Every setting is a row below: `.env.example` is generated
+ * from it, and a start with a wrong or missing setting names all of them at once.
+ */
+
+interface Setting<T> {
+  readonly env: string
+  readonly about: string
+  /** As it stands in `.env.example`; undefined when there is no default. */
+  readonly shown?: string
+  readonly parse: (text: string | undefined) => T
+}
+
+class SettingProblem extends Error {}
+
+function text (env: string, about: string): Setting<string | undefined>
+function text (env: string, about: string, fallback: string): Setting<string>
+function text (env: string, about: string, fallback?: string): Setting<string | undefined> {
+  return { env, about, ...(fallback !== undefined && { shown: fallback }), parse: (raw) => raw ?? fallback }
+}
+
+function oneOf<T extends string> (env: string, about: string, choice: { of: readonly T[], fallback: T }): Setting<T> {
+  return {
+    env,
+    about: `${about} One of: ${choice.of.join(', ')}.`,
+    shown: choice.fallback,
+    parse: (raw = choice.fallback) => {
+      const found = choice.of.find((value) => value === raw)
+      if (found === undefined) throw new SettingProblem(`${env} must be one of ${choice.of.join(', ')}`)
+      return found
+    },
+  }
+}
+
+function integer (env: string, about: string, range: { min: number, max: number, fallback: number }): Setting<number> {
+  return {
+    env,
+    about: `${about} ${range.min} to ${range.max}.`,
+    shown: String(range.fallback),
+    parse: (raw = String(range.fallback)) => {
+      const value = /^\d+$/.test(raw) ? Number(raw) : NaN
+      if (!(value >= range.min && value <= range.max)) {
+        throw new SettingProblem(`${env} must be a whole number from ${range.min} to ${range.max}`)
+      }
+      return value
+    },
+  }
+}
+
+/** `host:port` pairs, comma separated, compared exactly with a URL's host and port. */
+function endpoints (env: string, about: string): Setting<ReadonlySet<string>> {
+  return {
+    env,
+    about,
+    parse: (raw = '') => {
+      const entries = raw.split(',').map((entry) => entry.trim().toLowerCase()).filter((entry) => entry !== '')
+      const wrong = entries.find((entry) => !/^(\[[0-9a-f:.]+\]|[a-z0-9.-]+):\d{1,5}$/.test(entry))
+      if (wrong !== undefined) throw new SettingProblem(`${env} must list host:port pairs, separated by commas`)
+      return new Set(entries)
+    },
+  }
+}
+
+const SETTINGS = {
+  nodeEnv: oneOf('NODE_ENV', 'With production the vault starts only with its own database and key provider.', { of: ['development', 'production', 'test'], fallback: 'development' }),
+  databaseUrl: text('DATABASE_URL', 'Postgres as the service’s role (a member of connection_vault_service, owner of nothing). Without it, outside production, an embedded Postgres runs in DATA_DIR.'),
+  ownerDatabaseUrl: text('OWNER_DATABASE_URL', 'Postgres as the role that owns the schema; only `migrate` reads it.'),
+  databasePoolSize: integer('DATABASE_POOL_SIZE', 'Connections for transactions, beside 3 dedicated ones.', { min: 2, max: 200, fallback: 10 }),
+  dataDir: text('DATA_DIR', 'Where the embedded Postgres, the keyring and the first ops token live outside production.', './data'),
+  kekProvider: oneOf('KEK_PROVIDER', 'Who wraps the workspace keys.', { of: ['local'], fallback: 'local' }),
+  keyringFile: text('KEYRING_FILE', 'Keyring of the local provider, mode 0600; make one with `connection-vault keys init`. Outside production it defaults to DATA_DIR/keyring.json.'),
+  keyCacheSeconds: integer('KEY_CACHE_SECONDS', 'How long an unwrapped workspace key stays in memory.', { min: 1, max: 86_400, fallback: 600 }),
+  internalHost: text('INTERNAL_HOST', 'Address of the internal listener (the API).', '127.0.0.1'),
+  internalPort: integer('INTERNAL_PORT', 'Port of the internal listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 8080 }),
+  publicHost: text('PUBLIC_HOST', 'Address of the public listener (browsers and agents).', '127.0.0.1'),
+  publicPort: integer('PUBLIC_PORT', 'Port of the public listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 8081 }),
+  operationsHost: text('OPERATIONS_HOST', 'Address of the operations listener (/livez, /readyz, /metrics).', '127.0.0.1'),
+  operationsPort: integer('OPERATIONS_PORT', 'Port of the operations listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 9090 }),
+  tlsCertFile: text('TLS_CERT_FILE', 'PEM certificate chain for the internal listener; with TLS_KEY_FILE it speaks only TLS.'),
+  tlsKeyFile: text('TLS_KEY_FILE', 'PEM private key for TLS_CERT_FILE.'),
+  tlsClientCaFile: text('TLS_CLIENT_CA_FILE', 'PEM CA: callers of the internal listener must show a certificate it signed.'),
+  trustedIssuersFile: text('TRUSTED_ISSUERS_FILE', 'JSON list of JWT issuers whose tokens are accepted; see docs/callers.md.'),
+  catalogDir: text('CATALOG_DIR', 'Folder of further integration manifests (*.yaml). One with the id of a built-in integration replaces it.'),
+  egressAllowProvider: endpoints('EGRESS_ALLOW_PROVIDER', 'Private host:port pairs that manifests may name, plain http allowed there. Everything else private is refused.'),
+  egressAllowIssuer: endpoints('EGRESS_ALLOW_ISSUER', 'Private host:port pairs from which keys of trusted issuers may be fetched, plain http allowed there.'),
+  rateLimitPerMinute: integer('RATE_LIMIT_PER_MINUTE', 'Requests a caller may make in a minute, per process.', { min: 1, max: 1_000_000_000, fallback: 60_000 }),
+  bodyLimitBytes: integer('BODY_LIMIT_BYTES', 'Largest request body read.', { min: 1024, max: 33_554_432, fallback: 1_048_576 }),
+  responseLimitBytes: integer('RESPONSE_LIMIT_BYTES', 'Largest answer of a provider read.', { min: 1024, max: 67_108_864, fallback: 8_388_608 }),
+  shutdownSeconds: integer('SHUTDOWN_SECONDS', 'How long running requests may take to finish after SIGTERM.', { min: 1, max: 600, fallback: 130 }),
+  logLevel: oneOf('LOG_LEVEL', 'How much is logged.', { of: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], fallback: 'info' }),
+} as const satisfies Record<string, Setting<unknown>>
+
+export type Config = { readonly [K in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[K]['parse']> }
+
+/** A start that can't go on because of its settings; `message` says what to do, without any value. */
+export class ConfigError extends Error {}
+
+type Env = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads the settings. An empty variable counts as absent. Throws a ConfigError that names every
+ * wrong or missing one. `operate` is for verbs that prepare what serving in production needs.
+ */
+export function readConfig (use: 'serve' | 'operate' = 'serve', env: Env = process.env): Config {
+  const problems: string[] = []
+  const config: Record<string, unknown> = {}
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    try {
+      config[name] = setting.parse(env[setting.env] === '' ? undefined : env[setting.env])
+    } catch (error) {
+      if (!(error instanceof SettingProblem)) throw error
+      problems.push(error.message)
+    }
+  }
+  problems.push(...judgeTogether(config as Config, use), ...judgeDebug(env))
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'))
+  return Object.freeze(config) as Config
+}
+
+function judgeTogether (config: Config, use: 'serve' | 'operate'): string[] {
+  const problems: string[] = []
+  if (config.nodeEnv === 'production' && use === 'serve') {
+    if (config.databaseUrl === undefined) problems.push('DATABASE_URL is missing: production never runs on the embedded Postgres')
+    if (config.keyringFile === undefined) problems.push('KEYRING_FILE is missing: make one with `connection-vault keys init --file PATH`, keep a copy apart from the database, and name it here')
+  }
+  if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined)) problems.push('TLS_CERT_FILE and TLS_KEY_FILE go together')
+  if (config.tlsClientCaFile !== undefined && config.tlsCertFile === undefined) problems.push('TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE')
+  return problems
+}
+
+/** Sections of NODE_DEBUG that print request headers, and with them every credential sent. */
+const LEAKY_DEBUG = ['http', 'https', 'http2', 'net', 'tls', 'stream', 'undici', 'fetch', 'websocket', '*']
+
+function judgeDebug (env: Env): string[] {
+  const sections = (env['NODE_DEBUG'] ?? '').toLowerCase().split(',').map((section) => section.trim())
+  const leaky = sections.some((section) => LEAKY_DEBUG.some((name) => section === name || section.includes('*')))
+  return leaky ? ['NODE_DEBUG would print credentials: unset it'] : []
+}
+
+/** The text of `.env.example`. */
+export function describeSettings (): string {
+  const rows = Object.values(SETTINGS).map((setting: Setting<unknown>) =>
+    `# ${setting.about}\n#${setting.env}=${setting.shown ?? ''}\n`)
+  return `# Settings of the vault, read from the environment. Generated from src/config.ts by \`npm run generate\`.\n\n${rows.join('\n')}`
+}

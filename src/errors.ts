@@ -1,0 +1,101 @@
+/**
+ * Every error the vault answers, in one table. `http/problem.ts` turns a row into an RFC 9457
+ * document; `docs/errors.md` and the responses in `openapi.yaml` are generated from it.
+ */
+const TABLE = {
+  request_invalid: [400, 'The request is malformed', false, 'A header, path or query parameter or a property of the body is missing, unknown or of the wrong type. `errors[]` points at each.'],
+  body_not_json: [400, 'The body is not JSON', false, 'The body must be valid UTF-8 and valid JSON (RFC 8259).'],
+  body_too_complex: [400, 'The body is too complex', false, 'The JSON is nested deeper, or has more keys, than the vault reads.'],
+  body_too_large: [413, 'The body is too large', false, 'Send less: the limit is in `detail`.'],
+  media_type_unsupported: [415, 'The media type is not supported', false, 'Send `Content-Type: application/json`.'],
+  unauthenticated: [401, 'No valid token', false, 'Send `Authorization: Bearer <service token>`. The token is missing, unknown, expired or revoked.'],
+  insufficient_scope: [403, 'The token lacks a scope', false, 'Use a token that has the scope named in `detail`.'],
+  not_found: [404, 'Not found', false, 'No such object, or this token may not see it: the two are not told apart.'],
+  route_not_found: [404, 'No such route', false, 'Check the method, the path and the listener: each route lives on one listener only.'],
+  integration_unknown: [422, 'Unknown integration', false, 'List what can be connected with `GET /v1/integrations`.'],
+  auth_unknown: [422, 'Unknown auth scheme', false, 'The integration does not offer this way to authenticate; `detail` lists those it has.'],
+  action_unknown: [404, 'Unknown action', false, 'The integration has no such action; read `GET /v1/integrations/{id}`.'],
+  credential_invalid: [422, 'The credential does not fit', false, 'A credential field is missing, unknown, malformed or belongs to the other environment. `errors[]` names the field, never its value.'],
+  credential_refused: [422, 'The provider refused the credential', false, 'The test request was answered as unauthorised; nothing was changed.'],
+  config_invalid: [422, 'The configuration does not fit', false, 'A config field is missing, unknown or malformed, or decides the host and needs the credential again: use rotate.'],
+  hosts_invalid: [422, 'The hosts do not fit', false, '`allowed_hosts` may only narrow the hosts the credential was sealed for. To widen them, rotate with the credential.'],
+  actions_invalid: [422, 'The actions do not fit', false, '`allowed_actions` may only name actions of the integration.'],
+  input_invalid: [422, 'The input does not fit the action', false, '`errors[]` points at each place that does not fit the action’s schema.'],
+  name_taken: [409, 'The name is taken', false, 'Names are unique in a workspace and environment, without regard to case.'],
+  etag_mismatch: [412, 'The connection has changed', false, 'Read it again and repeat the change with the new ETag.'],
+  etag_required: [428, 'If-Match is required', false, 'Send the ETag of the version you have edited as `If-Match`.'],
+  idempotency_conflict: [409, 'The idempotency key was used for another request', false, 'Use a new key for a new request.'],
+  connection_in_use: [409, 'The connection is in use', false, 'Procedures refer to it or used it lately: `in_use` lists them. Delete with `force=true` all the same.'],
+  connection_disabled: [409, 'The connection is disabled', false, 'Enable it first.'],
+  connection_pending: [409, 'The connection is not finished', false, 'Its owner has not finished linking it.'],
+  connection_needs_reauth: [409, 'The connection needs a new credential', false, 'The provider refuses the stored credential. Rotate the connection.'],
+  environment_mismatch: [409, 'Sandbox and live do not mix', false, 'The run’s environment is not the connection’s. Use a connection of the same environment.'],
+  rollback_unavailable: [409, 'Nothing to roll back to', false, 'The previous version is past its grace period, destroyed, or never existed.'],
+  action_not_allowed: [403, 'The connection does not allow this action', false, 'The action is not in the connection’s `allowed_actions`.'],
+  egress_blocked: [403, 'The destination is not allowed', false, 'The host is not one of the connection’s, or it resolves to an address the vault never calls.'],
+  upstream_timeout: [504, 'The provider did not answer in time', true, 'The deadline passed. The action was read-only or idempotent: it may be repeated.'],
+  upstream_unreachable: [502, 'The provider could not be reached', true, 'Name resolution, connection or TLS failed, or a read broke off. Nothing was changed at the provider.'],
+  outcome_unknown: [502, 'The call may or may not have happened', false, 'The action changes something and its answer was lost after the request was sent. Check at the provider before you repeat it.'],
+  response_too_large: [502, 'The provider’s answer is too large', false, 'The request was carried out, its answer exceeds the limit in `detail`. Ask for less, for example with a smaller page.'],
+  rate_limited: [429, 'Too many requests', true, 'Wait as long as `Retry-After` says.'],
+  overloaded: [503, 'The vault is overloaded', true, 'A bounded queue is full. Repeat after `Retry-After`.'],
+  shutting_down: [503, 'The vault is shutting down', true, 'Repeat: another replica answers.'],
+  database_unavailable: [503, 'The database is unavailable', true, 'Nothing was handed out or changed. Repeat after `Retry-After`.'],
+  kek_unavailable: [503, 'The key provider is unavailable', true, 'Key encryption keys can’t be reached, so sealed data stays sealed. Repeat after `Retry-After`.'],
+  issuer_unavailable: [503, 'The token issuer is unavailable', true, 'The issuer’s keys can’t be fetched, so its tokens can’t be checked. Repeat after `Retry-After`.'],
+  integrity_failure: [500, 'Stored data failed its integrity check', false, 'A sealed value does not belong where it was found. It stays sealed, the event is on record; call the operator.'],
+  internal: [500, 'Internal error', false, 'A defect in the vault. The request id leads the operator to the log line.'],
+} as const satisfies Record<string, readonly [status: number, title: string, retryable: boolean, meaning: string]>
+
+export type ErrorCode = keyof typeof TABLE
+
+export interface ErrorKind {
+  readonly status: number
+  readonly title: string
+  /** Whether the same request may succeed later without any change. */
+  readonly retryable: boolean
+  /** What the caller can do about it. */
+  readonly meaning: string
+}
+
+export const ERRORS: Readonly<Record<ErrorCode, ErrorKind>> = Object.freeze(Object.fromEntries(
+  Object.entries(TABLE).map(([code, [status, title, retryable, meaning]]) =>
+    [code, { status, title, retryable, meaning }]),
+) as Record<ErrorCode, ErrorKind>)
+
+/** One place in the caller's request that is wrong. Never holds the value itself. */
+export interface FieldError {
+  /** JSON pointer (RFC 6901) into the request, or a header's or parameter's name. */
+  readonly pointer: string
+  readonly message: string
+}
+
+export interface ErrorDetails {
+  /** Shown to the caller: no value of a secret, nothing of another tenant. */
+  readonly detail?: string
+  readonly errors?: readonly FieldError[]
+  /** Further members of the problem document, public as well. */
+  readonly meta?: Readonly<Record<string, unknown>>
+  /** Whole seconds for the `Retry-After` header. */
+  readonly retryAfterSeconds?: number
+  /** For the log only, and there by its name, code and stack alone. */
+  readonly cause?: unknown
+}
+
+/** The only error class of the vault: a row of the table and what is to be said about this case. */
+export class VaultError extends Error {
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+
+  constructor (code: ErrorCode, details: ErrorDetails = {}) {
+    super(details.detail ?? ERRORS[code].title, { cause: details.cause })
+    this.name = 'VaultError'
+    this.code = code
+    this.details = details
+  }
+}
+
+/** Narrows an unknown throw to one of ours, optionally of one code. */
+export function isVaultError (error: unknown, code?: ErrorCode): error is VaultError {
+  return error instanceof VaultError && (code === undefined || error.code === code)
+}

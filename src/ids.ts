@@ -1,0 +1,77 @@
+import { uuidv7obj } from 'uuidv7'
+
+/**
+ * Ids are a prefix that tells the kind and a UUIDv7 (RFC 9562) in 26 characters of Crockford's
+ * base32, lower case: they sort by creation time as text.
+ */
+const PREFIXES = {
+  connection: 'conn', version: 'ver', invocation: 'inv', token: 'tok', audit: 'aud', batch: 'bat', key: 'key', request: 'req',
+} as const
+
+export type IdKind = keyof typeof PREFIXES
+export type Id<K extends IdKind> = string & { readonly __id: K }
+export type ConnectionId = Id<'connection'>
+export type VersionId = Id<'version'>
+export type InvocationId = Id<'invocation'>
+export type TokenId = Id<'token'>
+export type KeyId = Id<'key'>
+
+/** The host product's own id of a tenant: opaque, compared exactly. */
+export type WorkspaceId = string & { readonly __id: 'workspace' }
+
+export type Environment = 'sandbox' | 'live'
+export const ENVIRONMENTS: readonly Environment[] = ['sandbox', 'live']
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+const VALUES = new Map([...ALPHABET].map((char, value) => [char, value]))
+const BODY_LENGTH = 26
+
+/** A new id of this kind. Ids made by one process in one millisecond still ascend. */
+export function newId<K extends IdKind> (kind: K): Id<K> {
+  return formatId(kind, uuidv7obj().bytes)
+}
+
+/** The id of this kind whose 16 bytes these are. */
+export function formatId<K extends IdKind> (kind: K, bytes: Uint8Array): Id<K> {
+  return `${PREFIXES[kind]}_${encodeBase32(bytes)}` as Id<K>
+}
+
+/** The 16 bytes of an id. Throws a TypeError for anything that is not an id of this kind. */
+export function idBytes (kind: IdKind, id: string): Uint8Array {
+  if (!isId(kind, id)) throw new TypeError(`not an id of kind ${kind}`)
+  let bits = 0n
+  for (const char of id.slice(-BODY_LENGTH)) bits = (bits << 5n) | BigInt(VALUES.get(char) ?? 0)
+  const bytes = new Uint8Array(16)
+  for (let index = 15; index >= 0; index--, bits >>= 8n) bytes[index] = Number(bits & 0xffn)
+  return bytes
+}
+
+export function isId<K extends IdKind> (kind: K, value: string): value is Id<K> {
+  return idPattern(kind).test(value)
+}
+
+/** For schemas and edge checks; the first character holds only the top three bits. */
+export function idPattern (kind: IdKind): RegExp {
+  return PATTERNS[kind]
+}
+
+const PATTERNS = Object.freeze(Object.fromEntries(Object.entries(PREFIXES).map(([kind, prefix]) =>
+  [kind, new RegExp(`^${prefix}_[0-7][${ALPHABET}]{${BODY_LENGTH - 1}}$`)])) as Record<IdKind, RegExp>)
+
+/** Text for a base32 body of any length: five bits a character, the first one padded on its left. */
+export function encodeBase32 (bytes: Uint8Array): string {
+  const length = Math.ceil(bytes.length * 8 / 5)
+  let text = ''
+  let pending = 0
+  let pendingBits = length * 5 - bytes.length * 8
+  for (const byte of bytes) {
+    pending = (pending << 8) | byte
+    pendingBits += 8
+    while (pendingBits >= 5) {
+      pendingBits -= 5
+      text += ALPHABET[(pending >>> pendingBits) & 31]
+    }
+    pending &= (1 << pendingBits) - 1
+  }
+  return text
+}

@@ -1,0 +1,26 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** The vault's instruments. Labels are bounded: routes, codes, integrations, never ids. */
+export type Metrics = ReturnType<typeof createMetrics>
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
+
+export function createMetrics () {
+  const registers = [new Registry()]
+  const [registry] = registers
+  collectDefaultMetrics({ register: registry as Registry, prefix: 'vault_' })
+  return Object.freeze({
+    registry: registry as Registry,
+    requests: new Histogram({ name: 'vault_http_request_seconds', help: 'Requests by listener, route and status.', labelNames: ['listener', 'route', 'status'], buckets: SECONDS, registers }),
+    refusals: new Counter({ name: 'vault_refusals_total', help: 'Requests refused, by code.', labelNames: ['code'], registers }),
+    resolves: new Counter({ name: 'vault_resolves_total', help: 'Credentials asked for, by result.', labelNames: ['result'], registers }),
+    invocations: new Histogram({ name: 'vault_invocation_seconds', help: 'Actions run, by integration and outcome.', labelNames: ['integration', 'outcome'], buckets: SECONDS, registers }),
+    egress: new Counter({ name: 'vault_egress_total', help: 'Outgoing requests by purpose and result.', labelNames: ['purpose', 'result'], registers }),
+    integrityFailures: new Counter({ name: 'vault_integrity_failures_total', help: 'Sealed values that failed to open where they were found.', registers }),
+    auditFlushes: new Histogram({ name: 'vault_audit_flush_seconds', help: 'Group commits of audit records.', buckets: SECONDS, registers }),
+    auditQueue: new Gauge({ name: 'vault_audit_queue', help: 'Audit records waiting for their commit.', registers }),
+    auditHead: new Gauge({ name: 'vault_audit_chain_seq', help: 'Last link of the audit chain this process has sealed.', registers }),
+    auditLag: new Gauge({ name: 'vault_audit_sealing_lag_seconds', help: 'How long the oldest batch of records has waited for its link.', registers }),
+    jobs: new Histogram({ name: 'vault_job_seconds', help: 'Runs of background jobs by result.', labelNames: ['job', 'result'], buckets: SECONDS, registers }),
+  })
+}
