@@ -1,0 +1,146 @@
+import { sql, type Insertable, type Selectable, type SqlBool, type Updateable } from 'kysely'
+import type { ConnectionId, Environment, VersionId, WorkspaceId } from '../ids.ts'
+import type { Executor, Tx } from './database.ts'
+import type { Connections, CredentialVersions } from './schema.ts'
+
+export type ConnectionRow = Selectable<Connections>
+
+/** A connection with what its current version shows of itself: no sealed bytes. */
+export type ConnectionView = ConnectionRow & {
+  readonly version_number: number
+  readonly hosts: string[]
+  readonly host_config: Record<string, string>
+  readonly previews: Record<string, string>
+  readonly last_used_at: Date | null
+}
+
+export interface ConnectionFilter {
+  readonly environments: readonly Environment[]
+  readonly integration?: string
+  readonly status?: string
+  /** A label that must be present: `name` or `name=value`. */
+  readonly label?: string
+  /** Part of the name, without regard to case. */
+  readonly q?: string
+  /** Only connections older than this one. */
+  readonly before?: ConnectionId
+  readonly limit: number
+}
+
+export async function insertConnection (tx: Tx, row: Insertable<Connections>): Promise<void> {
+  await tx.insertInto('connections').values(row).execute()
+}
+
+export async function findConnection (on: Executor, workspaceId: WorkspaceId, id: ConnectionId): Promise<ConnectionView | undefined> {
+  return await selectViews(on).where('c.workspace_id', '=', workspaceId).where('c.id', '=', id).executeTakeFirst()
+}
+
+/** Newest first. */
+export async function listConnections (on: Executor, workspaceId: WorkspaceId, filter: ConnectionFilter): Promise<ConnectionView[]> {
+  let query = selectViews(on)
+    .where('c.workspace_id', '=', workspaceId)
+    .where('c.environment', 'in', filter.environments)
+    .orderBy('c.id', 'desc')
+    .limit(filter.limit)
+  if (filter.before !== undefined) query = query.where('c.id', '<', filter.before)
+  if (filter.integration !== undefined) query = query.where('c.integration', '=', filter.integration)
+  if (filter.q !== undefined) query = query.where(sql<SqlBool>`strpos(c.name_key, ${filter.q}) > 0`)
+  if (filter.status === 'disabled') query = query.where('c.disabled_at', 'is not', null)
+  else if (filter.status !== undefined) query = query.where('c.disabled_at', 'is', null).where(sql<SqlBool>`c.health = ${filter.status}`)
+  if (filter.label !== undefined) {
+    const at = filter.label.indexOf('=')
+    query = at < 0
+      ? query.where(sql<SqlBool>`jsonb_exists(c.labels, ${filter.label})`)
+      : query.where(sql<SqlBool>`c.labels ->> ${filter.label.slice(0, at)} = ${filter.label.slice(at + 1)}`)
+  }
+  return await query.execute()
+}
+
+/** Keeps every other change of this connection out until the transaction ends. */
+export async function lockConnection (tx: Tx, workspaceId: WorkspaceId, id: ConnectionId): Promise<ConnectionRow | undefined> {
+  return await tx.selectFrom('connections').selectAll()
+    .where('workspace_id', '=', workspaceId).where('id', '=', id).forUpdate().executeTakeFirst()
+}
+
+type Changes = Omit<Updateable<Connections>, 'workspace_id' | 'id' | 'environment' | 'integration' | 'revision' | 'updated_at'>
+
+/** Writes the changes and moves the revision, and with it the ETag, on. */
+export async function updateConnection (tx: Tx, row: Pick<ConnectionRow, 'workspace_id' | 'id'>, changes: Changes): Promise<void> {
+  await tx.updateTable('connections')
+    .set({ ...changes, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
+    .where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()
+}
+
+export async function setDisabled (tx: Tx, row: Pick<ConnectionRow, 'workspace_id' | 'id'>, to: { disabled: boolean, by: string }): Promise<void> {
+  await tx.updateTable('connections')
+    .set({ disabled_at: to.disabled ? sql`vault_now()` : null, updated_by: to.by, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
+    .where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()
+}
+
+/** Removes the connection with its versions, references and uses. */
+export async function deleteConnection (tx: Tx, row: Pick<ConnectionRow, 'workspace_id' | 'id'>): Promise<void> {
+  await tx.deleteFrom('connections').where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()
+}
+
+/** Which version of which connection, so that a late report never touches a newer credential. */
+export interface VersionOf {
+  readonly workspaceId: WorkspaceId
+  readonly connectionId: ConnectionId
+  readonly versionId: VersionId
+}
+
+/** Notes that the provider refused this version; answers how often in a row, undefined when it is no longer current. */
+export async function countRefusal (tx: Tx, of: VersionOf): Promise<number | undefined> {
+  const counted = await tx.updateTable('connections').set({ refusals: sql`refusals + 1` })
+    .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId)
+    .returning('refusals').executeTakeFirst()
+  return counted?.refusals
+}
+
+/** Marks the credential as refused; false when it was already, or the version is no longer current. */
+export async function markNeedsReauth (tx: Tx, of: VersionOf, reason: string): Promise<boolean> {
+  const marked = await tx.updateTable('connections').set({ health: 'needs_reauth', health_reason: reason, revision: sql`revision + 1` })
+    .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId).where('health', '=', 'active')
+    .returning('id').executeTakeFirst()
+  return marked !== undefined
+}
+
+/** Notes that the provider accepts this version. */
+export async function clearRefusals (tx: Tx, of: VersionOf): Promise<void> {
+  await tx.updateTable('connections')
+    .set({ refusals: 0, health: 'active', health_reason: null, revision: sql`case when health = 'active' then revision else revision + 1 end` })
+    .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId)
+    .where((where) => where.or([where('refusals', '>', 0), where('health', '=', 'needs_reauth')]))
+    .execute()
+}
+
+/** Notes which upstream account the credential belongs to. */
+export async function setAccount (tx: Tx, of: VersionOf, account: { id: string, label: string | null }): Promise<void> {
+  await tx.updateTable('connections').set({ account_id: account.id, account_label: account.label })
+    .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId)
+    .where((where) => where.or([where('account_id', 'is distinct from', account.id), where('account_label', 'is distinct from', account.label)]))
+    .execute()
+}
+
+/** Connections of the workspace's other environment that reach the same upstream account. */
+export async function listAccountTwins (on: Executor, row: Pick<ConnectionRow, 'workspace_id' | 'environment' | 'integration'>, same: { account: string, hosts: readonly string[] }): Promise<Pick<ConnectionRow, 'name' | 'environment'>[]> {
+  return await on.selectFrom('connections as c')
+    .innerJoin('credential_versions as v', (join) => join
+      .onRef('v.workspace_id', '=', 'c.workspace_id').onRef('v.connection_id', '=', 'c.id').onRef('v.id', '=', 'c.current_version'))
+    .select(['c.name', 'c.environment'])
+    .where('c.workspace_id', '=', row.workspace_id).where('c.integration', '=', row.integration).where('c.environment', '!=', row.environment)
+    .where('c.account_id', '=', same.account).where(sql<SqlBool>`v.hosts && ${[...same.hosts]}::text[]`)
+    .limit(10).execute()
+}
+
+type VersionPart = Pick<Selectable<CredentialVersions>, 'hosts' | 'host_config' | 'previews'>
+
+function selectViews (on: Executor) {
+  return on.selectFrom('connections as c')
+    .innerJoin('credential_versions as v', (join) => join
+      .onRef('v.workspace_id', '=', 'c.workspace_id').onRef('v.connection_id', '=', 'c.id').onRef('v.id', '=', 'c.current_version'))
+    .selectAll('c')
+    .select(['v.number as version_number', 'v.hosts', 'v.host_config', 'v.previews'] satisfies (`v.${keyof VersionPart}` | 'v.number as version_number')[])
+    .select((of) => of.selectFrom('connection_uses as u').select((max) => max.fn.max('u.last_used_at').as('at'))
+      .whereRef('u.workspace_id', '=', 'c.workspace_id').whereRef('u.connection_id', '=', 'c.id').as('last_used_at'))
+}

@@ -1,0 +1,115 @@
+import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
+import pg from 'pg'
+import { VaultError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { createPipeline, type Pipeline } from './pipeline.ts'
+import { listMigrations } from './migrate.ts'
+import type { DB } from './schema.ts'
+
+/** What a store function runs on: the pool, or the transaction that its caller has open. */
+export type Executor = Kysely<DB> | Transaction<DB>
+export type Tx = Transaction<DB>
+
+export interface Database {
+  readonly db: Kysely<DB>
+  /** For single statements in number: named statements, sent without waiting for each other's answers. */
+  readonly reads: Pipeline
+  /** The ledger's own connection: group commits never queue behind anything else. */
+  readonly writes: Pipeline
+  /** Runs `work` in one transaction. Rolled back when it throws. Never hold one across a network call. */
+  transaction<T> (work: (tx: Tx) => Promise<T>): Promise<T>
+  /** Throws `database_unavailable` when the database does not answer. */
+  ping (): Promise<void>
+  close (): Promise<void>
+}
+
+interface Options {
+  readonly url: string
+  readonly poolSize: number
+  readonly log: Log
+}
+
+const STATEMENT_TIMEOUT_MS = 10_000
+const CONNECT_TIMEOUT_MS = 5_000
+const READ_CLIENTS = 2
+
+// int8 and dates: counters stay far below 2^53, and a date is a calendar day, not an instant.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number)
+pg.types.setTypeParser(pg.types.builtins.DATE, (text: string) => text)
+
+export function openDatabase (options: Options): Database {
+  const connection: pg.ClientConfig = {
+    connectionString: options.url,
+    application_name: 'connection-vault',
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  }
+  const pool = new pg.Pool({ ...connection, max: options.poolSize, idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS })
+  const closing = { now: false }
+  pool.on('error', (error) => { if (!closing.now) options.log.warn({ err: error }, 'an idle database connection broke') })
+  const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
+  const pipeline = (clients: number) => createPipeline({ connection, clients, log: options.log })
+  const reads = pipeline(READ_CLIENTS)
+  const writes = pipeline(1)
+  return Object.freeze({
+    db,
+    reads,
+    writes,
+    transaction: async <T> (work: (tx: Tx) => Promise<T>) => await guard(() => db.transaction().execute(work)),
+    ping: async () => { await guard(() => sql`select 1`.execute(db)) },
+    close: async () => {
+      closing.now = true
+      await Promise.all([reads.close(), writes.close(), db.destroy()])
+    },
+  })
+}
+
+/** SQLSTATE classes and driver codes that say the database is away, not that the statement is wrong. */
+const AWAY = /^(08|53|57|58|ECONN|EPIPE|ENOENT|ETIMEDOUT|EAI_|ENOTFOUND|EHOSTUNREACH)/
+
+/** Runs database work; turns an absent database into `database_unavailable`. */
+export async function guard<T> (work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw isAway(error) ? new VaultError('database_unavailable', { detail: 'The database does not answer.', retryAfterSeconds: 1, cause: error }) : error
+  }
+}
+
+function isAway (error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if ('code' in error && typeof error.code === 'string') return AWAY.test(error.code)
+  // pg's own errors for a lost connection carry no code.
+  return /terminated|timeout|not queryable|connection|closed/i.test(error.message) && !('severity' in error)
+}
+
+/** SQLSTATE 23505 on that constraint or index. */
+export function isUniqueViolation (error: unknown, constraint: string): boolean {
+  return error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === constraint
+}
+
+/** What keeps the service from running on this database; undefined when nothing does. */
+export async function judgeSchema (database: Pick<Database, 'db'>): Promise<string | undefined> {
+  const known = listMigrations()
+  const { rows: [table] } = await sql<{ present: boolean }>`select to_regclass('kysely_migration') is not null as present`.execute(database.db)
+  const applied = table?.present === true
+    ? (await sql<{ name: string }>`select name from kysely_migration order by name`.execute(database.db)).rows.map((row) => row.name)
+    : []
+  if (known.some((name) => !applied.includes(name))) return 'the schema is behind this program: run `npm run migrate` with OWNER_DATABASE_URL set'
+  if (applied.some((name) => !known.includes(name))) return 'the schema is ahead of this program: run the version that migrated it, or a newer one'
+  return undefined
+}
+
+/** Rights the service's role must not have; undefined when it has none of them. */
+export async function judgeServiceRole (database: Pick<Database, 'db'>): Promise<string | undefined> {
+  const { rows: [role] } = await sql<{ superuser: boolean, owns: boolean, rewrites: boolean }>`
+    select rolsuper as superuser,
+           exists (select from pg_class where relnamespace = 'public'::regnamespace and pg_has_role(relowner, 'member')) as owns,
+           has_table_privilege('audit_events', 'UPDATE, DELETE, TRUNCATE') as rewrites
+      from pg_roles where rolname = current_user`.execute(database.db)
+  if (role?.superuser === true || role?.owns === true || role?.rewrites === true) {
+    return 'the role of DATABASE_URL owns the schema or may rewrite the audit: let the service log in as a member of connection_vault_service that owns nothing'
+  }
+  return undefined
+}

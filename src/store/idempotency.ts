@@ -1,0 +1,44 @@
+import { sql } from 'kysely'
+import type { WorkspaceId } from '../ids.ts'
+import type { Tx } from './database.ts'
+
+export interface IdempotencyClaim {
+  readonly workspaceId: WorkspaceId
+  readonly keyHash: Buffer
+  readonly fingerprint: Buffer
+  readonly resourceId: string
+}
+
+export interface EarlierRequest {
+  readonly fingerprint: Buffer
+  readonly resourceId: string
+}
+
+const IDEMPOTENCY_HOURS = 24
+
+/**
+ * Takes the key for this request, or answers what an earlier request with it made. A concurrent
+ * request with the same key waits here until the first one's transaction ends.
+ */
+export async function claimIdempotencyKey (tx: Tx, claim: IdempotencyClaim): Promise<EarlierRequest | undefined> {
+  const { rows: [taken] } = await sql<{ resource_id: string }>`
+    insert into idempotency_keys as k (workspace_id, key_hash, fingerprint, resource_id)
+    values (${claim.workspaceId}, ${claim.keyHash}, ${claim.fingerprint}, ${claim.resourceId})
+    on conflict (workspace_id, key_hash) do update
+      set fingerprint = excluded.fingerprint, resource_id = excluded.resource_id, created_at = vault_now()
+      where k.created_at < vault_now() - make_interval(hours => ${IDEMPOTENCY_HOURS})
+    returning resource_id`.execute(tx)
+  if (taken !== undefined) return undefined
+  const earlier = await tx.selectFrom('idempotency_keys').select(['fingerprint', 'resource_id'])
+    .where('workspace_id', '=', claim.workspaceId).where('key_hash', '=', claim.keyHash).executeTakeFirstOrThrow()
+  return { fingerprint: earlier.fingerprint, resourceId: earlier.resource_id }
+}
+
+/** Forgets keys past their 24 hours, those of service tokens included. */
+export async function purgeIdempotencyKeys (tx: Tx): Promise<number> {
+  const old = sql<Date>`vault_now() - make_interval(hours => ${IDEMPOTENCY_HOURS})`
+  const { numDeletedRows } = await tx.deleteFrom('idempotency_keys').where('created_at', '<', old).executeTakeFirst()
+  await tx.updateTable('service_tokens').set({ idempotency_hash: null, idempotency_fingerprint: null })
+    .where('idempotency_hash', 'is not', null).where('created_at', '<', old).execute()
+  return Number(numDeletedRows)
+}

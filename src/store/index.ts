@@ -1,0 +1,34 @@
+/**
+ * Persistence: the only room with Kysely and pg.
+ *
+ * Invariants
+ * - A store function takes its executor first: a transaction where the change must commit together with another.
+ * - What is secret comes in and goes out sealed; this room can't open it.
+ * - Time is the database's (`vault_now()`), so that replicas need not agree about theirs.
+ */
+export {
+  appendBatch, appendBatchIn, ensureAuditPartitions, isMissingPartition, isUnstorable, listAuditEvents, takeLostInvocations,
+  type AuditBatch, type AuditFilter, type AuditRow, type InvocationKey, type OpenInvocation, type StoredEvent,
+} from './audit.ts'
+export {
+  claimSealer, findLastCheckpoint, getHead, holdHead, insertCheckpoint, insertLinks, listBatchEvents, listCheckpoints, listForeignEvents, listLinks,
+  listUnsealed, measureSealingLag, moveHead, releaseSealer, removeUnsealed, type ChainHead, type ChainLink, type Checkpoint, type UnsealedBatch,
+} from './chain.ts'
+export {
+  clearRefusals, countRefusal, deleteConnection, findConnection, insertConnection, listAccountTwins, listConnections, lockConnection, markNeedsReauth,
+  setAccount, setDisabled, updateConnection,
+  type ConnectionFilter, type ConnectionRow, type ConnectionView, type VersionOf,
+} from './connections.ts'
+export { guard, isUniqueViolation, judgeSchema, judgeServiceRole, openDatabase, type Database, type Executor, type Tx } from './database.ts'
+export { EMBEDDED_SUPERUSER, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
+export { claimIdempotencyKey, purgeIdempotencyKeys } from './idempotency.ts'
+export { createKekCheckTable, createKeyTable, holdCurrentKey } from './keys.ts'
+export { migrate, MigrationError, SERVICE_ROLE } from './migrate.ts'
+export { prepareEmbedded, type DatabaseUrls } from './prepare-embedded.ts'
+export type { Health, VersionState } from './states.ts'
+export { findTokenByIdempotency, findUsableToken, insertToken, listTokens, revokeToken, type TokenRow } from './tokens.ts'
+export { findUsable, listUsable, type UsableRow } from './usable.ts'
+export { deriveUses, listReferences, listUses, replaceReferences, type ReferenceRow, type UseRow } from './usage.ts'
+export {
+  destroyExpiredVersions, findRollbackVersion, getVersion, insertVersion, listVersions, retireCurrentVersion, swapVersions, type VersionRow,
+} from './versions.ts'

@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Kysely, PostgresDialect, sql } from 'kysely'
+import { Migrator, type Migration } from 'kysely/migration'
+import pg from 'pg'
+
+const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url))
+
+/** The role whose rights the migrations grant; the service logs in as it or as a member of it. */
+export const SERVICE_ROLE = 'connection_vault_service'
+
+/** The schema can't be brought up to date; `message` says what to do. */
+export class MigrationError extends Error {}
+
+/** Names of the migrations this program knows, oldest first. */
+export function listMigrations (): string[] {
+  return readdirSync(MIGRATIONS_DIR).filter((file) => file.endsWith('.sql')).map((file) => basename(file, '.sql')).sort()
+}
+
+/**
+ * Brings the schema up to date, as the role that owns it. Forward only, all pending migrations in
+ * one transaction, one runner at a time. Answers the names of those it ran.
+ */
+export async function migrate (ownerUrl: string): Promise<string[]> {
+  const db = new Kysely<never>({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: ownerUrl, max: 2 }) }) })
+  try {
+    await requireServiceRole(db)
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => readMigrations() } })
+    const { error, results } = await migrator.migrateToLatest()
+    if (error instanceof Error) throw error
+    await sql`grant select on kysely_migration to ${sql.id(SERVICE_ROLE)}`.execute(db)
+    return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName)
+  } finally {
+    await db.destroy()
+  }
+}
+
+function readMigrations (): Record<string, Migration> {
+  return Object.fromEntries(listMigrations().map((name) => {
+    const text = readFileSync(join(MIGRATIONS_DIR, `${name}.sql`), 'utf8')
+    return [name, { up: async (db: Kysely<unknown>) => { await sql.raw(text).execute(db) } }]
+  }))
+}
+
+async function requireServiceRole (db: Kysely<never>): Promise<void> {
+  const { rows } = await sql<{ present: boolean, may_create: boolean }>`
+    select exists (select from pg_roles where rolname = ${SERVICE_ROLE}) as present,
+           (select rolcreaterole or rolsuper from pg_roles where rolname = current_user) as may_create`.execute(db)
+  if (rows[0]?.present === true) return
+  if (rows[0]?.may_create !== true) {
+    throw new MigrationError(`the role ${SERVICE_ROLE} does not exist and this role may not create it. As an administrator run: create role ${SERVICE_ROLE} nologin; then grant it to the role of DATABASE_URL`)
+  }
+  await sql`create role ${sql.id(SERVICE_ROLE)} nologin`.execute(db)
+}

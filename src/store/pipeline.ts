@@ -1,0 +1,69 @@
+import pg from 'pg'
+import { VaultError } from '../errors.ts'
+import type { Log } from '../log.ts'
+
+/** A prepared statement. The name stands for exactly this text in every process. */
+export interface Statement {
+  readonly name: string
+  readonly text: string
+}
+
+/** Dedicated connections that send statements without waiting for each other's answers. No transactions. */
+export interface Pipeline {
+  /** Runs one statement. Throws `database_unavailable` when the connection is down or breaks. */
+  run<Row extends pg.QueryResultRow> (statement: Statement, values: readonly unknown[]): Promise<Row[]>
+  close (): Promise<void>
+}
+
+interface Options {
+  readonly connection: pg.ClientConfig
+  readonly clients: number
+  readonly log: Log
+}
+
+/** Connections are made on first use and again after they break; a broken one fails only what was on it. */
+export function createPipeline (options: Options): Pipeline {
+  const slots: (Promise<pg.Client> | undefined)[] = Array.from({ length: options.clients }, () => undefined)
+  let turn = 0
+  let closed = false
+
+  const connect = (slot: number): Promise<pg.Client> => {
+    const client = new pg.Client({ ...options.connection, pipeline: true })
+    const drop = (error?: Error) => {
+      if (slots[slot] !== made) return
+      slots[slot] = undefined
+      if (error !== undefined) options.log.warn({ err: error }, 'a database connection broke')
+    }
+    client.on('error', drop).on('end', () => { drop() })
+    const made = client.connect().then(() => client, (error: unknown) => {
+      drop()
+      throw error
+    })
+    return made
+  }
+
+  return Object.freeze({
+    run: async <Row extends pg.QueryResultRow> (statement: Statement, values: readonly unknown[]) => {
+      if (closed) throw unavailable(undefined)
+      turn = (turn + 1) % slots.length
+      try {
+        const client = await (slots[turn] ??= connect(turn))
+        const { rows } = await client.query<Row>({ name: statement.name, text: statement.text, values: [...values] })
+        return rows
+      } catch (error) {
+        // A DatabaseError comes from a server that answers: the statement is wrong, or the server is going down (57P..).
+        if (error instanceof pg.DatabaseError && !/^(08|53|57)/.test(error.code ?? '')) throw error
+        throw unavailable(error)
+      }
+    },
+    close: async () => {
+      closed = true
+      const open = slots.filter((slot) => slot !== undefined)
+      await Promise.all(open.map((slot) => slot.then((client) => client.end(), () => undefined)))
+    },
+  })
+}
+
+function unavailable (cause: unknown): VaultError {
+  return new VaultError('database_unavailable', { detail: 'The database does not answer.', retryAfterSeconds: 1, cause })
+}

@@ -1,0 +1,3 @@
+import { runApart } from './run-apart.ts'
+
+runApart('import { startCluster } from "./cluster.ts"; await startCluster()')
