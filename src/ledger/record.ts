@@ -1,0 +1,116 @@
+import type { Mac, MacKey } from '../crypto/index.ts'
+import { sha256 } from '../crypto/index.ts'
+import type { Environment, InvocationId } from '../ids.ts'
+import { newId } from '../ids.ts'
+import type { AuditBatch, AuditRow } from '../store/index.ts'
+
+/** What can be on record. */
+export type AuditEventName =
+  | 'connection.created' | 'connection.updated' | 'connection.deleted' | 'connection.rotated' | 'connection.rolled_back'
+  | 'connection.disabled' | 'connection.enabled' | 'connection.tested' | 'connection.refused' | 'connection.needs_reauth'
+  | 'connection.recovered' | 'connection.references_set' | 'connection.resolved' | 'version.destroyed'
+  | 'invoke.started' | 'invoke.finished' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
+
+export type AuditOutcome = 'ok' | 'refused' | 'failed' | 'unknown'
+
+/** Who did it. `actor` is the person the dashboard says it acts for. */
+export interface AuditPrincipal {
+  readonly kind: 'service_token' | 'jwt' | 'operator' | 'system' | 'anonymous'
+  readonly id: string | null
+  readonly actor: string | null
+}
+
+/** Where in the host product it happened, as the caller says. */
+export interface UseContext {
+  readonly procedure_id?: string
+  readonly run_id?: string
+  readonly step_id?: string
+}
+
+/** One record. Ids, codes and measures: never an input, an output or a value of a credential. */
+export interface AuditRecord {
+  readonly event: AuditEventName
+  readonly outcome: AuditOutcome
+  readonly principal: AuditPrincipal
+  readonly reason?: string | undefined
+  readonly workspaceId?: string | undefined
+  readonly environment?: Environment | undefined
+  readonly connectionId?: string | undefined
+  readonly versionId?: string | undefined
+  readonly invocationId?: InvocationId | undefined
+  readonly requestId?: string | undefined
+  readonly context?: UseContext | undefined
+  readonly details?: Readonly<Record<string, string | number | boolean | null | readonly string[]>> | undefined
+}
+
+export function toRow (record: AuditRecord, now: Date): AuditRow {
+  return {
+    occurred_at: now.toISOString(),
+    id: newId('audit'),
+    event: record.event,
+    outcome: record.outcome,
+    reason: record.reason ?? null,
+    workspace_id: record.workspaceId ?? null,
+    environment: record.environment ?? null,
+    connection_id: record.connectionId ?? null,
+    version_id: record.versionId ?? null,
+    invocation_id: record.invocationId ?? null,
+    principal_kind: record.principal.kind,
+    principal_id: record.principal.id,
+    actor: record.principal.actor,
+    request_id: record.requestId ?? null,
+    context: record.context === undefined || Object.keys(record.context).length === 0 ? null : record.context as Record<string, unknown>,
+    details: record.details ?? null,
+  }
+}
+
+/** A batch of records with its digest and its MAC. */
+export function toBatch (rows: readonly AuditRow[], key: MacKey): AuditBatch {
+  const id = newId('batch')
+  const digest = digestRows(rows)
+  const times = rows.map((row) => row.occurred_at).sort()
+  const mac = key.compute(batchMacInput(id, rows.length, digest))
+  return { id, rows, digest, firstAt: times[0] ?? '', lastAt: times.at(-1) ?? '', ...mac }
+}
+
+/** SHA-256 over the records in the order of their ids. Columns added later join the end of a record. */
+export function digestRows (rows: readonly AuditRow[]): Buffer {
+  const sorted = rows.toSorted((a, b) => a.id < b.id ? -1 : 1)
+  return sha256(sorted.map((row) => JSON.stringify([
+    row.occurred_at, row.id, row.event, row.outcome, row.reason, row.workspace_id, row.environment, row.connection_id, row.version_id,
+    row.invocation_id, row.principal_kind, row.principal_id, row.actor, row.request_id, canonical(row.context), canonical(row.details),
+  ])).join('\n'))
+}
+
+export function batchMacInput (id: string, events: number, digest: Buffer): string {
+  return `${id}\n${events}\n${digest.toString('hex')}`
+}
+
+/** A link covers its batch and the link before it, so that none can be changed, left out or moved. */
+export function linkMacInput (link: { seq: number, batch_id: string, events: number, digest: Buffer }, previous: Buffer): string {
+  return `${link.seq}\n${batchMacInput(link.batch_id, link.events, link.digest)}\n${previous.toString('hex')}`
+}
+
+export function checkpointMacInput (head: { head_seq: number, head_mac: Buffer, events: number }): string {
+  return `${head.head_seq}\n${head.events}\n${head.head_mac.toString('hex')}`
+}
+
+/** A checkpoint as one word, to be kept somewhere else: link, records so far, head, signature. */
+export function formatCheckpoint (head: { head_seq: number, head_mac: Buffer, events: number }, signature: Mac): string {
+  return [head.head_seq, head.events, head.head_mac.toString('base64url'), signature.mac.toString('base64url')].join('.')
+}
+
+/** Throws a TypeError for what `formatCheckpoint` did not write. */
+export function parseCheckpoint (word: string): { seq: number, headMac: Buffer } {
+  const [, seq, head] = /^(\d+)\.\d+\.([\w-]{43})\.[\w-]{43}$/.exec(word) ?? []
+  if (seq === undefined || head === undefined) throw new TypeError('not a checkpoint')
+  return { seq: Number(seq), headMac: Buffer.from(head, 'base64url') }
+}
+
+/** jsonb does not keep the order of keys. */
+function canonical (value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => a < b ? -1 : 1).map(([name, member]) => [name, canonical(member)]))
+}

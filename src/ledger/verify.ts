@@ -1,0 +1,108 @@
+import type { Macs } from '../crypto/index.ts'
+import { isId } from '../ids.ts'
+import {
+  findLastCheckpoint, getHead, listBatchEvents, listCheckpoints, listForeignEvents, listLinks, listUnsealed,
+  type AuditRow, type ChainLink, type Database, type StoredEvent,
+} from '../store/index.ts'
+import { batchMacInput, checkpointMacInput, digestRows, linkMacInput, parseCheckpoint } from './record.ts'
+
+/** Something in the record that is not as it was written. */
+export interface Finding {
+  readonly kind: 'link_missing' | 'link_changed' | 'events_changed' | 'event_inserted' | 'checkpoint_unmatched' | 'tail_cut' | 'batch_changed' | 'batch_unsealed'
+  /** Where: a link's number, a batch's or a record's id. */
+  readonly at: string
+}
+
+export interface Verification {
+  readonly ok: boolean
+  readonly links: number
+  readonly events: number
+  readonly findings: readonly Finding[]
+}
+
+type Reads = Pick<Database, 'db'>
+
+interface Evidence {
+  readonly database: Reads
+  readonly macs: Macs
+}
+
+const PAGE = 500
+const FINDINGS_MAX = 100
+/** Sealing takes about a second; what has waited a minute was kept from it. */
+const UNSEALED_MAX_SECONDS = 60
+
+interface Walk {
+  readonly findings: Finding[]
+  seq: number
+  mac: Buffer
+  events: number
+}
+
+/**
+ * Reads the chain and every record in it and recomputes each MAC. `known` is a checkpoint that
+ * was kept elsewhere (a log line): it also reveals a tail cut together with its checkpoints.
+ */
+export async function verifyChain (database: Reads, macs: Macs, known?: string): Promise<Verification> {
+  // In this order: whoever seals meanwhile moves the head, and a checkpoint is never ahead of it.
+  const lastCheckpoint = await findLastCheckpoint(database.db)
+  const head = await getHead(database.db)
+  const wanted = known === undefined ? undefined : parseCheckpoint(known)
+  const walk: Walk = { findings: [], seq: 0, mac: Buffer.alloc(0), events: 0 }
+  // What is sealed while this runs lies beyond the head and waits for the next time.
+  for (;;) {
+    const links = (await listLinks(database.db, walk.seq + 1, PAGE)).filter((link) => link.seq <= head.head_seq)
+    if (links.length === 0 || walk.findings.length >= FINDINGS_MAX) break
+    for (const link of links) await walkLink(walk, link, macs)
+    await judgeEvents(database, walk, links)
+    await judgeCheckpoints({ database, macs }, walk, links)
+    const kept = links.find((link) => link.seq === wanted?.seq)
+    if (kept !== undefined && !kept.mac.equals(wanted?.headMac ?? Buffer.alloc(0))) walk.findings.push({ kind: 'checkpoint_unmatched', at: String(kept.seq) })
+  }
+  const wantedSeq = Math.max(head.head_seq, lastCheckpoint?.seq ?? 0, wanted?.seq ?? 0)
+  const cut = walk.seq < wantedSeq || !walk.mac.equals(head.head_mac)
+  if (cut && walk.findings.length < FINDINGS_MAX) walk.findings.push({ kind: 'tail_cut', at: String(walk.seq) })
+  await judgeQueue(database, walk, macs)
+  for (const event of await listForeignEvents(database.db, FINDINGS_MAX)) walk.findings.push({ kind: 'event_inserted', at: event.id })
+  return { ok: walk.findings.length === 0, links: walk.seq, events: walk.events, findings: walk.findings.slice(0, FINDINGS_MAX) }
+}
+
+async function walkLink (walk: Walk, link: ChainLink, macs: Macs): Promise<void> {
+  if (link.seq !== walk.seq + 1) walk.findings.push({ kind: 'link_missing', at: String(walk.seq + 1) })
+  // After a gap the link can't be tied to the one before: the gap is the finding.
+  else if (!await macs.verify('audit-link', linkMacInput(link, walk.mac), { keyId: link.key_id, mac: link.mac })) walk.findings.push({ kind: 'link_changed', at: String(link.seq) })
+  walk.seq = link.seq
+  walk.mac = link.mac
+  walk.events += link.events
+}
+
+async function judgeEvents (database: Reads, walk: Walk, batches: readonly Pick<ChainLink, 'batch_id' | 'first_at' | 'last_at' | 'digest'>[]): Promise<void> {
+  const events = Map.groupBy(await listBatchEvents(database.db, batches), (event) => event.batch_id)
+  for (const batch of batches) {
+    if (!digestRows((events.get(batch.batch_id) ?? []).map(toRow)).equals(batch.digest)) walk.findings.push({ kind: 'events_changed', at: batch.batch_id })
+  }
+}
+
+async function judgeCheckpoints ({ database, macs }: Evidence, walk: Walk, links: readonly ChainLink[]): Promise<void> {
+  const bySeq = new Map(links.map((link) => [link.seq, link]))
+  for (const checkpoint of await listCheckpoints(database.db, links[0]?.seq ?? 0, walk.seq)) {
+    const input = checkpointMacInput({ head_seq: checkpoint.seq, head_mac: checkpoint.head_mac, events: checkpoint.events })
+    const signed = await macs.verify('audit-checkpoint', input, { keyId: checkpoint.key_id, mac: checkpoint.signature })
+    if (!signed || bySeq.get(checkpoint.seq)?.mac.equals(checkpoint.head_mac) !== true) walk.findings.push({ kind: 'checkpoint_unmatched', at: String(checkpoint.seq) })
+  }
+}
+
+async function judgeQueue (database: Reads, walk: Walk, macs: Macs): Promise<void> {
+  const waiting = await listUnsealed(database.db, PAGE)
+  for (const batch of waiting) {
+    const genuine = isId('key', batch.key_id) && await macs.verify('audit-batch', batchMacInput(batch.batch_id, batch.events, batch.digest), { keyId: batch.key_id, mac: batch.mac })
+    if (!genuine) walk.findings.push({ kind: 'batch_changed', at: batch.batch_id })
+    else if (batch.age_seconds > UNSEALED_MAX_SECONDS) walk.findings.push({ kind: 'batch_unsealed', at: batch.batch_id })
+  }
+  await judgeEvents(database, walk, waiting)
+}
+
+function toRow (event: StoredEvent): AuditRow {
+  const { batch_id: _batch, occurred_at: occurredAt, ...rest } = event
+  return { ...rest, occurred_at: occurredAt.toISOString() }
+}
