@@ -1,0 +1,62 @@
+import { VaultError } from '../errors.ts'
+import { compileSchema, type SchemaCheck } from '../schema.ts'
+import type { Action, AuthScheme, Manifest, Place } from './manifest.ts'
+
+/** A manifest made ready for use. */
+export interface Integration {
+  readonly manifest: Manifest
+  /** Throws `auth_unknown`. Without an id, the only scheme there is. */
+  requireScheme (id: string | undefined): AuthScheme
+  findAction (name: string): IntegrationAction | undefined
+  /** Throws `action_unknown`. */
+  requireAction (name: string): IntegrationAction
+}
+
+export interface IntegrationAction {
+  readonly definition: Action
+  /** The schema of `{path, query, header, body}`, as far as the action has them. */
+  readonly schema: Record<string, unknown>
+  /** Names of the properties each place declares. */
+  readonly names: ReadonlyMap<Place, ReadonlySet<string>>
+  /** Whether the body takes properties it does not name. */
+  readonly openBody: boolean
+  check: SchemaCheck
+}
+
+const PLACES: readonly Place[] = ['path', 'query', 'header', 'body']
+
+export function createIntegration (manifest: Manifest): Integration {
+  const actions = new Map(manifest.actions.map((definition) => [definition.name, createAction(definition)]))
+  const schemes = new Map(manifest.auth.map((scheme) => [scheme.id, scheme]))
+
+  const requireScheme = (id: string | undefined): AuthScheme => {
+    const only = manifest.auth.length === 1 ? manifest.auth[0] : undefined
+    const scheme = id === undefined ? only : schemes.get(id)
+    if (scheme === undefined) throw new VaultError('auth_unknown', { detail: `${manifest.name} is connected by: ${[...schemes.keys()].join(', ')}.` })
+    return scheme
+  }
+  const requireAction = (name: string): IntegrationAction => {
+    const action = actions.get(name)
+    if (action === undefined) throw new VaultError('action_unknown', { detail: `${manifest.name} has no such action. It has: ${[...actions.keys()].join(', ')}.` })
+    return action
+  }
+  return Object.freeze({ manifest, requireScheme, requireAction, findAction: (name: string) => actions.get(name) })
+}
+
+function createAction (definition: Action): IntegrationAction {
+  const parts = PLACES.flatMap((place) => {
+    const schema = definition.input?.[place]
+    return schema === undefined ? [] : [[place, { type: 'object', additionalProperties: false, ...schema }] as const]
+  })
+  const needed = parts.filter(([, schema]) => 'required' in schema && (schema['required'] as string[]).length > 0).map(([place]) => place)
+  const schema = { type: 'object', additionalProperties: false, properties: Object.fromEntries(parts), required: needed }
+  let compiled: SchemaCheck | undefined
+  return Object.freeze({
+    definition,
+    schema,
+    names: new Map(parts.map(([place, part]) => [place, new Set(Object.keys((part as { properties?: object }).properties ?? {}))])),
+    openBody: parts.some(([place, part]) => place === 'body' && part.additionalProperties !== false),
+    // Compiled on first use: a catalog has thousands of actions and a process uses few.
+    check: (value: unknown) => (compiled ??= compileSchema(schema, '/input'))(value),
+  })
+}

@@ -1,0 +1,71 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parse } from 'yaml'
+import { VaultError } from '../errors.ts'
+import { compileSchema } from '../schema.ts'
+import { createIntegration, type Integration } from './integration.ts'
+import { judgeManifest } from './judge-manifest.ts'
+import { Manifest } from './manifest.ts'
+
+/** A manifest that can't be used; `message` says which file and where in it. The start ends here. */
+export class CatalogError extends Error {}
+
+export interface Catalog {
+  list (): readonly Integration[]
+  find (id: string): Integration | undefined
+  /** Throws `integration_unknown`. */
+  require (id: string): Integration
+}
+
+const BUILT_IN = fileURLToPath(new URL('./integrations', import.meta.url))
+const check = compileSchema(Manifest)
+
+/** Loads the built-in manifests and those of an operator's folder; one of the same id replaces the built-in. */
+export function loadCatalog (operatorDir?: string): Catalog {
+  const integrations = new Map<string, Integration>()
+  for (const dir of operatorDir === undefined ? [BUILT_IN] : [BUILT_IN, operatorDir]) {
+    for (const manifest of readManifests(dir)) integrations.set(manifest.id, createIntegration(manifest))
+  }
+  const sorted = [...integrations.values()].sort((a, b) => a.manifest.id < b.manifest.id ? -1 : 1)
+  return Object.freeze({
+    list: () => sorted,
+    find: (id: string) => integrations.get(id),
+    require: (id: string) => {
+      const found = integrations.get(id)
+      if (found === undefined) throw new VaultError('integration_unknown', { detail: `There is no such integration. There are: ${[...integrations.keys()].sort().join(', ')}.` })
+      return found
+    },
+  })
+}
+
+function readManifests (dir: string): Manifest[] {
+  let files: string[]
+  try {
+    files = readdirSync(dir).filter((file) => /\.ya?ml$/.test(file)).sort()
+  } catch {
+    throw new CatalogError(`${dir} can't be read`)
+  }
+  return files.map((file) => {
+    const path = join(dir, file)
+    const manifest = parseManifest(path, readFileSync(path, 'utf8'))
+    if (basename(file).replace(/\.ya?ml$/, '') !== manifest.id) throw new CatalogError(`${path}: /id must be the file's name`)
+    return manifest
+  })
+}
+
+/** Parses and checks one manifest. Throws a CatalogError that names every place that is wrong. */
+export function parseManifest (path: string, text: string): Manifest {
+  let value: unknown
+  try {
+    value = parse(text, { maxAliasCount: 100 })
+  } catch (error) {
+    throw new CatalogError(`${path}: is not YAML: ${error instanceof Error ? error.message : ''}`)
+  }
+  const wrong = check(value)
+  if (wrong.length > 0) throw new CatalogError(wrong.map((error) => `${path}: ${error.pointer} ${error.message}`).join('\n'))
+  const manifest = value as Manifest
+  const problems = judgeManifest(manifest)
+  if (problems.length > 0) throw new CatalogError(problems.map((problem) => `${path}: ${problem}`).join('\n'))
+  return manifest
+}

@@ -1,0 +1,83 @@
+import { VaultError } from '../errors.ts'
+import type { Environment } from '../ids.ts'
+import type { AuthScheme, Manifest } from './manifest.ts'
+
+/** Where a connection's calls go. Fixed when its credential is sealed. */
+export interface Destination {
+  /** Without a slash at its end. */
+  readonly baseUrl: string
+  /** Hosts the credential may go to, as `host` or `host:port`. */
+  readonly hosts: readonly string[]
+  /** The config fields that decided it. */
+  readonly hostConfig: Readonly<Record<string, string>>
+}
+
+/** Which of an integration's servers. */
+interface ServerOf {
+  readonly manifest: Manifest
+  readonly scheme: AuthScheme
+  readonly environment: Environment
+}
+
+const FIELD = /\{([a-z][a-z0-9_]*)\}/g
+
+/** Names of the fields a template mentions. */
+export function templateFields (template: string): string[] {
+  return [...template.matchAll(FIELD)].map(([, name]) => name as string)
+}
+
+/** The template with its fields put in; undefined when one is missing. */
+export function fillTemplate (template: string, values: Readonly<Record<string, string | undefined>>): string | undefined {
+  let missing = false
+  const filled = template.replace(FIELD, (_whole, name: string) => {
+    const value = Object.hasOwn(values, name) ? values[name] : undefined
+    if (value === undefined) missing = true
+    return value ?? ''
+  })
+  return missing ? undefined : filled
+}
+
+export function serverTemplate (manifest: Manifest, scheme: AuthScheme, environment: Environment): string {
+  return scheme.servers?.[environment] ?? manifest.servers[environment] ?? ''
+}
+
+/** Whether changing this config field would change where the credential goes. */
+export function decidesHost (manifest: Manifest, scheme: AuthScheme, field: string): boolean {
+  return manifest.environments.some((environment) => templateFields(serverTemplate(manifest, scheme, environment)).includes(field))
+}
+
+/**
+ * Where a connection with this config goes. Throws `config_invalid` when the config leads
+ * anywhere but to a host the manifest allows.
+ */
+export function resolveDestination (of: ServerOf, config: Readonly<Record<string, string>>): Destination {
+  const { manifest } = of
+  const template = serverTemplate(manifest, of.scheme, of.environment)
+  const names = templateFields(template)
+  const filled = fillTemplate(template, config)
+  const url = filled === undefined ? undefined : URL.parse(filled)
+  const plain = url !== null && url !== undefined && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+  if (!plain || !manifest.hosts.some((pattern) => hostMatches(pattern, url.host))) {
+    throw new VaultError('config_invalid', {
+      detail: `${names.join(', ') || 'The server'} must lead to one of: ${manifest.hosts.join(', ')}.`,
+      errors: names.map((name) => ({ pointer: `/config/${name}`, message: `must lead to one of: ${manifest.hosts.join(', ')}` })),
+    })
+  }
+  return {
+    baseUrl: `${url.origin}${url.pathname}`.replace(/\/+$/, ''),
+    hosts: [...new Set([url.host, ...manifest.also_hosts ?? []])],
+    hostConfig: Object.fromEntries(names.map((name) => [name, config[name] ?? ''])),
+  }
+}
+
+/** Whether a host (with its port, unless 443) fits a pattern: the same, or one label in place of a leftmost `*`. */
+export function hostMatches (pattern: string, host: string): boolean {
+  if (!pattern.startsWith('*.')) return pattern === host
+  const rest = pattern.slice(1)
+  return host.endsWith(rest) && host.length > rest.length && !host.slice(0, -rest.length).includes('.')
+}
+
+/** Whether everything one pattern lets through, some pattern of the list lets through as well. */
+export function isNarrower (pattern: string, than: readonly string[]): boolean {
+  return than.some((wider) => wider === pattern || (!pattern.startsWith('*.') && hostMatches(wider, pattern)))
+}

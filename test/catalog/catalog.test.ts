@@ -1,0 +1,137 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  CatalogError, hostMatches, isNarrower, isReservedHeader, judgeConfig, judgeFields, loadCatalog, parseManifest, resolveDestination,
+} from '../../src/catalog/index.ts'
+import type { Environment } from '../../src/ids.ts'
+import { readManifest } from '../support/catalog.ts'
+
+const catalog = loadCatalog()
+
+t.test('the built-in catalog', async (t) => {
+  t.same(catalog.list().map((one) => one.manifest.id), ['alloy', 'jira', 'onfido', 'plaid', 'stripe', 'wise'])
+  for (const { manifest } of catalog.list()) {
+    t.ok(manifest.actions.length >= 6 && manifest.actions.length <= 12, `${manifest.id} has ${manifest.actions.length} actions`)
+    for (const action of manifest.actions) t.ok(catalog.require(manifest.id).requireAction(action.name).check({ nonsense: 1 }).length > 0, `${manifest.id}.${action.name} compiles`)
+  }
+  t.throws(() => catalog.require('nope'), { code: 'integration_unknown', details: { detail: /alloy, jira/ } })
+  t.throws(() => catalog.require('stripe').requireAction('nope'), { code: 'action_unknown' })
+  t.throws(() => catalog.require('stripe').requireScheme('nope'), { code: 'auth_unknown' })
+})
+
+t.test('an operator’s folder', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'connection-vault-catalog-'))
+  writeFileSync(join(dir, 'acme_crm.yaml'), JSON.stringify({ ...readManifest('wise'), id: 'acme_crm', name: 'Acme CRM' }))
+  writeFileSync(join(dir, 'stripe.yaml'), JSON.stringify({ ...readManifest('stripe'), name: 'Stripe, ours' }))
+  const ours = loadCatalog(dir)
+  t.equal(ours.require('acme_crm').manifest.name, 'Acme CRM')
+  t.equal(ours.require('stripe').manifest.name, 'Stripe, ours')
+  t.equal(ours.list().length, 7)
+  writeFileSync(join(dir, 'other.yaml'), JSON.stringify(readManifest('wise')))
+  t.throws(() => loadCatalog(dir), /other\.yaml: \/id must be the file's name/)
+  t.ok(t.throws(() => loadCatalog(join(dir, 'absent')), /can't be read/) instanceof CatalogError)
+})
+
+t.test('a bad manifest is named by file and place', async (t) => {
+  const base = readManifest('jira')
+  const [action] = base.actions
+  const [scheme] = base.auth
+  const bad: [object, RegExp][] = [
+    [{ extra: 1 }, /m\.yaml: \/extra is not known here/],
+    [{ hosts: [] }, /\/hosts/],
+    [{ hosts: ['https://x.com'] }, /\/hosts\/0/],
+    [{ environments: ['test'] }, /\/environments\/0/],
+    [{ actions: [{ ...action, effect: 'maybe' }] }, /\/actions\/0\/effect/],
+    [{ actions: [action, action] }, /create_issue stands twice/],
+    [{ actions: [{ ...action, path: '/x/{missing}' }] }, /\{missing\} of the path is missing/],
+    [{ actions: [{ ...action, path: '/x?y=1' }] }, /\/path: can’t be read/],
+    [{ actions: [{ ...action, input: { path: { properties: { extra: {} } } } }] }, /extra is not in the path/],
+    [{ actions: [{ ...action, input: { header: { properties: { Authorization: {} } } } }] }, /Authorization can’t be set/],
+    [{ actions: [{ ...action, method: 'GET', effect: 'read' }] }, /GET has none/],
+    [{ actions: [{ ...action, method: 'DELETE', effect: 'read' }] }, /does not go with DELETE/],
+    [{ actions: [{ ...action, from_credential: { nope: 'api_token' } }] }, /nope is no property/],
+    [{ auth: [{ ...scheme, inject: [{ header: 'x', value: '{nope}' }] }] }, /\{nope\} is no field/],
+    [{ auth: [{ ...scheme, servers: undefined }], servers: { sandbox: '{api_token}', live: '{api_token}' } }, /\{api_token\} is no config field/],
+    [{ auth: [{ ...scheme, servers: undefined }], servers: { sandbox: 'https://evil.example', live: 'https://evil.example' } }, /its host is not among/],
+    [{ auth: [{ ...scheme, fields: [...scheme?.fields ?? [], { name: 'x', label: 'x', secret: false, pattern: '(' }] }] }, /is no regular expression/],
+  ]
+  for (const [change, expected] of bad) t.throws(() => parseManifest('m.yaml', JSON.stringify({ ...base, ...change })), expected)
+  t.throws(() => parseManifest('m.yaml', 'a: [1'), /m\.yaml: is not YAML/)
+  t.throws(() => parseManifest('m.yaml', '42'), /m\.yaml: {2}must be object/)
+})
+
+t.test('pasted fields', async (t) => {
+  const judge = (id: string, environment: Environment, credentials: Record<string, string>, config: Record<string, string> = {}) => {
+    const verdict = judgeFields(catalog.require(id).requireScheme(undefined), environment, { credentials, config })
+    return 'errors' in verdict ? verdict.errors.map((error) => `${error.pointer} ${error.message}`).join('; ') : verdict.accepted
+  }
+  const body = 'x1y2z3'.repeat(5)
+  t.match(judge('stripe', 'sandbox', { secret_key: `  sk_test_${body}9999\n` }), { secrets: { secret_key: `sk_test_${body}9999` }, previews: { secret_key: 'sk_test_…9999' } }, 'space around a paste is dropped')
+  t.match(judge('stripe', 'live', { secret_key: `rk_live_${body}` }), { previews: { secret_key: `rk_live_…${body.slice(-4)}` } })
+  t.match(judge('stripe', 'sandbox', { secret_key: `sk_live_${body}` }), /is a live key \(sk_live_…\) and this is a sandbox connection/)
+  t.match(judge('stripe', 'live', { secret_key: `sk_test_${body}` }), /is a sandbox key/)
+  t.match(judge('stripe', 'sandbox', { secret_key: `pk_test_${body}` }), /publishable key/)
+  t.match(judge('stripe', 'sandbox', { secret_key: `whsec_${body}` }), /webhook signing secret/)
+  t.match(judge('stripe', 'sandbox', { secret_key: body }), /must start with sk_test_ or rk_test_/)
+  t.match(judge('stripe', 'sandbox', { secret_key: 'sk_test_short' }), /does not look right/)
+  t.match(judge('stripe', 'sandbox', {}), /\/credentials\/secret_key is required/)
+  t.match(judge('stripe', 'sandbox', { secret_key: '   ' }), /is required/)
+  t.match(judge('stripe', 'sandbox', { secret_key: `sk_test_${body}\r\nX-Injected: 1` }), /line break/)
+  t.match(judge('stripe', 'sandbox', { secret_key: `sk_test_${body}é` }), /does not belong there/)
+  t.match(judge('stripe', 'sandbox', { secret_key: `sk_test_${body}`, __proto__x: '1' }), /is not a field/)
+  t.match(judge('stripe', 'sandbox', JSON.parse(`{"secret_key":"sk_test_${body}","__proto__":"x","constructor":"y"}`) as Record<string, string>), /__proto__ is not a field.*constructor is not a field/)
+  t.match(judge('stripe', 'sandbox', {}, { secret_key: `sk_test_${body}` }), /\/config\/secret_key belongs in credentials/)
+  t.match(judge('stripe', 'sandbox', { secret_key: `sk_test_${body}` }, { connected_account: 'nope' }), /\/config\/connected_account does not look right/)
+  t.match(judge('onfido', 'live', { api_token: `api_live_us.abc.${body}` }), { config: { region: 'us' } }, 'the token says its region')
+  t.match(judge('onfido', 'live', { api_token: `api_live_us.abc.${body}` }, { region: 'eu' }), /must be us/)
+  t.match(judge('onfido', 'live', { api_token: `api_live.abc.${body}` }, { region: 'mars' }), /must be one of: eu, us, ca/)
+  t.match(judge('plaid', 'sandbox', { secret: 'abcdef0123', access_token: 'access-production-1' }, { client_id: 'abcdef0123456789' }), /is a live key/)
+  t.match(judge('plaid', 'sandbox', { secret: 'abcdef0123' }, { client_id: 'abcdef0123456789' }), { previews: { secret: '••••' } }, 'a short secret is not shown at all')
+  t.notMatch(JSON.stringify(judge('stripe', 'sandbox', { secret_key: 'sk_live_canarycanarycanary', webhook_secret: 'canary' }, { connected_account: 'canary' })), /canary/, 'errors never quote values')
+  t.match(judgeConfig(catalog.require('stripe').requireScheme(undefined), 'live', { connected_account: 'x', nope: 'y', secret_key: 'z' }).map((error) => error.pointer),
+    ['/config/nope', '/config/secret_key', '/config/connected_account'])
+})
+
+t.test('a preview shows at most a prefix and four characters, and only of long secrets', async (t) => {
+  const scheme = catalog.require('plaid').requireScheme(undefined)
+  fc.assert(fc.property(fc.stringMatching(/^[A-Za-z0-9]{1,60}$/), (secret) => {
+    const verdict = judgeFields(scheme, 'live', { credentials: { secret }, config: { client_id: 'abcdef0123456789' } })
+    const preview = 'accepted' in verdict ? verdict.accepted.previews['secret'] : undefined
+    return preview === (secret.length >= 16 ? `…${secret.slice(-4)}` : '••••')
+  }))
+  t.pass()
+})
+
+t.test('destinations', async (t) => {
+  const jira = catalog.require('jira')
+  const at = (site: string) => resolveDestination({ manifest: jira.manifest, scheme: jira.requireScheme(undefined), environment: 'live' }, { site_url: site })
+  t.same(at('https://acme.atlassian.net/'), { baseUrl: 'https://acme.atlassian.net', hosts: ['acme.atlassian.net'], hostConfig: { site_url: 'https://acme.atlassian.net/' } })
+  const evil = [
+    'https://evil.com', 'https://evil.com/.atlassian.net', 'https://evil.com#.atlassian.net', 'https://evil.com?.atlassian.net', 'https://acme.atlassian.net@evil.com',
+    'https://a.b.atlassian.net', 'https://atlassian.net', 'https://.atlassian.net', 'https://acme.atlassian.net:8443', 'https://acme.atlassian.net.evil.com', 'https://acme.atlassian.net?x=1',
+    'https://user@acme.atlassian.net', 'javascript:alert(1)', '', 'https://',
+  ]
+  for (const site of evil) t.throws(() => at(site), { code: 'config_invalid' }, site)
+
+  const onfido = catalog.require('onfido')
+  const region = (value: string) => resolveDestination({ manifest: onfido.manifest, scheme: onfido.requireScheme(undefined), environment: 'live' }, { region: value })
+  t.same(region('us').hosts, ['api.us.onfido.com'], 'only this region’s host')
+  for (const value of ['evil.com/', 'eu.evil.com#', 'mars', '']) t.throws(() => region(value), { code: 'config_invalid' }, value)
+
+  t.ok(hostMatches('*.example.com', 'a.example.com'))
+  t.notOk(hostMatches('*.example.com', 'a.b.example.com'))
+  t.notOk(hostMatches('*.example.com', 'example.com'))
+  t.notOk(hostMatches('*.example.com', '.example.com'))
+  t.notOk(hostMatches('example.com', 'example.com:8443'))
+  t.ok(isNarrower('a.example.com', ['*.example.com']))
+  t.notOk(isNarrower('*.example.com', ['a.example.com']))
+  t.notOk(isNarrower('*.com', ['*.example.com']))
+})
+
+t.test('reserved headers', async (t) => {
+  for (const name of ['Authorization', 'HOST', 'cookie', 'content-length', 'Transfer-Encoding', 'proxy-authorization', 'Proxy-Anything', 'connection']) t.ok(isReservedHeader(name), name)
+  t.notOk(isReservedHeader('x-custom'))
+})
