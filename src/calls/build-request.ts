@@ -1,0 +1,134 @@
+import { isReservedHeader, pathParameters, type IntegrationAction, type Manifest } from '../catalog/index.ts'
+import { VaultError, type FieldError } from '../errors.ts'
+import { arrangeInput, type ArrangedInput } from './arrange-input.ts'
+import { encodePairs, type QueryStyle } from './encode.ts'
+
+/** A request without its credential. */
+export interface BuiltRequest {
+  readonly method: string
+  /** The server's base URL, path and query: its host never depends on input. */
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: { readonly value: unknown, readonly encoding: 'json' | 'form' } | undefined
+  /** Top-level properties of the body that take a credential's field. */
+  readonly bodyFields: Readonly<Record<string, string>>
+}
+
+/** Anything a caller may send that the catalog has no action for. */
+export interface RawRequest {
+  readonly method: string
+  readonly path: string
+  readonly query?: Readonly<Record<string, unknown>> | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly body?: unknown
+}
+
+interface BuildOptions {
+  readonly manifest: Manifest
+  readonly baseUrl: string
+  /** Names of the credential's secret fields. */
+  readonly fields: readonly string[]
+  /** Headers that this connection's credential sets, in lower case. */
+  readonly injected: readonly string[]
+}
+
+/** The request of an action. Throws `input_invalid`, with a pointer to each place that does not fit. */
+export function buildRequest (action: IntegrationAction, input: Readonly<Record<string, unknown>>, options: BuildOptions): BuiltRequest {
+  const { definition } = action
+  const filled = Object.entries(definition.from_credential ?? {}).filter(([, field]) => options.fields.includes(field))
+  const arranged = arrangeInput(action, input, filled.map(([property]) => property))
+  const path = fillPath(definition.path, arranged.path ?? {})
+  const given = Object.keys(arranged.body ?? {})
+  const bodyFields = Object.fromEntries(filled.filter(([property]) => !given.includes(property)))
+  // An action that takes a body gets one, if only an empty object: APIs refuse a POST or PUT without.
+  const hasBody = definition.input?.body !== undefined && (given.length > 0 || Object.keys(bodyFields).length > 0 || definition.method !== 'DELETE')
+  return {
+    method: definition.method,
+    url: joinUrl(options.baseUrl, path, encodePairs(arranged.query ?? {}, options.manifest.conventions.query ?? 'repeat')),
+    headers: { ...options.manifest.conventions.headers, ...readHeaders(arranged, options.injected) },
+    body: hasBody ? { value: arranged.body ?? {}, encoding: definition.body ?? options.manifest.conventions.body } : undefined,
+    bodyFields,
+  }
+}
+
+/** A call the catalog has no action for, within the integration's server. Throws `input_invalid`. */
+export function buildRawRequest (raw: RawRequest, options: BuildOptions): BuiltRequest {
+  const { conventions } = options.manifest
+  if (!/^\/[^\s?#\\]*$/.test(raw.path) || raw.path.startsWith('//') || hasDotSegment(raw.path)) {
+    throw invalid([{ pointer: '/path', message: 'must be an absolute path without query, fragment, `.` or `..`' }])
+  }
+  if (conventions.body === 'form' && raw.body !== undefined && (typeof raw.body !== 'object' || raw.body === null)) {
+    throw invalid([{ pointer: '/body', message: 'must be object: this provider takes forms' }])
+  }
+  const headers = Object.fromEntries(Object.entries(raw.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
+  const style: QueryStyle = conventions.query ?? 'repeat'
+  return {
+    method: raw.method,
+    url: joinUrl(options.baseUrl, raw.path, encodePairs(raw.query ?? {}, style)),
+    headers: { ...conventions.headers, ...checkHeaders(headers, options.injected, '/headers') },
+    body: raw.body === undefined ? undefined : { value: raw.body, encoding: conventions.body },
+    bodyFields: {},
+  }
+}
+
+/** Test requests of manifests: nothing in them is a caller's. */
+export function buildTestRequest (manifest: Manifest, baseUrl: string): BuiltRequest {
+  const { test, conventions } = manifest
+  return {
+    method: test.method,
+    url: joinUrl(baseUrl, test.path, encodePairs(test.query ?? {}, 'repeat')),
+    headers: { ...conventions.headers },
+    body: test.body === undefined ? undefined : { value: test.body, encoding: conventions.body },
+    bodyFields: {},
+  }
+}
+
+function fillPath (template: string, values: Readonly<Record<string, unknown>>): string {
+  let path = template
+  for (const name of pathParameters(template)) {
+    const text = String(values[name])
+    // eslint-disable-next-line no-control-regex
+    if (text === '' || text === '.' || text === '..' || /[\x00-\x1f\x7f]/.test(text)) throw invalid([{ pointer: `/input/path/${name}`, message: 'must not be empty, `.`, `..` or hold control characters' }])
+    path = path.replace(`{${name}}`, () => encodeURIComponent(text))
+  }
+  if (hasDotSegment(path)) throw invalid([{ pointer: '/input/path', message: 'must not make a `.` or `..` of a path segment' }])
+  return path
+}
+
+/** Also in the percent-encoded spellings that URL parsers resolve. */
+function hasDotSegment (path: string): boolean {
+  return path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))
+}
+
+function joinUrl (baseUrl: string, path: string, query: string): URL {
+  const base = new URL(baseUrl)
+  const url = new URL(`${baseUrl}${path}${query === '' ? '' : `?${query}`}`)
+  // Belt and braces: whatever the input, it has moved neither the host nor the path below the server's.
+  if (url.origin !== base.origin || url.pathname !== `${base.pathname === '/' ? '' : base.pathname}${path}` || url.hash !== '') {
+    throw invalid([{ pointer: '/path', message: 'can’t be written as a path of this server' }])
+  }
+  return url
+}
+
+function readHeaders (arranged: ArrangedInput, injected: readonly string[]): Record<string, string> {
+  const entries = Object.entries(arranged.header ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)] as const)
+  return checkHeaders(Object.fromEntries(entries), injected, '/input/header')
+}
+
+function checkHeaders (headers: Readonly<Record<string, string>>, injected: readonly string[], at: string): Record<string, string> {
+  const errors: FieldError[] = []
+  const kept: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (!/^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/.test(name)) errors.push({ pointer: `${at}/${name.slice(0, 100)}`, message: 'is no header’s name' })
+    else if (isReservedHeader(name)) errors.push({ pointer: `${at}/${name}`, message: 'can’t be set by a caller' })
+    else if (injected.includes(name)) errors.push({ pointer: `${at}/${name}`, message: 'is set by the connection' })
+    else if (!/^[\x20-\x7e\t]*$/.test(value)) errors.push({ pointer: `${at}/${name}`, message: 'must be printable ASCII, without line breaks' })
+    else kept[name] = value
+  }
+  if (errors.length > 0) throw invalid(errors)
+  return kept
+}
+
+function invalid (errors: readonly FieldError[]): VaultError {
+  return new VaultError('input_invalid', { detail: 'The input does not fit.', errors })
+}

@@ -1,0 +1,86 @@
+import type { ErrorClass, Manifest } from '../catalog/index.ts'
+import type { Answer } from '../egress/index.ts'
+import { judgeJson } from '../json.ts'
+import { classify, readPointer, type JudgedAnswer } from './classify.ts'
+import type { Redactor } from './redact.ts'
+
+/** A provider's answer as a caller gets it: nothing of the credential in it. */
+export interface ShapedResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly requestId: string | null
+  /** Parsed JSON, text, `{content_type, base64}` for other bytes, null for none. */
+  readonly output: unknown
+  readonly error: { readonly class: ErrorClass, readonly message: string } | undefined
+  /** For the predicates of test requests. */
+  readonly judged: JudgedAnswer
+}
+
+const HEADERS = /^(content-type|location|link|retry-after|etag|last-modified|x-total-count|(x-)?rate-?limit.*)$/
+const MESSAGE_MAX = 1_000
+const JSON_LIMITS = { depth: 200, keys: 2_000_000, items: 4_000_000 }
+
+export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Redactor): ShapedResponse {
+  const type = (answer.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+  const { json, output } = readBody(answer.body, type, redactor)
+  const judged = { status: answer.status, headers: answer.headers, json }
+  const requestIdHeader = manifest.conventions.request_id_header
+  const allowed = Object.entries(answer.headers).filter(([name]) => HEADERS.test(name) || name === requestIdHeader)
+  const headers = Object.fromEntries(allowed.map(([name, value]) => [name, redactor.text(value)]))
+  return {
+    status: answer.status,
+    headers,
+    requestId: requestIdHeader === undefined ? null : headers[requestIdHeader] ?? null,
+    output,
+    error: judgeError({ manifest, judged, redactor }, type, output),
+    judged,
+  }
+}
+
+function readBody (body: Buffer, type: string, redactor: Redactor): { json: unknown, output: unknown } {
+  if (body.length === 0) return { json: undefined, output: null }
+  if (/^application\/(.*\+)?json$/.test(type) || type === 'text/json') {
+    const json = parseJson(body)
+    return json === undefined ? { json, output: redactor.text(body.toString('utf8')) } : { json, output: redactor.json(json) }
+  }
+  if (type === '' || type.startsWith('text/') || /\b(xml|javascript|x-www-form-urlencoded|graphql|yaml|csv)$/.test(type)) {
+    return { json: undefined, output: redactor.text(body.toString('utf8')) }
+  }
+  return { json: undefined, output: { content_type: type, base64: redactor.bytes(body).toString('base64') } }
+}
+
+function parseJson (body: Buffer): unknown {
+  if (judgeJson(body, JSON_LIMITS) !== undefined) return undefined
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+interface Judgement {
+  readonly manifest: Manifest
+  readonly judged: JudgedAnswer
+  readonly redactor: Redactor
+}
+
+function judgeError (of: Judgement, type: string, output: unknown): ShapedResponse['error'] {
+  const { manifest, judged } = of
+  const named = classify(manifest, judged)
+  if (named !== undefined) return { class: named, message: findMessage(of) }
+  if (type.includes('json') && judged.json === undefined && output !== null) return { class: 'provider_unavailable', message: 'The provider announced JSON and sent something else.' }
+  if (type === 'text/html') return { class: 'provider_unavailable', message: 'The provider answered with a web page where data was expected.' }
+  return undefined
+}
+
+function findMessage ({ manifest, judged, redactor }: Judgement): string {
+  if (judged.status >= 300 && judged.status < 400) {
+    const host = URL.parse(judged.headers['location'] ?? '')?.host
+    return `The provider redirects${host === undefined ? '' : ` to ${redactor.text(host)}`}; redirects are not followed, so that the credential stays with its host.`
+  }
+  for (const pointer of manifest.error_message ?? []) {
+    const found = readPointer(judged.json, pointer)
+    if (typeof found === 'string' && found !== '') return redactor.text(found).slice(0, MESSAGE_MAX)
+  }
+  return `The provider answered with status ${judged.status}.`
+}

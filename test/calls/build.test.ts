@@ -1,0 +1,125 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { buildRawRequest, buildRequest, describeRequest } from '../../src/calls/index.ts'
+import { encodePairs } from '../../src/calls/encode.ts'
+import { loadCatalog } from '../../src/catalog/index.ts'
+
+const catalog = loadCatalog()
+
+function build (id: string, name: string, input: Record<string, unknown>, fields: string[] = []) {
+  const integration = catalog.require(id)
+  const baseUrl = integration.manifest.servers['sandbox']?.startsWith('{') === true ? 'https://acme.atlassian.net' : integration.manifest.servers['sandbox']?.replace('{region}', 'eu') ?? ''
+  return buildRequest(integration.requireAction(name), input, { manifest: integration.manifest, baseUrl, fields, injected: ['authorization'] })
+}
+
+const pointers = (work: () => unknown): string[] => {
+  try {
+    work()
+    return []
+  } catch (error) {
+    return ((error as { details: { errors?: { pointer: string }[] } }).details.errors ?? []).map((one) => one.pointer)
+  }
+}
+
+t.test('two-level and flat input', async (t) => {
+  t.match(build('stripe', 'create_payment_intent', { body: { amount: 1, currency: 'usd' } }).body?.value, { amount: 1, currency: 'usd' })
+  t.match(build('stripe', 'create_payment_intent', { amount: 1, currency: 'usd' }).body?.value, { amount: 1, currency: 'usd' })
+  const comment = build('jira', 'add_comment', { issueIdOrKey: 'A-1', body: { type: 'doc' } })
+  t.match(comment.body?.value, { body: { type: 'doc' } }, 'a property called body, in flat input')
+  t.equal(comment.url.pathname, '/rest/api/3/issue/A-1/comment')
+  t.match(build('jira', 'add_comment', { path: { issueIdOrKey: 'A-1' }, body: { body: { type: 'doc' } } }).body?.value, { body: { type: 'doc' } })
+  t.match(build('alloy', 'create_person', { name_first: 'Ada', anything: 1 }).body?.value, { name_first: 'Ada', anything: 1 }, 'an open body takes what is not declared')
+
+  t.same(pointers(() => build('stripe', 'create_payment_intent', { amount: 'x', currency: 'usd' })), ['/input/body/amount'])
+  t.same(pointers(() => build('stripe', 'create_payment_intent', { amount: 1, currency: 'usd', nope: 1 })), ['/input/nope'])
+  t.same(pointers(() => build('stripe', 'create_payment_intent', { body: { amount: 1 } })), ['/input/body/currency'])
+  t.same(pointers(() => build('stripe', 'create_payment_intent', { body: 'x' })), ['/input/body'])
+  t.same(pointers(() => build('stripe', 'get_payment_intent', {})), ['/input/path'])
+  t.same(pointers(() => build('stripe', 'get_balance', { x: 1 })), ['/input/x'])
+})
+
+t.test('an ambiguous flat name is refused by name', async (t) => {
+  const stripe = catalog.require('stripe')
+  const twice = { ...stripe.manifest, actions: [{ name: 'twice', title: '', method: 'POST' as const, path: '/x/{id}', effect: 'unsafe' as const, input: { path: { required: ['id'], properties: { id: {} } }, body: { properties: { id: {} } } } }] }
+  const { createIntegration } = await import('../../src/catalog/integration.ts')
+  const options = { manifest: twice, baseUrl: 'https://api.stripe.com', fields: [], injected: [] }
+  const action = createIntegration(twice).requireAction('twice')
+  t.throws(() => buildRequest(action, { id: 'a' }, options), { code: 'input_invalid', details: { errors: [{ pointer: '/input/id', message: /path and body/ }] } })
+  t.equal(buildRequest(action, { path: { id: 'a' }, body: { id: 'b' } }, options).url.pathname, '/x/a')
+})
+
+t.test('path values stay one segment', async (t) => {
+  const path = (intent: unknown) => build('stripe', 'get_payment_intent', { path: { intent } }).url
+  t.equal(path('pi_1').href, 'https://api.stripe.com/v1/payment_intents/pi_1')
+  t.equal(path('a/b?c#d%').href, 'https://api.stripe.com/v1/payment_intents/a%2Fb%3Fc%23d%25')
+  t.equal(path('../admin').pathname, '/v1/payment_intents/..%2Fadmin', 'a slash does not leave its segment')
+  for (const intent of ['..', '.', '', 'a\nb', '\0']) t.throws(() => path(intent), { code: 'input_invalid' }, JSON.stringify(intent))
+  t.equal(path('%2e%2e').pathname, '/v1/payment_intents/%252e%252e')
+  t.throws(() => path(42), { code: 'input_invalid' })
+  t.equal(build('wise', 'get_transfer', { transferId: 42 }).url.pathname, '/v1/transfers/42')
+})
+
+t.test('whatever the input, the host and the path above it stay', async (t) => {
+  const anything = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 30 }), fc.stringMatching(/^[./\\%?#@:&=a-z2e]{0,20}$/))
+  const ok = (url: URL, prefix: string) => url.origin === 'https://api.stripe.com' && url.pathname.startsWith(prefix) && url.pathname.split('/').length === prefix.split('/').length && url.hash === '' && url.username === ''
+  fc.assert(fc.property(anything, anything, (segment, value) => {
+    try {
+      return ok(build('stripe', 'get_payment_intent', { path: { intent: segment }, query: { expand: [value] } }).url, '/v1/payment_intents/')
+    } catch (error) {
+      return (error as { code?: string }).code === 'input_invalid'
+    }
+  }), { numRuns: 3_000 })
+  const { manifest } = catalog.require('onfido')
+  fc.assert(fc.property(anything, anything, (path, value) => {
+    try {
+      const { url } = buildRawRequest({ method: 'GET', path: `/${path}`, query: { [value]: value } }, { manifest, baseUrl: 'https://api.eu.onfido.com/v3.6', fields: [], injected: [] })
+      return url.origin === 'https://api.eu.onfido.com' && url.pathname.startsWith('/v3.6/') && url.hash === ''
+    } catch (error) {
+      return (error as { code?: string }).code === 'input_invalid'
+    }
+  }), { numRuns: 3_000 })
+  t.pass('6,000 inputs')
+})
+
+t.test('headers from input', async (t) => {
+  const built = build('alloy', 'create_evaluation', { header: { 'alloy-entity-type': 'person' }, body: {} })
+  t.match(built.headers, { 'alloy-entity-type': 'person' })
+  t.same(pointers(() => build('alloy', 'create_evaluation', { header: { 'alloy-entity-token': 'a\r\nX: 1' }, body: {} })), ['/input/header/alloy-entity-token'])
+  t.same(pointers(() => build('alloy', 'create_evaluation', { header: { 'alloy-entity-token': '😀' }, body: {} })), ['/input/header/alloy-entity-token'])
+  const { manifest } = catalog.require('stripe')
+  const raw = (headers: Record<string, string>) => buildRawRequest({ method: 'POST', path: '/v1/x', headers }, { manifest, baseUrl: 'https://api.stripe.com', fields: [], injected: ['authorization', 'stripe-account'] })
+  t.match(raw({ 'Stripe-Version': '2026-08-26' }).headers, { 'stripe-version': '2026-08-26' })
+  for (const headers of [{ Authorization: 'x' }, { host: 'evil' }, { 'Content-Length': '1' }, { Cookie: 'a=b' }, { 'stripe-account': 'acct_other' }, { 'x y': '1' }, { 'x-a': '1\n2' }]) {
+    t.throws(() => raw(headers), { code: 'input_invalid' }, JSON.stringify(headers))
+  }
+})
+
+t.test('raw paths', async (t) => {
+  const { manifest } = catalog.require('onfido')
+  const raw = (path: string) => buildRawRequest({ method: 'GET', path }, { manifest, baseUrl: 'https://api.eu.onfido.com/v3.6', fields: [], injected: [] }).url.href
+  t.equal(raw('/applicants/1%2F2'), 'https://api.eu.onfido.com/v3.6/applicants/1%2F2')
+  for (const path of ['applicants', '//evil.com/x', '/a/../../x', '/a/%2e%2e/x', '/a/./x', '/a?b=1', '/a#b', '/a\\b', '/a b', '/.']) t.throws(() => raw(path), { code: 'input_invalid' }, path)
+})
+
+t.test('encodings', async (t) => {
+  t.equal(encodePairs({ a: 1, b: true, c: 'x y&z', d: null, e: undefined, f: [1, 2], g: { h: { i: 'j' } } }, 'brackets'), 'a=1&b=true&c=x%20y%26z&d=&f[0]=1&f[1]=2&g[h][i]=j')
+  t.equal(encodePairs({ f: [1, 2], g: { h: 1 } }, 'repeat'), 'f=1&f=2&g=%7B%22h%22%3A1%7D')
+  const intent = build('stripe', 'create_payment_intent', { amount: 2000, currency: 'usd', metadata: { order: '6 7' }, payment_method_types: ['card'], automatic_payment_methods: { enabled: true } })
+  const described = describeRequest(intent, { scheme: catalog.require('stripe').requireScheme(undefined), config: {}, secretNames: ['secret_key'] })
+  t.equal(described.body, 'amount=2000&currency=usd&metadata[order]=6%207&payment_method_types[0]=card&automatic_payment_methods[enabled]=true')
+  t.match(described.headers, { authorization: 'Bearer [credential]', 'content-type': 'application/x-www-form-urlencoded' })
+  t.equal(build('stripe', 'list_customers', { created: { gte: 1 }, limit: 3 }).url.search, '?created[gte]=1&limit=3')
+  t.equal(build('jira', 'get_issue', { issueIdOrKey: 'A-1', fields: ['summary', 'status'] }).url.search, '?fields=summary&fields=status')
+  t.equal(build('wise', 'cancel_transfer', { transferId: 1 }).body, undefined, 'no body where none is declared')
+  t.same(build('stripe', 'confirm_payment_intent', { path: { intent: 'pi_1' } }).body, { value: {}, encoding: 'form' })
+})
+
+t.test('what a credential fills in', async (t) => {
+  const filled = build('plaid', 'get_accounts', {}, ['secret', 'access_token'])
+  t.same(filled.bodyFields, { access_token: 'access_token' })
+  t.match(describeRequest(filled, { scheme: catalog.require('plaid').requireScheme(undefined), config: { client_id: 'id' }, secretNames: ['secret', 'access_token'] }), {
+    body: { access_token: '[credential]' }, headers: { 'plaid-client-id': 'id', 'plaid-secret': '[credential]', 'plaid-version': '2020-09-14' },
+  })
+  t.same(build('plaid', 'get_accounts', { access_token: 'own' }, ['secret', 'access_token']).bodyFields, {}, 'a caller’s own comes first')
+  t.same(pointers(() => build('plaid', 'get_accounts', {}, ['secret'])), ['/input/body'])
+})
