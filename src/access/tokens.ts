@@ -1,0 +1,94 @@
+import { createBearerToken, sha256, type Macs } from '../crypto/index.ts'
+import { VaultError } from '../errors.ts'
+import { newId, type TokenId } from '../ids.ts'
+import {
+  findTokenByIdempotency, guard, insertToken, isUniqueViolation, listTokens, revokeToken, type Database, type TokenRow, type Tx,
+} from '../store/index.ts'
+import { ALL, PRESETS, type Preset, type Scope } from './principal.ts'
+
+export interface TokenRequest {
+  readonly name: string
+  readonly preset?: Preset | undefined
+  /** In place of a preset, or beside it. */
+  readonly scopes?: readonly Scope[] | undefined
+  readonly workspaces: readonly string[]
+  readonly environments: readonly string[]
+  readonly expiresAt?: Date | undefined
+}
+
+export interface CreatedToken {
+  readonly row: TokenRow
+  /** Shown this once; undefined when an earlier request with the same idempotency key made it. */
+  readonly token: string | undefined
+}
+
+interface CreateOptions {
+  readonly by: string
+  /** The caller's Idempotency-Key, made unique by whose it is. */
+  readonly idempotencyKey?: string | undefined
+  /** Commits together with the token. */
+  readonly record: (tx: Tx, row: TokenRow) => Promise<void>
+}
+
+export interface Tokens {
+  create (request: TokenRequest, options: CreateOptions): Promise<CreatedToken>
+  list (page: { before?: TokenId, limit: number }): Promise<TokenRow[]>
+  /** Throws `not_found`. Revoking again changes nothing. */
+  revoke (id: TokenId, options: { by: string, record: (tx: Tx, row: TokenRow) => Promise<void> }): Promise<TokenRow>
+}
+
+export function createTokens (options: { database: Pick<Database, 'db' | 'transaction'>, macs: Macs }): Tokens {
+  const { database, macs } = options
+
+  const replay = async (hash: Buffer, fingerprint: Buffer): Promise<CreatedToken | undefined> => {
+    const earlier = await findTokenByIdempotency(database.db, hash)
+    if (earlier === undefined) return undefined
+    if (!earlier.fingerprint.equals(fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
+    return { row: earlier.token, token: undefined }
+  }
+
+  const insert = async (request: TokenRequest, how: CreateOptions, idempotency: { hash: Buffer, fingerprint: Buffer } | undefined): Promise<CreatedToken> => {
+    const { token, hash } = createBearerToken()
+    const row = await database.transaction(async (tx) => {
+      const inserted = await insertToken(tx, {
+        id: newId('token'), name: request.name, token_hash: hash, scopes: listScopes(request), workspaces: listOrAll(request.workspaces),
+        environments: listOrAll(request.environments), created_by: how.by, expires_at: request.expiresAt ?? null,
+        idempotency_hash: idempotency?.hash ?? null, idempotency_fingerprint: idempotency?.fingerprint ?? null,
+      })
+      await how.record(tx, inserted)
+      return inserted
+    })
+    return { row, token }
+  }
+
+  return Object.freeze({
+    create: async (request: TokenRequest, how: CreateOptions) => {
+      if (how.idempotencyKey === undefined) return await insert(request, how, undefined)
+      const hash = sha256(how.idempotencyKey)
+      const { mac: fingerprint } = (await macs.key('request-fingerprint')).compute(JSON.stringify(request))
+      const before = await replay(hash, fingerprint)
+      if (before !== undefined) return before
+      try {
+        return await insert(request, how, { hash, fingerprint })
+      } catch (error) {
+        if (!isUniqueViolation(error, 'service_tokens_idempotency_hash_key')) throw error
+        return await replay(hash, fingerprint) ?? await insert(request, how, { hash, fingerprint })
+      }
+    },
+    list: async (page: { before?: TokenId, limit: number }) => await guard(() => listTokens(database.db, page)),
+    revoke: async (id: TokenId, how: { by: string, record: (tx: Tx, row: TokenRow) => Promise<void> }) => await database.transaction(async (tx) => {
+      const row = await revokeToken(tx, id, how.by)
+      if (row === undefined) throw new VaultError('not_found')
+      await how.record(tx, row)
+      return row
+    }),
+  })
+}
+
+function listScopes (request: TokenRequest): Scope[] {
+  return [...new Set([...request.preset === undefined ? [] : PRESETS[request.preset], ...request.scopes ?? []])].sort()
+}
+
+function listOrAll (values: readonly string[]): string[] {
+  return values.includes(ALL) ? [ALL] : [...new Set(values)].sort()
+}
