@@ -1,0 +1,171 @@
+import { isNarrower, resolveDestination, type AuthScheme, type Destination, type Integration } from '../catalog/index.ts'
+import type { Crypto, SealedWithKey, SecretFields } from '../crypto/index.ts'
+import { VaultError } from '../errors.ts'
+import { newId, type ConnectionId, type Environment, type WorkspaceId } from '../ids.ts'
+import type { Ledger } from '../ledger/index.ts'
+import {
+  claimIdempotencyKey, findConnection, guard, holdCurrentKey, insertConnection, insertVersion, isUniqueViolation, type ConnectionView, type Database, type Tx,
+} from '../store/index.ts'
+import type { Caller } from './caller.ts'
+import { bindingOf, type VersionPlace } from './credential.ts'
+
+/** A pasted credential, checked against its scheme and wrapped. */
+export interface NewCredential {
+  readonly integration: Integration
+  readonly scheme: AuthScheme
+  readonly secrets: SecretFields
+  /** All config fields, those that decide the host included. */
+  readonly config: Readonly<Record<string, string>>
+  readonly previews: Readonly<Record<string, string>>
+}
+
+export interface NewConnection {
+  readonly workspaceId: WorkspaceId
+  readonly environment: Environment
+  readonly name: string
+  readonly credential: NewCredential
+  readonly labels: Readonly<Record<string, string>>
+  readonly expiresOn: string | undefined
+  readonly allowedActions: readonly string[] | undefined
+  readonly allowedHosts: readonly string[] | undefined
+  /** Hash of the Idempotency-Key and MAC of the body. */
+  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Buffer } | undefined
+}
+
+export interface Created {
+  readonly view: ConnectionView
+  /** An earlier request with the same idempotency key made it. */
+  readonly replayed: boolean
+}
+
+export interface Creator {
+  /** Throws `name_taken`, `hosts_invalid`, `actions_invalid`, `config_invalid`, `idempotency_conflict`. */
+  create (request: NewConnection, caller: Caller): Promise<Created>
+}
+
+export function createCreator (options: { database: Pick<Database, 'db' | 'transaction'>, crypto: Pick<Crypto, 'seal'>, ledger: Pick<Ledger, 'recordIn'> }): Creator {
+  const { database, crypto, ledger } = options
+
+  const insert = async (tx: Tx, { request, version }: { request: NewConnection, version: SealedVersion }, caller: Caller): Promise<void> => {
+    const { place, destination } = version
+    const { credential } = request
+    await insertConnection(tx, {
+      workspace_id: place.workspaceId, id: place.connectionId, environment: request.environment,
+      integration: credential.integration.manifest.id, auth: credential.scheme.id,
+      name: request.name, name_key: foldName(request.name), health: 'active',
+      config: JSON.stringify(omit(credential.config, destination.hostConfig)), labels: JSON.stringify(request.labels),
+      allowed_actions: request.allowedActions === undefined ? null : [...request.allowedActions],
+      allowed_hosts: null, expires_on: request.expiresOn ?? null,
+      current_version: place.versionId, last_version_number: 1, created_by: caller.by, updated_by: caller.by,
+    })
+    await insertSealedVersion(tx, version, { number: 1, previews: credential.previews, by: caller.by })
+    await ledger.recordIn(tx, {
+      event: 'connection.created', outcome: 'ok', principal: caller.principal, workspaceId: place.workspaceId, environment: request.environment,
+      connectionId: place.connectionId, versionId: place.versionId, requestId: caller.requestId,
+      details: { integration: credential.integration.manifest.id, auth: credential.scheme.id, hosts: [...destination.hosts] },
+    })
+  }
+
+  const createOnce = async (request: NewConnection, caller: Caller): Promise<{ id: ConnectionId, replayed: boolean } | undefined> => {
+    const connectionId = newId('connection')
+    const version = await sealVersion(crypto, { ...request, connectionId }, request.credential)
+    return await database.transaction(async (tx) => {
+      if (request.idempotency !== undefined) {
+        const earlier = await claimIdempotencyKey(tx, { workspaceId: request.workspaceId, ...request.idempotency, resourceId: connectionId })
+        if (earlier !== undefined) {
+          if (!earlier.fingerprint.equals(request.idempotency.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
+          return { id: earlier.resourceId as ConnectionId, replayed: true }
+        }
+      }
+      if (!await holdCurrentKey(tx, request.workspaceId, version.sealed.keyId)) return undefined
+      await insert(tx, { request, version }, caller)
+      return { id: connectionId, replayed: false }
+    })
+  }
+
+  return Object.freeze({
+    create: async (request: NewConnection, caller: Caller) => {
+      requireKnownActions(request.credential.integration, request.allowedActions)
+      const made = await whileKeyChanges(() => createOnce(request, caller)).catch((error: unknown) => { throw nameTaken(error) ?? error })
+      const view = await guard(() => findConnection(database.db, request.workspaceId, made.id))
+      if (view === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a connection that has been deleted since.' })
+      return { view, replayed: made.replayed }
+    },
+  })
+}
+
+/** A key is replaced about once a quarter: losing that race three times in a row does not happen. */
+const KEY_RACES_MAX = 3
+
+/** Repeats a sealing whose key was replaced before its transaction: `attempt` answers undefined then. */
+export async function whileKeyChanges<T> (attempt: (first: boolean) => Promise<T | undefined>): Promise<T> {
+  for (let race = 0; race < KEY_RACES_MAX; race++) {
+    const done = await attempt(race === 0)
+    if (done !== undefined) return done
+  }
+  throw new VaultError('overloaded', { detail: 'The workspace’s key is being replaced.', retryAfterSeconds: 1 })
+}
+
+/** A version sealed for its place, not stored yet. */
+export interface SealedVersion {
+  readonly place: VersionPlace
+  readonly destination: Destination
+  readonly sealed: SealedWithKey
+}
+
+/** Allots the version's id and seals the credential for it and for the hosts it may go to. */
+export async function sealVersion (
+  crypto: Pick<Crypto, 'seal'>,
+  of: { workspaceId: WorkspaceId, connectionId: ConnectionId, environment: Environment, allowedHosts: readonly string[] | undefined },
+  credential: NewCredential,
+): Promise<SealedVersion> {
+  const server = { manifest: credential.integration.manifest, scheme: credential.scheme, environment: of.environment }
+  const destination = narrow(resolveDestination(server, credential.config), of.allowedHosts)
+  const place: VersionPlace = {
+    workspaceId: of.workspaceId, environment: of.environment, connectionId: of.connectionId, versionId: newId('version'),
+    fieldSet: Object.keys(credential.secrets), hosts: destination.hosts, hostConfig: destination.hostConfig,
+  }
+  return { place, destination, sealed: await crypto.seal(bindingOf(place), credential.secrets) }
+}
+
+interface VersionColumns {
+  readonly number: number
+  readonly previews: Readonly<Record<string, string>>
+  readonly by: string
+}
+
+export async function insertSealedVersion (tx: Tx, version: SealedVersion, row: VersionColumns): Promise<void> {
+  const { place, sealed } = version
+  await insertVersion(tx, {
+    workspace_id: place.workspaceId, connection_id: place.connectionId, id: place.versionId, number: row.number, environment: place.environment,
+    state: 'current', field_set: [...place.fieldSet], hosts: [...place.hosts], host_config: JSON.stringify(place.hostConfig),
+    previews: JSON.stringify(row.previews), sealed: sealed.sealed, key_id: sealed.keyId, created_by: row.by,
+  })
+}
+
+function narrow (destination: Destination, allowedHosts: readonly string[] | undefined): Destination {
+  if (allowedHosts === undefined) return destination
+  const wrong = allowedHosts.find((host) => !isNarrower(host, destination.hosts))
+  if (wrong !== undefined || allowedHosts.length === 0) {
+    throw new VaultError('hosts_invalid', { detail: `This connection’s credential may go to: ${destination.hosts.join(', ')}.` })
+  }
+  return { ...destination, hosts: [...new Set(allowedHosts)] }
+}
+
+export function requireKnownActions (integration: Integration, actions: readonly string[] | null | undefined): void {
+  const unknown = actions?.filter((name) => integration.findAction(name) === undefined) ?? []
+  if (unknown.length > 0) throw new VaultError('actions_invalid', { detail: `${integration.manifest.name} has no action called ${unknown.slice(0, 5).join(', ')}.` })
+}
+
+/** How names are compared: NFKC and lower case, so that look-alikes of one word are one name. */
+export function foldName (name: string): string {
+  return name.normalize('NFKC').toLowerCase().trim()
+}
+
+export function nameTaken (error: unknown): VaultError | undefined {
+  return isUniqueViolation(error, 'connections_name') ? new VaultError('name_taken') : undefined
+}
+
+export function omit (config: Readonly<Record<string, string>>, without: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(config).filter(([name]) => !Object.hasOwn(without, name)))
+}

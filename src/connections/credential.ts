@@ -1,0 +1,85 @@
+import type { AuthScheme, Catalog, Integration } from '../catalog/index.ts'
+import { resolveDestination } from '../catalog/index.ts'
+import type { BindingContext, Crypto, SecretFields } from '../crypto/index.ts'
+import { isVaultError, VaultError } from '../errors.ts'
+import type { ConnectionId, Environment, VersionId, WorkspaceId } from '../ids.ts'
+import type { Ledger } from '../ledger/index.ts'
+import type { Metrics } from '../metrics.ts'
+import type { UsableRow } from '../store/index.ts'
+import type { Caller } from './caller.ts'
+
+/** What a version is bound to; every part of it is stored beside the sealed bytes and none can be updated. */
+export interface VersionPlace {
+  readonly workspaceId: WorkspaceId
+  readonly environment: Environment
+  readonly connectionId: ConnectionId
+  readonly versionId: VersionId
+  readonly fieldSet: readonly string[]
+  readonly hosts: readonly string[]
+  readonly hostConfig: Readonly<Record<string, string>>
+}
+
+export function bindingOf (place: VersionPlace): BindingContext {
+  return {
+    purpose: 'connection-credential',
+    scope: { kind: 'workspace', workspaceId: place.workspaceId, environment: place.environment },
+    ownerId: place.connectionId,
+    versionId: place.versionId,
+    fieldSet: place.fieldSet,
+    hosts: place.hosts,
+    hostConfig: place.hostConfig,
+  }
+}
+
+/** A connection ready for a call, its credential still sealed. */
+export interface UsableConnection {
+  readonly row: UsableRow
+  readonly integration: Integration
+  readonly scheme: AuthScheme
+  readonly config: Readonly<Record<string, string>>
+  readonly baseUrl: string
+  /** Where the credential may go: sealed with it, narrowed by the connection. */
+  readonly hosts: readonly string[]
+}
+
+/** Puts what the catalog knows to a row. Throws `integration_unknown` when its manifest has gone. */
+export function describeUsable (catalog: Catalog, row: UsableRow): UsableConnection {
+  const integration = catalog.require(row.integration)
+  const scheme = integration.requireScheme(row.auth)
+  const config = { ...row.config, ...row.host_config }
+  const { baseUrl } = resolveDestination({ manifest: integration.manifest, scheme, environment: row.environment }, config)
+  return { row, integration, scheme, config, baseUrl, hosts: row.allowed_hosts ?? row.hosts }
+}
+
+export interface CredentialOpener {
+  /** Decrypts. A failure of integrity goes on record, with nothing of the data. */
+  open (row: UsableRow, caller: Caller): Promise<SecretFields>
+}
+
+export function createCredentialOpener (options: { crypto: Pick<Crypto, 'open'>, ledger: Pick<Ledger, 'recordSoon'>, metrics: Pick<Metrics, 'integrityFailures'> }): CredentialOpener {
+  const { crypto, ledger, metrics } = options
+  return Object.freeze({
+    open: async (row: UsableRow, caller: Caller) => {
+      try {
+        if (row.sealed === null) throw new VaultError('integrity_failure', { detail: 'The current version holds no credential.' })
+        return await crypto.open(bindingOf(placeOf(row)), row.sealed)
+      } catch (error) {
+        if (isVaultError(error, 'integrity_failure')) {
+          metrics.integrityFailures.inc()
+          ledger.recordSoon({
+            event: 'integrity.failed', outcome: 'failed', reason: 'integrity_failure', principal: caller.principal, workspaceId: row.workspace_id,
+            environment: row.environment, connectionId: row.id, versionId: row.version_id, requestId: caller.requestId,
+          })
+        }
+        throw error
+      }
+    },
+  })
+}
+
+function placeOf (row: UsableRow): VersionPlace {
+  return {
+    workspaceId: row.workspace_id, environment: row.environment, connectionId: row.id, versionId: row.version_id,
+    fieldSet: row.field_set, hosts: row.hosts, hostConfig: row.host_config,
+  }
+}

@@ -1,0 +1,160 @@
+import { decidesHost, isNarrower, judgeConfig, type Catalog, type Integration } from '../catalog/index.ts'
+import { VaultError } from '../errors.ts'
+import type { ConnectionId, WorkspaceId } from '../ids.ts'
+import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
+import {
+  deleteConnection, findConnection, getVersion, listReferences, listUses, lockConnection, setDisabled, updateConnection,
+  type ConnectionRow, type ConnectionView, type Database, type ReferenceRow, type Tx, type UseRow,
+} from '../store/index.ts'
+import type { Caller } from './caller.ts'
+import { foldName, nameTaken, requireKnownActions } from './create.ts'
+import { readEtag } from './view.ts'
+
+/** What a PATCH may say; null takes a limit or a value away. */
+export interface ConnectionChanges {
+  readonly name?: string | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  readonly expires_on?: string | null | undefined
+  readonly allowed_actions?: readonly string[] | null | undefined
+  readonly allowed_hosts?: readonly string[] | null | undefined
+  readonly config?: Readonly<Record<string, string>> | undefined
+}
+
+export interface Edit {
+  readonly changes: ConnectionChanges
+  /** ETag of the connection the changes were made from, or `*`. */
+  readonly ifMatch: string
+}
+
+export interface Editor {
+  /** Throws `not_found`, `etag_mismatch`, `name_taken`, `hosts_invalid`, `actions_invalid`, `config_invalid`. */
+  update (of: Of, edit: Edit, caller: Caller): Promise<ConnectionView>
+  /** Doing either twice changes nothing. */
+  setDisabled (of: Of, disabled: boolean, caller: Caller): Promise<ConnectionView>
+  /** Throws `connection_in_use` with the places, unless forced. */
+  remove (of: Of, force: boolean, caller: Caller): Promise<void>
+}
+
+export interface Of {
+  readonly workspaceId: WorkspaceId
+  readonly id: ConnectionId
+}
+
+/** A use longer ago does not keep a connection from being deleted. */
+const LATELY_DAYS = 30
+
+interface Options {
+  readonly database: Pick<Database, 'transaction'>
+  readonly catalog: Catalog
+  readonly ledger: Pick<Ledger, 'recordIn'>
+}
+
+export function createEditor (options: Options): Editor {
+  const { database, catalog, ledger } = options
+
+  const change = async (of: Of, caller: Caller, work: (tx: Tx, row: ConnectionRow) => Promise<void>): Promise<ConnectionView> =>
+    await database.transaction(async (tx) => {
+      await work(tx, await requireLocked(tx, of, caller))
+      return await requireView(tx, of)
+    })
+
+  return Object.freeze({
+    update: async (of: Of, { changes, ifMatch }: Edit, caller: Caller) => await change(of, caller, async (tx, row) => {
+      if (ifMatch !== '*' && readEtag(ifMatch) !== row.revision) throw new VaultError('etag_mismatch')
+      const integration = catalog.require(row.integration)
+      const set = await judgeChanges(tx, { row, integration }, changes)
+      await updateConnection(tx, row, { ...set, updated_by: caller.by }).catch((error: unknown) => { throw nameTaken(error) ?? error })
+      await ledger.recordIn(tx, recordOf('connection.updated', { row, caller }, { changed: Object.keys(changes).sort() }))
+    }),
+
+    setDisabled: async (of: Of, disabled: boolean, caller: Caller) => await change(of, caller, async (tx, row) => {
+      if ((row.disabled_at !== null) === disabled) return
+      await setDisabled(tx, row, { disabled, by: caller.by })
+      await ledger.recordIn(tx, recordOf(disabled ? 'connection.disabled' : 'connection.enabled', { row, caller }))
+    }),
+
+    remove: async (of: Of, force: boolean, caller: Caller) => {
+      await database.transaction(async (tx) => {
+        const row = await requireLocked(tx, of, caller)
+        const references = await listReferences(tx, row)
+        const uses = (await listUses(tx, row, LATELY_DAYS)).filter((use) => use.procedure_id !== '')
+        if (!force && references.length + uses.length > 0) throw inUse(references, uses)
+        await deleteConnection(tx, row)
+        await ledger.recordIn(tx, recordOf('connection.deleted', { row, caller }, { integration: row.integration, forced: force }))
+      })
+    },
+  })
+}
+
+/** The row, locked, if the caller may see it. Throws `not_found`. */
+export async function requireLocked (tx: Tx, of: Of, caller: Caller): Promise<ConnectionRow> {
+  const row = await lockConnection(tx, of.workspaceId, of.id)
+  if (row === undefined || !caller.environments.includes(row.environment)) throw new VaultError('not_found')
+  return row
+}
+
+export async function requireView (tx: Tx, of: Of): Promise<ConnectionView> {
+  const view = await findConnection(tx, of.workspaceId, of.id)
+  if (view === undefined) throw new VaultError('not_found')
+  return view
+}
+
+/** The record of a change of this connection. */
+export function recordOf (event: AuditEventName, { row, caller }: { row: ConnectionRow, caller: Caller }, details?: AuditRecord['details']): AuditRecord {
+  return {
+    event, outcome: 'ok', principal: caller.principal, workspaceId: row.workspace_id, environment: row.environment,
+    connectionId: row.id, versionId: row.current_version, requestId: caller.requestId, details,
+  }
+}
+
+interface Edited {
+  readonly row: ConnectionRow
+  readonly integration: Integration
+}
+
+async function judgeChanges (tx: Tx, { row, integration }: Edited, changes: ConnectionChanges) {
+  requireKnownActions(integration, changes.allowed_actions)
+  if (changes.allowed_hosts !== undefined) await requireNarrowing(tx, row, changes.allowed_hosts)
+  const config = changes.config === undefined ? undefined : mergeConfig({ row, integration }, changes.config)
+  return {
+    ...changes.name !== undefined && { name: changes.name, name_key: foldName(changes.name) },
+    ...changes.labels !== undefined && { labels: JSON.stringify(changes.labels) },
+    ...changes.expires_on !== undefined && { expires_on: changes.expires_on },
+    ...changes.allowed_actions !== undefined && { allowed_actions: changes.allowed_actions === null ? null : [...changes.allowed_actions] },
+    ...changes.allowed_hosts !== undefined && { allowed_hosts: changes.allowed_hosts === null ? null : [...changes.allowed_hosts] },
+    ...config !== undefined && { config: JSON.stringify(config) },
+  }
+}
+
+/** Nobody who may edit a connection can send its credential anywhere new: hosts only ever get fewer. */
+async function requireNarrowing (tx: Tx, row: ConnectionRow, wanted: readonly string[] | null): Promise<void> {
+  const { hosts } = await getVersion(tx, row, row.current_version)
+  const allowed = row.allowed_hosts ?? hosts
+  const list = wanted ?? hosts
+  if (list.length === 0 || !list.every((host) => isNarrower(host, allowed))) {
+    throw new VaultError('hosts_invalid', { detail: `The hosts may only be narrowed within: ${allowed.join(', ')}.` })
+  }
+}
+
+function mergeConfig ({ row, integration }: Edited, config: Readonly<Record<string, string>>): Record<string, string> {
+  const scheme = integration.requireScheme(row.auth)
+  const errors = [
+    ...judgeConfig(scheme, row.environment, config),
+    ...Object.keys(config).filter((name) => decidesHost(integration.manifest, scheme, name))
+      .map((name) => ({ pointer: `/config/${name}`, message: 'decides where the credential goes: change it by rotate, with the credential' })),
+  ]
+  if (errors.length > 0) throw new VaultError('config_invalid', { detail: 'The config can’t be changed this way.', errors })
+  return { ...row.config, ...Object.fromEntries(Object.entries(config).map(([name, value]) => [name, value.trim()])) }
+}
+
+function inUse (references: readonly ReferenceRow[], uses: readonly UseRow[]): VaultError {
+  return new VaultError('connection_in_use', {
+    detail: 'Procedures point at this connection or used it in the last 30 days.',
+    meta: {
+      in_use: {
+        references: references.map(({ procedure_id, step_id, label }) => ({ procedure_id, step_id, label })),
+        uses: uses.map(({ procedure_id, step_id, last_used_at }) => ({ procedure_id, step_id, last_used_at: last_used_at.toISOString() })),
+      },
+    },
+  })
+}

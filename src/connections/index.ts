@@ -1,0 +1,18 @@
+/**
+ * Connections: the life of a credential, from entry to destruction.
+ *
+ * Invariants
+ * - A credential is sealed for its connection, version, environment and hosts before it is stored, and opened only for a use that is on record.
+ * - A change and its record commit together; no transaction is open while the network is.
+ * - Sandbox and live never mix; what a caller may not see does not exist.
+ */
+export { createConnections, type Connections } from './assemble.ts'
+export type { Caller } from './caller.ts'
+export type { NewConnection, NewCredential } from './create.ts'
+export { describeUsable, type UsableConnection } from './credential.ts'
+export type { ConnectionChanges, Of } from './edit.ts'
+export { requireUsable } from './guards.ts'
+export type { CallSubject, RecordedCall } from './recorded-call.ts'
+export type { Resolved, ResolvedOne, ResolveRequest } from './resolve.ts'
+export type { TestResult } from './test.ts'
+export { formatEtag, presentConnection } from './view.ts'

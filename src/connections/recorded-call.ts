@@ -1,0 +1,85 @@
+import type { BuiltRequest, CallCredential, CallResult, Calls } from '../calls/index.ts'
+import type { Integration } from '../catalog/index.ts'
+import type { Clock } from '../clock.ts'
+import { VaultError } from '../errors.ts'
+import { newId, type ConnectionId, type Environment, type InvocationId, type VersionId, type WorkspaceId } from '../ids.ts'
+import type { AuditOutcome, Ledger, UseContext } from '../ledger/index.ts'
+import type { Caller } from './caller.ts'
+
+/** A call that is about to be made, as the record names it. */
+export interface CallSubject {
+  readonly workspaceId: WorkspaceId
+  readonly environment: Environment
+  readonly connectionId: ConnectionId
+  readonly versionId: VersionId
+  readonly integration: Integration
+  /** The action's name; `(test)` and `(request)` for calls that are none. */
+  readonly action: string
+  readonly effect: 'read' | 'idempotent' | 'unsafe'
+  readonly context?: UseContext | undefined
+}
+
+export interface OutgoingCall {
+  readonly built: BuiltRequest
+  readonly credential: CallCredential
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface RecordedCall {
+  readonly invocationId: InvocationId
+  readonly result: CallResult
+  readonly durationMs: number
+}
+
+export interface RecordedCalls {
+  /**
+   * Makes one call with its two records: `invoke.started` is on disk before the first byte leaves,
+   * `invoke.finished` before the result is given back.
+   *
+   * Throws `database_unavailable` or `overloaded` when the first can't be written (nothing was
+   * sent), and `outcome_unknown` when the second can't be after an unsafe call.
+   */
+  make (subject: CallSubject, request: OutgoingCall, caller: Caller): Promise<RecordedCall>
+}
+
+/** After its deadline an invocation still has this long to write its end before it counts as lost. */
+const CLOSING_MARGIN_MS = 30_000
+
+export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledger, 'openInvocation' | 'closeInvocation'>, clock: Clock, maxResponseBytes: number }): RecordedCalls {
+  const { calls, ledger, clock, maxResponseBytes } = options
+  return Object.freeze({
+    make: async (subject: CallSubject, request: OutgoingCall, caller: Caller) => {
+      const invocationId = newId('invocation')
+      const details = { integration: subject.integration.manifest.id, action: subject.action, effect: subject.effect, host: request.built.url.host }
+      const record = {
+        principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment, connectionId: subject.connectionId,
+        versionId: subject.versionId, invocationId, requestId: caller.requestId, context: subject.context,
+      }
+      await ledger.openInvocation({ ...record, event: 'invoke.started', outcome: 'ok', details }, request.timeoutMs + CLOSING_MARGIN_MS)
+      const startedMs = clock.monotonicMs()
+      const limits = { timeoutMs: request.timeoutMs, maxResponseBytes, ...request.signal && { signal: request.signal } }
+      const result = await calls.call({ manifest: subject.integration.manifest, built: request.built, credential: request.credential }, limits)
+      const durationMs = Math.round(clock.monotonicMs() - startedMs)
+      const closing = { ...record, ...describeEnd(result, subject.effect) }
+      try {
+        await ledger.closeInvocation({ ...closing, event: 'invoke.finished', details: { ...details, ...closing.details, duration_ms: durationMs, attempts: 1 } })
+      } catch (error) {
+        if (subject.effect === 'unsafe' && (result.kind === 'answered' || result.maybeSent)) {
+          throw new VaultError('outcome_unknown', { detail: 'The call was made, but its end could not be put on record.', meta: { invocation_id: invocationId }, cause: error })
+        }
+        throw error
+      }
+      return { invocationId, result, durationMs }
+    },
+  })
+}
+
+function describeEnd (result: CallResult, effect: CallSubject['effect']): { outcome: AuditOutcome, reason?: string, details: Record<string, string | number | null> } {
+  if (result.kind === 'answered') {
+    const { response } = result
+    return { outcome: response.error === undefined ? 'ok' : 'failed', ...response.error && { reason: response.error.class }, details: { status: response.status, provider_request_id: response.requestId } }
+  }
+  const unknown = effect === 'unsafe' && result.maybeSent && result.kind !== 'too_large'
+  return { outcome: unknown ? 'unknown' : 'failed', reason: result.kind, details: { status: result.status ?? null } }
+}

@@ -1,0 +1,107 @@
+import type { Catalog } from '../catalog/index.ts'
+import type { Clock } from '../clock.ts'
+import type { SecretFields } from '../crypto/index.ts'
+import type { VaultError } from '../errors.ts'
+import { isVaultError } from '../errors.ts'
+import type { ConnectionId, Environment, WorkspaceId } from '../ids.ts'
+import type { AuditRecord, Ledger, UseContext } from '../ledger/index.ts'
+import type { Metrics } from '../metrics.ts'
+import { findUsable, listUsable, type Database, type UsableRow } from '../store/index.ts'
+import type { Caller } from './caller.ts'
+import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
+import type { Of } from './edit.ts'
+import { expiryOf, judgeFreshness, requireUsable, type Freshness } from './guards.ts'
+import type { Refusals } from './refusals.ts'
+
+export interface ResolveRequest {
+  readonly environment: Environment
+  readonly context?: UseContext | undefined
+  /** The caller wants a credential that lasts at least this long, if there is one. */
+  readonly minTtlSeconds?: number | undefined
+  /** A version that the provider refused with 401. */
+  readonly rejectedVersion?: string | undefined
+}
+
+/** A credential, opened and on record; only the resolve route turns it into text. */
+export interface Resolved extends UsableConnection {
+  readonly secrets: SecretFields
+  readonly expiresAt: Date | null
+  readonly freshness: Freshness
+}
+
+export type ResolvedOne = { readonly id: ConnectionId, readonly resolved: Resolved } | { readonly id: ConnectionId, readonly error: VaultError }
+
+export interface Resolver {
+  /** Throws `not_found`, `environment_mismatch`, `connection_disabled`, `connection_pending`, `connection_needs_reauth`. */
+  resolve (of: Of, request: ResolveRequest, caller: Caller): Promise<Resolved>
+  /** Each its own result; their records share one commit. */
+  resolveMany (of: { workspaceId: WorkspaceId, ids: readonly ConnectionId[] }, request: ResolveRequest, caller: Caller): Promise<ResolvedOne[]>
+}
+
+interface Options {
+  readonly database: Pick<Database, 'reads'>
+  readonly catalog: Catalog
+  readonly opener: CredentialOpener
+  readonly ledger: Pick<Ledger, 'record' | 'recordSoon'>
+  readonly refusals: Refusals
+  readonly clock: Clock
+  readonly metrics: Pick<Metrics, 'resolves'>
+}
+
+export function createResolver (options: Options): Resolver {
+  const { database, catalog, opener, ledger, refusals, clock, metrics } = options
+
+  const open = async (found: UsableRow | undefined, request: ResolveRequest, caller: Caller): Promise<Resolved> => {
+    const row = requireUsable(found, { environment: request.environment, visible: caller.environments })
+    const connection = describeUsable(catalog, row)
+    const expiresAt = expiryOf(row.expires_on)
+    const freshness = judgeFreshness(expiresAt, clock.now(), request.minTtlSeconds ?? 0)
+    return { ...connection, secrets: await opener.open(row, caller), expiresAt, freshness }
+  }
+
+  return Object.freeze({
+    resolve: async ({ workspaceId, id }: Of, request: ResolveRequest, caller: Caller) => {
+      let found = await findUsable(database.reads, workspaceId, id)
+      if (found !== undefined && request.rejectedVersion === found.version_id) {
+        await refusals.count(requireUsable(found, { environment: request.environment, visible: caller.environments }), caller)
+        // Somebody may have rotated it meanwhile: then the new one is what the caller is after.
+        found = await findUsable(database.reads, workspaceId, id)
+      }
+      const resolved = await open(found, request, caller)
+      await ledger.record(recordUse(resolved.row, request, caller))
+      metrics.resolves.inc({ result: 'ok' })
+      return resolved
+    },
+
+    resolveMany: async ({ workspaceId, ids }: { workspaceId: WorkspaceId, ids: readonly ConnectionId[] }, request: ResolveRequest, caller: Caller) => {
+      const rows = new Map((await listUsable(database.reads, workspaceId, ids)).map((row) => [row.id, row]))
+      const results = await Promise.all(ids.map(async (id): Promise<ResolvedOne> => {
+        try {
+          return { id, resolved: await open(rows.get(id), request, caller) }
+        } catch (error) {
+          if (!isVaultError(error) || error.code === 'kek_unavailable' || error.code === 'database_unavailable') throw error
+          return { id, error }
+        }
+      }))
+      await ledger.record(...results.map((result) => 'resolved' in result
+        ? recordUse(result.resolved.row, request, caller)
+        : recordRefusal(workspaceId, result, caller)))
+      for (const result of results) metrics.resolves.inc({ result: 'resolved' in result ? 'ok' : result.error.code })
+      return results
+    },
+  })
+}
+
+function recordUse (row: UsableRow, request: ResolveRequest, caller: Caller): AuditRecord {
+  return {
+    event: 'connection.resolved', outcome: 'ok', principal: caller.principal, workspaceId: row.workspace_id, environment: row.environment,
+    connectionId: row.id, versionId: row.version_id, requestId: caller.requestId, context: request.context,
+  }
+}
+
+function recordRefusal (workspaceId: WorkspaceId, result: { id: ConnectionId, error: VaultError }, caller: Caller): AuditRecord {
+  return {
+    event: 'connection.resolved', outcome: 'refused', reason: result.error.code, principal: caller.principal, workspaceId,
+    connectionId: result.id, requestId: caller.requestId,
+  }
+}

@@ -1,0 +1,116 @@
+import { isNarrower, type Catalog } from '../catalog/index.ts'
+import type { Crypto } from '../crypto/index.ts'
+import { VaultError } from '../errors.ts'
+import type { Ledger } from '../ledger/index.ts'
+import {
+  findRollbackVersion, guard, holdCurrentKey, listVersions, retireCurrentVersion, swapVersions, updateConnection, findConnection,
+  type ConnectionRow, type ConnectionView, type Database, type Tx, type UsableRow, type VersionRow,
+} from '../store/index.ts'
+import type { Caller } from './caller.ts'
+import { insertSealedVersion, omit, sealVersion, whileKeyChanges, type NewCredential, type SealedVersion } from './create.ts'
+import { describeUsable } from './credential.ts'
+import { recordOf, requireLocked, requireView, type Of } from './edit.ts'
+import type { Tester } from './test.ts'
+
+export interface Rotation {
+  readonly credential: NewCredential
+  /** The connection as it was when the new credential was checked against its config. */
+  readonly seen: ConnectionView
+  /** Ask the provider first; a refused credential changes nothing. */
+  readonly test: boolean
+  /** How long the replaced version can be rolled back to; 0 destroys it at once. */
+  readonly graceSeconds: number
+  readonly allowedHosts: readonly string[] | undefined
+}
+
+export interface Rotator {
+  /** From the next call on everybody gets the new credential. Throws `credential_refused`, `upstream_unreachable`, `etag_mismatch`. */
+  rotate (of: Of, rotation: Rotation, caller: Caller): Promise<ConnectionView>
+  /** Points back to the previous version while its grace lasts. Throws `rollback_unavailable`. */
+  rollback (of: Of, caller: Caller): Promise<ConnectionView>
+  listVersions (of: Of, caller: Caller): Promise<VersionRow[]>
+}
+
+interface Options {
+  readonly database: Pick<Database, 'db' | 'transaction'>
+  readonly catalog: Catalog
+  readonly crypto: Pick<Crypto, 'seal'>
+  readonly ledger: Pick<Ledger, 'recordIn'>
+  readonly tester: Pick<Tester, 'testCredential'>
+}
+
+export function createRotator (options: Options): Rotator {
+  const { database, catalog, crypto, ledger, tester } = options
+
+  const requireAccepted = async (rotation: Rotation, version: SealedVersion, caller: Caller): Promise<void> => {
+    const { credential, seen } = rotation
+    const connection = describeUsable(catalog, asUsable(seen, version, credential))
+    const tested = await tester.testCredential({ ...connection, hosts: version.place.hosts }, credential.secrets, caller)
+    if (tested.result === 'auth_failed') throw new VaultError('credential_refused', { detail: tested.detail })
+    if (tested.result === 'unreachable') throw new VaultError('upstream_unreachable', { detail: `${tested.detail} The credential could not be tested and nothing was changed.` })
+  }
+
+  const replace = async (tx: Tx, row: ConnectionRow, by: { rotation: Rotation, version: SealedVersion, caller: Caller }): Promise<void> => {
+    const { rotation, version, caller } = by
+    const number = row.last_version_number + 1
+    await retireCurrentVersion(tx, row, rotation.graceSeconds)
+    await insertSealedVersion(tx, version, { number, previews: rotation.credential.previews, by: caller.by })
+    await updateConnection(tx, row, {
+      current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
+      config: JSON.stringify(omit(rotation.credential.config, version.place.hostConfig)),
+      allowed_hosts: rotation.allowedHosts === undefined ? keepNarrowing(row, version.place.hosts) : null,
+      account_id: null, account_label: null, updated_by: caller.by,
+    })
+    await ledger.recordIn(tx, {
+      ...recordOf('connection.rotated', { row, caller }, { replaced: row.current_version, grace_seconds: rotation.graceSeconds, hosts: [...version.place.hosts] }),
+      versionId: version.place.versionId,
+    })
+  }
+
+  return Object.freeze({
+    rotate: async (of: Of, rotation: Rotation, caller: Caller) => await whileKeyChanges(async (first) => {
+      const place = { workspaceId: of.workspaceId, connectionId: of.id, environment: rotation.seen.environment, allowedHosts: rotation.allowedHosts }
+      const version = await sealVersion(crypto, place, rotation.credential)
+      if (rotation.test && first) await requireAccepted(rotation, version, caller)
+      return await database.transaction(async (tx) => {
+        const row = await requireLocked(tx, of, caller)
+        if (row.revision !== rotation.seen.revision) throw new VaultError('etag_mismatch', { detail: 'The connection was changed while the new credential was being checked; nothing was replaced. Repeat.' })
+        if (!await holdCurrentKey(tx, of.workspaceId, version.sealed.keyId)) return undefined
+        await replace(tx, row, { rotation, version, caller })
+        return await requireView(tx, of)
+      })
+    }),
+
+    rollback: async (of: Of, caller: Caller) => await database.transaction(async (tx) => {
+      const row = await requireLocked(tx, of, caller)
+      const previous = await findRollbackVersion(tx, row)
+      if (previous === undefined) throw new VaultError('rollback_unavailable')
+      await swapVersions(tx, row, previous)
+      await updateConnection(tx, row, {
+        current_version: previous.id, health: 'active', health_reason: null, refusals: 0,
+        allowed_hosts: keepNarrowing(row, previous.hosts), account_id: null, account_label: null, updated_by: caller.by,
+      })
+      await ledger.recordIn(tx, { ...recordOf('connection.rolled_back', { row, caller }, { replaced: row.current_version }), versionId: previous.id })
+      return await requireView(tx, of)
+    }),
+
+    listVersions: async (of: Of, caller: Caller) => await guard(async () => {
+      const view = await findConnection(database.db, of.workspaceId, of.id)
+      if (view === undefined || !caller.environments.includes(view.environment)) throw new VaultError('not_found')
+      return await listVersions(database.db, view)
+    }),
+  })
+}
+
+/** A limit on hosts outlives a change of the credential as long as it still is one; a host that moved makes it void. */
+function keepNarrowing (row: ConnectionRow, hosts: readonly string[]): string[] | null {
+  return row.allowed_hosts?.every((host) => isNarrower(host, hosts)) === true ? row.allowed_hosts : null
+}
+
+/** The connection as it will be with a version that is not stored yet. */
+function asUsable (seen: ConnectionView, version: SealedVersion, credential: NewCredential): UsableRow {
+  return {
+    ...seen, version_id: version.place.versionId, field_set: [...version.place.fieldSet], hosts: [...version.place.hosts],
+    config: omit(credential.config, version.place.hostConfig), host_config: { ...version.place.hostConfig }, sealed: null,
+  }
+}

@@ -1,0 +1,122 @@
+import { buildTestRequest, matches, readPointer, type CallResult } from '../calls/index.ts'
+import type { Catalog, Manifest } from '../catalog/index.ts'
+import type { SecretFields } from '../crypto/index.ts'
+import { isVaultError, VaultError } from '../errors.ts'
+import type { Environment } from '../ids.ts'
+import type { Ledger } from '../ledger/index.ts'
+import { clearRefusals, findUsable, guard, listAccountTwins, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
+import type { Caller } from './caller.ts'
+import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
+import type { Of } from './edit.ts'
+import { requireUsable } from './guards.ts'
+import type { RecordedCalls } from './recorded-call.ts'
+
+/** `limited`: valid, but not allowed this one request. `unreachable` says nothing about the credential. */
+export type TestVerdict = 'ok' | 'auth_failed' | 'limited' | 'unreachable'
+
+export interface TestResult {
+  readonly result: TestVerdict
+  readonly detail: string
+  readonly status: number | null
+  readonly account: { readonly id: string, readonly label: string | null } | null
+  readonly duration_ms: number
+  readonly warnings: readonly string[]
+}
+
+export interface Tester {
+  /** Tests the stored credential; what it shows is noted on the connection. */
+  test (of: Of, caller: Caller): Promise<TestResult>
+  /** Tests a credential that is not stored (yet). Changes nothing. */
+  testCredential (connection: UsableConnection, secrets: SecretFields, caller: Caller): Promise<TestResult>
+}
+
+interface Options {
+  readonly database: Pick<Database, 'db' | 'reads' | 'transaction'>
+  readonly catalog: Catalog
+  readonly opener: CredentialOpener
+  readonly calls: RecordedCalls
+  readonly ledger: Pick<Ledger, 'recordIn'>
+}
+
+const TIMEOUT_MS = 15_000
+
+export function createTester (options: Options): Tester {
+  const { database, catalog, opener, calls, ledger } = options
+
+  const testCredential = async (connection: UsableConnection, secrets: SecretFields, caller: Caller): Promise<TestResult> => {
+    const { row, integration, scheme, config, hosts, baseUrl } = connection
+    const place = { workspaceId: row.workspace_id, environment: row.environment, connectionId: row.id, versionId: row.version_id }
+    const request = { built: buildTestRequest(integration.manifest, baseUrl), credential: { scheme, secrets, config, hosts }, timeoutMs: TIMEOUT_MS }
+    const { result, durationMs } = await calls.make({ ...place, integration, action: '(test)', effect: 'read' }, request, caller)
+    return { ...judgeTest(integration.manifest, row.environment, result), duration_ms: durationMs, warnings: [] }
+  }
+
+  const note = async (row: UsableRow, tested: TestResult, caller: Caller): Promise<void> => {
+    const version = { workspaceId: row.workspace_id, connectionId: row.id, versionId: row.version_id }
+    const about = { ...version, environment: row.environment, principal: caller.principal, requestId: caller.requestId }
+    await database.transaction(async (tx) => {
+      if (tested.account !== null) await setAccount(tx, version, tested.account)
+      if (tested.result === 'ok' || tested.result === 'limited') {
+        await clearRefusals(tx, version)
+        if (row.health !== 'active') await ledger.recordIn(tx, { ...about, event: 'connection.recovered', outcome: 'ok' })
+      } else if (tested.result === 'auth_failed' && await markNeedsReauth(tx, version, 'credential_refused')) {
+        await ledger.recordIn(tx, { ...about, event: 'connection.needs_reauth', outcome: 'ok', reason: 'credential_refused' })
+      }
+      await ledger.recordIn(tx, { ...about, event: 'connection.tested', outcome: 'ok', details: { result: tested.result, status: tested.status } })
+    })
+  }
+
+  const warn = async (connection: UsableConnection, tested: TestResult): Promise<string[]> => {
+    const { row, integration } = connection
+    if (integration.manifest.separation !== 'none' || tested.account === null) return []
+    const twins = await guard(() => listAccountTwins(database.db, row, { account: tested.account?.id ?? '', hosts: row.hosts }))
+    return twins.map((twin) => `The same account is connected in ${twin.environment} as ${twin.name}: ${integration.manifest.name} has no sandbox, so sandbox runs change live data.`)
+  }
+
+  return Object.freeze({
+    testCredential,
+    test: async (of: Of, caller: Caller) => {
+      const found = await findUsable(database.reads, of.workspaceId, of.id)
+      if (found === undefined || !caller.environments.includes(found.environment)) throw new VaultError('not_found')
+      const row = requireTestable(found, caller)
+      const connection = describeUsable(catalog, row)
+      const tested = await testCredential(connection, await opener.open(row, caller), caller)
+      await note(row, tested, caller)
+      return { ...tested, warnings: await warn(connection, tested) }
+    },
+  })
+}
+
+/** A refused credential may be tested: that is how it recovers. Disabled and unfinished ones may not. */
+function requireTestable (row: UsableRow, caller: Caller): UsableRow {
+  try {
+    return requireUsable(row, { environment: row.environment, visible: caller.environments })
+  } catch (error) {
+    if (isVaultError(error, 'connection_needs_reauth')) return row
+    throw error
+  }
+}
+
+/** What the answer to a test request says of the credential. */
+export function judgeTest (manifest: Manifest, environment: Environment, result: CallResult): Omit<TestResult, 'duration_ms' | 'warnings'> {
+  const { test } = manifest
+  if (result.kind !== 'answered') return { result: 'unreachable', detail: result.detail, status: result.status ?? null, account: null }
+  const { judged, status, error } = result.response
+  const said = (verdict: TestVerdict, detail: string) => ({ result: verdict, detail, status, account: null })
+  if (test.auth_failed.some((predicate) => matches(predicate, judged))) return said('auth_failed', error?.message ?? `${manifest.name} refuses the credential.`)
+  if (test.limited?.some((predicate) => matches(predicate, judged)) === true) return said('limited', `The credential is valid but may not make the test request: ${error?.message ?? `status ${status}`}`)
+  if (error !== undefined) return said('unreachable', error.message)
+  if (test.environment !== undefined && readPointer(judged.json, test.environment.pointer) !== test.environment[environment]) {
+    return said('auth_failed', `${manifest.name} says that this credential does not belong to its ${environment} environment.`)
+  }
+  return { ...said('ok', `${manifest.name} accepts the credential.`), account: readAccount(manifest, judged.json) }
+}
+
+function readAccount (manifest: Manifest, json: unknown): TestResult['account'] {
+  const read = (pointer: string | undefined) => {
+    const value = pointer === undefined ? undefined : readPointer(json, pointer)
+    return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 200) : null
+  }
+  const id = read(manifest.test.account?.id)
+  return id === null ? null : { id, label: read(manifest.test.account?.label) }
+}

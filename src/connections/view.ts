@@ -1,0 +1,44 @@
+import type { ConnectionView } from '../store/index.ts'
+import { expiryOf } from './guards.ts'
+
+/** A connection as the dashboard sees it (`contract/connection.ts`): nothing sealed, previews masked. */
+export function presentConnection (view: ConnectionView) {
+  return {
+    id: view.id,
+    workspace_id: view.workspace_id,
+    integration: view.integration,
+    environment: view.environment,
+    name: view.name,
+    auth: view.auth,
+    status: view.disabled_at === null ? view.health : 'disabled' as const,
+    status_reason: view.health_reason,
+    config: { ...view.config, ...view.host_config },
+    preview: view.previews,
+    account: view.account_id === null ? null : { id: view.account_id, label: view.account_label },
+    credential_version: view.current_version,
+    version_number: view.version_number,
+    hosts: view.allowed_hosts ?? view.hosts,
+    expires_at: expiryOf(view.expires_on)?.toISOString() ?? null,
+    expires_on: view.expires_on,
+    last_used_at: view.last_used_at?.toISOString() ?? null,
+    labels: view.labels,
+    allowed_actions: view.allowed_actions,
+    allowed_hosts: view.allowed_hosts,
+    created_by: view.created_by,
+    created_at: view.created_at.toISOString(),
+    updated_by: view.updated_by,
+    updated_at: view.updated_at.toISOString(),
+    etag: formatEtag(view.revision),
+  }
+}
+
+/** A strong entity tag (RFC 9110, 8.8.3). */
+export function formatEtag (revision: number): string {
+  return `"${revision}"`
+}
+
+/** The revision an entity tag names; undefined for what is none of ours. */
+export function readEtag (etag: string): number | undefined {
+  const [, revision] = /^"(\d{1,15})"$/.exec(etag.trim()) ?? []
+  return revision === undefined ? undefined : Number(revision)
+}
