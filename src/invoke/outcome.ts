@@ -1,0 +1,48 @@
+import type { CallResult, ShapedResponse } from '../calls/index.ts'
+import type { ErrorClass } from '../catalog/index.ts'
+import { VaultError } from '../errors.ts'
+import type { InvocationId } from '../ids.ts'
+
+/** What became of an action that the provider answered. */
+export interface Invocation {
+  readonly invocation_id: InvocationId
+  readonly outcome: 'succeeded' | 'failed'
+  readonly provider: { readonly status: number, readonly headers: Readonly<Record<string, string>>, readonly request_id: string | null }
+  readonly output: unknown
+  readonly error?: { readonly class: ErrorClass, readonly message: string }
+  readonly attempts: number
+  readonly duration_ms: number
+  readonly replayed: boolean
+}
+
+export type Effect = 'read' | 'idempotent' | 'unsafe'
+
+/**
+ * The provider's answer, or a throw for its absence. An unsafe call whose bytes may have left is
+ * never called failed: `outcome_unknown` sends the caller to look before it repeats.
+ */
+export function judgeOutcome (result: CallResult, of: { effect: Effect, invocationId: InvocationId, durationMs: number }): Invocation {
+  if (result.kind === 'answered') return describeAnswer(result.response, of)
+  const meta = { invocation_id: of.invocationId }
+  const { detail, maybeSent } = result
+  switch (result.kind) {
+    case 'blocked': throw new VaultError('egress_blocked', { detail, meta })
+    case 'too_large': throw new VaultError('response_too_large', { detail, meta: { ...meta, provider_status: result.status ?? null } })
+    case 'unreachable': case 'interrupted': case 'timeout': case 'cancelled': break
+  }
+  if (of.effect === 'unsafe' && maybeSent) throw new VaultError('outcome_unknown', { detail, meta })
+  throw new VaultError(result.kind === 'timeout' && maybeSent ? 'upstream_timeout' : 'upstream_unreachable', { detail, meta })
+}
+
+function describeAnswer (response: ShapedResponse, of: { invocationId: InvocationId, durationMs: number }): Invocation {
+  return {
+    invocation_id: of.invocationId,
+    outcome: response.error === undefined ? 'succeeded' : 'failed',
+    provider: { status: response.status, headers: response.headers, request_id: response.requestId },
+    output: response.output,
+    ...response.error && { error: response.error },
+    attempts: 1,
+    duration_ms: of.durationMs,
+    replayed: false,
+  }
+}
