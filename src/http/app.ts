@@ -1,0 +1,103 @@
+import { Type } from 'typebox'
+import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault, type RouteOptions } from 'fastify'
+import type { Access } from '../access/index.ts'
+import { ERRORS, VaultError, type ErrorCode } from '../errors.ts'
+import { newId } from '../ids.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { authenticate } from './authenticate.ts'
+import { acceptJsonOnly } from './json-body.ts'
+import { sendProblem, toVaultError } from './problem.ts'
+import type { RefusalRecorder } from './refusals.ts'
+import { findAccess } from './route-table.ts'
+
+export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>
+
+export type ListenerName = 'internal' | 'public' | 'operations'
+
+export interface AppOptions {
+  readonly listener: ListenerName
+  readonly bodyLimitBytes: number
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly tls?: { readonly cert: string, readonly key: string, readonly ca?: string } | undefined
+  /** Only the internal listener has callers to know and refusals to record. */
+  readonly access?: Pick<Access, 'authenticate'>
+  readonly refusals?: RefusalRecorder
+}
+
+/** Receiving a whole request may take this long; a client that drips bytes is cut off. */
+const REQUEST_TIMEOUT_MS = 30_000
+
+/** An app of one listener: limits, error shape, headers, authentication. Its routes come afterwards. */
+export function createApp (options: AppOptions): App {
+  const server: FastifyServerOptions & { http?: object, https?: object } = {
+    logger: false,
+    genReqId: () => newId('request'),
+    bodyLimit: options.bodyLimitBytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 256 },
+    http: { maxHeaderSize: 16_384 },
+    frameworkErrors: (error, request, reply) => { answerError(error, request, reply) },
+    ...options.tls && { https: { ...options.tls, ...options.tls.ca && { requestCert: true, rejectUnauthorized: true }, minVersion: 'TLSv1.2', maxHeaderSize: 16_384 } },
+  }
+  const app = Fastify(server as FastifyServerOptions).withTypeProvider<TypeBoxTypeProvider>()
+  const closing = { now: false }
+
+  const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const known = toVaultError(error)
+    if (ERRORS[known.code].status >= 500) {
+      options.log[known.code === 'internal' ? 'error' : 'warn']({ err: known, code: known.code, request_id: request.id, route: request.routeOptions.url ?? '(none)' }, 'request failed')
+    }
+    options.refusals?.note(request, known)
+    return sendProblem(request, reply, known)
+  }
+
+  app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  acceptJsonOnly(app)
+  app.decorateRequest('principal', null)
+  app.setErrorHandler((error, request, reply) => answerError(error, request, reply))
+  app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new VaultError('route_not_found', { detail: `The ${options.listener} listener has no such route.` })))
+  app.addHook('preClose', async () => { closing.now = true })
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'x-request-id': request.id })
+    if (closing.now) {
+      reply.header('connection', 'close')
+      throw new VaultError('shutting_down', { retryAfterSeconds: 1 })
+    }
+    if (options.access !== undefined) await authenticate(request, options.access)
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? '(none)'
+    const status = String(reply.statusCode)
+    options.metrics.requests.observe({ listener: options.listener, route, status }, reply.elapsedTime / 1_000)
+    const level = reply.statusCode >= 400 ? 'info' : 'debug'
+    options.log[level]({ listener: options.listener, request_id: request.id, method: request.method, route, status: reply.statusCode, duration_ms: Math.round(reply.elapsedTime), principal: request.principal?.id ?? '' }, 'request')
+    done()
+  })
+  if (options.listener === 'internal') app.addHook('onRoute', describeRoute)
+  return app
+}
+
+/** What any route of the internal listener may answer. */
+const ALWAYS: readonly ErrorCode[] = ['request_invalid', 'unauthenticated', 'insufficient_scope', 'rate_limited', 'internal', 'database_unavailable', 'shutting_down']
+const WITH_BODY: readonly ErrorCode[] = ['body_not_json', 'body_too_complex', 'body_too_large', 'media_type_unsupported']
+
+/** Ties a route to its row in the table, and writes the problems it may answer into its schema. */
+function describeRoute (route: RouteOptions): void {
+  for (const method of [route.method].flat()) {
+    const access = findAccess(method, route.url)
+    if (access === undefined) throw new Error(`${method} ${route.url} is not in the route table`)
+    route.config = { ...route.config, access }
+    if (access === 'open' || route.schema === undefined) continue
+    const codes = [...route.config.errors ?? [], ...ALWAYS, ...route.schema.body === undefined ? [] : WITH_BODY]
+    const byStatus = Map.groupBy(new Set(codes), (code) => ERRORS[code].status)
+    const problems = [...byStatus].sort(([a], [b]) => a - b).map(([status, some]) => [status, Type.Ref('Problem#', { description: `Codes: ${some.toSorted().join(', ')}.` })])
+    route.schema = { ...route.schema, response: { ...route.schema.response as object, ...Object.fromEntries(problems) }, security: [{ bearer: [] }] }
+  }
+}

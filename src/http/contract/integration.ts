@@ -1,0 +1,42 @@
+import { Type } from 'typebox'
+import { closed, Environment } from './parts.ts'
+
+const Schema = Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true, description: 'JSON Schema (2020-12).' })
+
+const AuthScheme = Type.Object({
+  id: Type.String(),
+  label: Type.String(),
+  find: Type.Optional(Type.String({ description: 'Where a person finds the credential.' })),
+  credentials: Schema,
+  config: Schema,
+}, closed)
+
+const Common = {
+  id: Type.String(),
+  name: Type.String(),
+  category: Type.String(),
+  docs: Type.String(),
+  environments: Type.Array(Environment),
+  auth: Type.Array(AuthScheme),
+}
+
+const ActionSummary = Type.Object({ name: Type.String(), title: Type.String(), effect: Type.Enum(['read', 'idempotent', 'unsafe']) }, closed)
+
+export const IntegrationSummary = Type.Object({ ...Common, actions: Type.Array(ActionSummary) }, closed)
+export const IntegrationPage = Type.Object({ integrations: Type.Array(IntegrationSummary) }, closed)
+
+export const IntegrationDetail = Type.Object({
+  ...Common,
+  actions: Type.Array(Type.Object({
+    name: Type.String(),
+    title: Type.String(),
+    help: Type.Optional(Type.String()),
+    effect: Type.Enum(['read', 'idempotent', 'unsafe']),
+    method: Type.String(),
+    path: Type.String(),
+    scopes: Type.Array(Type.String()),
+    input: Schema,
+  }, closed)),
+}, closed)
+
+export const IntegrationParams = Type.Object({ integration: Type.String({ maxLength: 64 }) }, closed)

@@ -1,0 +1,43 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { VaultError } from '../errors.ts'
+import { isStorable, judgeJson, type JsonVerdict } from '../json.ts'
+
+const LIMITS = { depth: 64, keys: 10_000, items: 50_000 }
+
+const TOO_COMPLEX: Readonly<Record<Exclude<JsonVerdict, undefined>, string>> = {
+  too_deep: `It is nested deeper than ${LIMITS.depth} levels.`,
+  too_many_keys: `It has more than ${LIMITS.keys} members.`,
+  too_many_items: `It has more than ${LIMITS.items} elements.`,
+}
+
+/** Escapes that can make a text which has no place in Postgres: only bodies with one are looked through again. */
+const SUSPICIOUS = /\\u(0000|[dD][89a-fA-F])/
+
+/**
+ * The only body the vault reads: JSON in UTF-8, judged by its bytes before it is parsed. Runs
+ * after authentication, so that strangers can't make it work at all.
+ */
+export function acceptJsonOnly (app: FastifyInstance): void {
+  const utf8 = new TextDecoder('utf-8', { fatal: true })
+  // Refuses `__proto__` and `constructor.prototype`, wherever they stand.
+  const parse = app.getDefaultJsonParser('error', 'error') as (request: FastifyRequest, text: string, done: (error: Error | null, body?: unknown) => void) => void
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request: FastifyRequest, body: Buffer, done: (error: Error | null, body?: unknown) => void) => {
+    // POSTs without a body often come with the content type all the same.
+    if (body.length === 0) { done(null, undefined); return }
+    const verdict = judgeJson(body, LIMITS)
+    if (verdict !== undefined) { done(new VaultError('body_too_complex', { detail: TOO_COMPLEX[verdict] })); return }
+    let text: string
+    try {
+      text = utf8.decode(body)
+    } catch {
+      done(new VaultError('body_not_json', { detail: 'The body is not valid UTF-8.' }))
+      return
+    }
+    parse(request, text, (error, value) => {
+      if (error !== null) done(new VaultError('body_not_json', { detail: 'The body is not valid JSON.' }))
+      else if (SUSPICIOUS.test(text) && !isStorable(value)) done(new VaultError('body_not_json', { detail: 'A text in the body holds NUL or half of a surrogate pair.' }))
+      else done(null, value)
+    })
+  })
+}

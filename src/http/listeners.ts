@@ -1,0 +1,94 @@
+import rateLimit from '@fastify/rate-limit'
+import type { Access } from '../access/index.ts'
+import type { Catalog } from '../catalog/index.ts'
+import type { Connections } from '../connections/index.ts'
+import type { Macs } from '../crypto/index.ts'
+import { VaultError } from '../errors.ts'
+import type { Invoke } from '../invoke/index.ts'
+import type { Ledger } from '../ledger/index.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
+import { operationsRoutes, type ReadinessCheck } from './operations.ts'
+import { describeApi, serveDescription } from './reference.ts'
+import { createRefusalRecorder, type RefusalRecorder } from './refusals.ts'
+import { auditRoutes } from './routes/audit.ts'
+import { connectionRoutes } from './routes/connections.ts'
+import { integrationRoutes } from './routes/integrations.ts'
+import { invokeRoutes } from './routes/invoke.ts'
+import { lifecycleRoutes } from './routes/lifecycle.ts'
+import { resolveRoutes } from './routes/resolve.ts'
+import { serviceTokenRoutes } from './routes/service-tokens.ts'
+
+export interface HttpOptions {
+  readonly access: Access
+  readonly catalog: Catalog
+  readonly connections: Connections
+  readonly invoke: Invoke
+  readonly ledger: Ledger
+  readonly macs: Macs
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly checks: readonly ReadinessCheck[]
+  readonly version: string
+  readonly bodyLimitBytes: number
+  readonly rateLimitPerMinute: number
+  readonly tls: AppOptions['tls']
+  readonly addresses: Readonly<Record<ListenerName, { readonly host: string, readonly port: number }>>
+}
+
+export interface Listeners {
+  /** Where each listens, as a URL without a path. */
+  readonly urls: Readonly<Record<ListenerName, string>>
+  readonly refusals: RefusalRecorder
+  /** Stops accepting, lets running requests finish, then closes. */
+  close (): Promise<void>
+}
+
+/** Opens all three listeners, or none. */
+export async function openListeners (options: HttpOptions): Promise<Listeners> {
+  const refusals = createRefusalRecorder(options)
+  const apps: Record<ListenerName, App> = {
+    operations: createApp({ ...options, listener: 'operations', tls: undefined }),
+    public: createApp({ ...options, listener: 'public', tls: undefined }),
+    internal: await createInternal(options, refusals),
+  }
+  operationsRoutes(apps.operations, options)
+  const close = async (): Promise<void> => { await Promise.all(Object.values(apps).map((app) => app.close())) }
+  try {
+    const urls = { operations: '', public: '', internal: '' }
+    for (const name of Object.keys(urls) as ListenerName[]) urls[name] = await apps[name].listen(options.addresses[name])
+    return Object.freeze({ urls, refusals, close })
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function createInternal (options: HttpOptions, refusals: RefusalRecorder): Promise<App> {
+  const app = createApp({ ...options, listener: 'internal', refusals })
+  await app.register(rateLimit, {
+    max: options.rateLimitPerMinute,
+    timeWindow: 60_000,
+    cache: 20_000,
+    enableDraftSpec: true,
+    keyGenerator: (request) => request.principal?.id ?? request.ip,
+    // Open routes are static pages; whoever is refused by authentication never gets here.
+    allowList: (request) => request.principal === null,
+    errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { detail: `At most ${context.max} requests a minute.`, retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
+  })
+  await describeApi(app, options.version)
+  // A plugin of its own, so that the hooks registered above see every route.
+  await app.register(async (scoped) => {
+    const routes = scoped as unknown as App
+    integrationRoutes(routes, options)
+    connectionRoutes(routes, options)
+    lifecycleRoutes(routes, options)
+    resolveRoutes(routes, options)
+    invokeRoutes(routes, options)
+    auditRoutes(routes, options)
+    serviceTokenRoutes(routes, options)
+    serveDescription(routes)
+  })
+  return app
+}

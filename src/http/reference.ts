@@ -1,0 +1,38 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { App } from './app.ts'
+import { Connection } from './contract/connection.ts'
+import { InvokeResponse } from './contract/invoke.ts'
+import { Problem } from './contract/problem.ts'
+import { ResolvedCredential } from './contract/resolve.ts'
+import { ServiceToken } from './contract/service-token.ts'
+
+const DESCRIPTION = `Custody, resolve and invoke of connections. Every error is a problem document (RFC 9457) whose \`code\` is listed with each route.
+Unknown properties are refused. Lists are paged by \`cursor\`. \`X-Actor\` names the person on whose behalf a backend acts and goes into the audit.`
+
+/** The contract as OpenAPI 3.1 under /openapi.yaml, and a page to read it under /docs. Before any route. */
+export async function describeApi (app: App, version: string): Promise<void> {
+  for (const schema of [Problem, Connection, ResolvedCredential, InvokeResponse, ServiceToken]) app.addSchema(schema)
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'connection-vault', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } as { name: string } },
+      servers: [{ url: 'http://127.0.0.1:8080' }],
+      tags: [
+        { name: 'catalog', description: 'What can be connected' },
+        { name: 'connections', description: 'Credentials in custody' },
+        { name: 'use', description: 'Resolve a credential, or run an action without seeing it' },
+        { name: 'audit', description: 'What happened' },
+        { name: 'operations', description: 'For operators' },
+      ],
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'A service token (`cvt_…`) or a JWT of a trusted issuer.' } } },
+    },
+    refResolver: { buildLocalReference: (json) => json['$id'] as string },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, uiConfig: { deepLinking: true, tryItOutEnabled: false } })
+}
+
+/** Once all routes are there. */
+export function serveDescription (app: App): void {
+  app.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) => await reply.type('application/yaml').send(app.swagger({ yaml: true })))
+}

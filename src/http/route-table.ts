@@ -1,0 +1,49 @@
+import type { Scope } from '../access/index.ts'
+
+/**
+ * What each route of the internal listener asks of its caller. `workspace`: the one in the path.
+ * `tenants`: a caller bound to no workspace. `shared`: any caller with the scope. A route that is
+ * not here does not start; a row without a route fails the tests that are generated from it.
+ */
+export type RouteAccess = 'open' | { readonly scope: Scope, readonly over: 'workspace' | 'tenants' | 'shared' }
+
+const inWorkspace = (scope: Scope): RouteAccess => ({ scope, over: 'workspace' })
+
+const CONNECTIONS = '/v1/workspaces/:workspace_id/connections'
+const CONNECTION = `${CONNECTIONS}/:connection_id`
+
+export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
+  'GET /v1/integrations': { scope: 'connections:read', over: 'shared' },
+  'GET /v1/integrations/:integration': { scope: 'connections:read', over: 'shared' },
+
+  [`GET ${CONNECTIONS}`]: inWorkspace('connections:read'),
+  [`POST ${CONNECTIONS}`]: inWorkspace('connections:write'),
+  [`GET ${CONNECTION}`]: inWorkspace('connections:read'),
+  [`PATCH ${CONNECTION}`]: inWorkspace('connections:write'),
+  [`DELETE ${CONNECTION}`]: inWorkspace('connections:write'),
+  [`POST ${CONNECTION}/rotate`]: inWorkspace('connections:write'),
+  [`POST ${CONNECTION}/rollback`]: inWorkspace('connections:write'),
+  [`GET ${CONNECTION}/versions`]: inWorkspace('connections:read'),
+  [`POST ${CONNECTION}/test`]: inWorkspace('connections:write'),
+  [`POST ${CONNECTION}/disable`]: inWorkspace('connections:write'),
+  [`POST ${CONNECTION}/enable`]: inWorkspace('connections:write'),
+  [`GET ${CONNECTION}/usage`]: inWorkspace('connections:read'),
+  [`PUT ${CONNECTION}/references`]: inWorkspace('connections:write'),
+  [`POST ${CONNECTION}/resolve`]: inWorkspace('credentials:resolve'),
+  'POST /v1/workspaces/:workspace_id/resolve': inWorkspace('credentials:resolve'),
+  [`POST ${CONNECTION}/invoke`]: inWorkspace('actions:invoke'),
+  [`POST ${CONNECTION}/request`]: inWorkspace('requests:send'),
+  'GET /v1/workspaces/:workspace_id/audit-events': inWorkspace('audit:read'),
+
+  'GET /v1/audit/verify': { scope: 'audit:read', over: 'tenants' },
+  'GET /v1/service-tokens': { scope: 'tokens:manage', over: 'tenants' },
+  'POST /v1/service-tokens': { scope: 'tokens:manage', over: 'tenants' },
+  'DELETE /v1/service-tokens/:token_id': { scope: 'tokens:manage', over: 'tenants' },
+
+  'GET /openapi.yaml': 'open',
+}
+
+/** What a route asks, or undefined for the pages of the reference under /docs, which are open. */
+export function findAccess (method: string, url: string): RouteAccess | undefined {
+  return url === '/docs' || url.startsWith('/docs/') ? 'open' : ROUTE_TABLE[`${method} ${url}`]
+}

@@ -1,0 +1,31 @@
+import { judgeFields, type Catalog } from '../../catalog/index.ts'
+import type { NewCredential } from '../../connections/index.ts'
+import { wrapSecret } from '../../crypto/wrap.ts'
+import { VaultError } from '../../errors.ts'
+import type { Environment } from '../../ids.ts'
+
+/** A credential as it was pasted: the only place in the vault where one is plain text on its way in. */
+export interface PastedCredential {
+  readonly integration: string
+  readonly auth: string | undefined
+  readonly environment: Environment
+  readonly credentials: Readonly<Record<string, string>>
+  readonly config: Readonly<Record<string, string>>
+}
+
+/**
+ * Checks a pasted credential against its scheme and wraps it. Throws `integration_unknown`,
+ * `auth_unknown`, or `credential_invalid` with a pointer to each field; never with a value.
+ */
+export function takeCredential (catalog: Catalog, pasted: PastedCredential): NewCredential {
+  const integration = catalog.require(pasted.integration)
+  const { manifest } = integration
+  if (!manifest.environments.includes(pasted.environment)) {
+    throw new VaultError('environment_mismatch', { detail: `${manifest.name} can be connected in: ${manifest.environments.join(', ')}.` })
+  }
+  const scheme = integration.requireScheme(pasted.auth)
+  const verdict = judgeFields(scheme, pasted.environment, pasted)
+  if ('errors' in verdict) throw new VaultError('credential_invalid', { detail: `The credential does not fit ${manifest.name}.`, errors: verdict.errors })
+  const { secrets, config, previews } = verdict.accepted
+  return { integration, scheme, config, previews, secrets: Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, wrapSecret(value)])) }
+}

@@ -1,0 +1,66 @@
+import type { AuthScheme, Catalog, Integration } from '../../catalog/index.ts'
+import { VaultError } from '../../errors.ts'
+import type { App } from '../app.ts'
+import { IntegrationDetail, IntegrationPage, IntegrationParams } from '../contract/integration.ts'
+
+const tags = ['catalog']
+
+/** What can be connected. */
+export function integrationRoutes (app: App, rooms: { catalog: Catalog }): void {
+  app.get('/v1/integrations', {
+    schema: { tags, operationId: 'listIntegrations', summary: 'List what can be connected', response: { 200: IntegrationPage } },
+  }, async () => ({
+    integrations: rooms.catalog.list().map((integration) => ({
+      ...presentIntegration(integration),
+      actions: integration.manifest.actions.map(({ name, title, effect }) => ({ name, title, effect })),
+    })),
+  }))
+
+  app.get('/v1/integrations/:integration', {
+    schema: { tags, operationId: 'getIntegration', summary: 'Get an integration with the input of each action', params: IntegrationParams, response: { 200: IntegrationDetail } },
+    config: { errors: ['not_found'] },
+  }, async (request) => {
+    const integration = rooms.catalog.find(request.params.integration)
+    if (integration === undefined) throw new VaultError('not_found')
+    return {
+      ...presentIntegration(integration),
+      actions: integration.manifest.actions.map((action) => ({
+        name: action.name, title: action.title, ...action.help !== undefined && { help: action.help }, effect: action.effect, method: action.method,
+        path: action.path, scopes: action.scopes ?? [], input: integration.requireAction(action.name).schema,
+      })),
+    }
+  })
+}
+
+function presentIntegration ({ manifest }: Integration) {
+  const { id, name, category, docs, environments } = manifest
+  return { id, name, category, docs, environments, auth: manifest.auth.map(presentScheme) }
+}
+
+function presentScheme (scheme: AuthScheme) {
+  return {
+    id: scheme.id,
+    label: scheme.label,
+    ...scheme.find !== undefined && { find: scheme.find },
+    credentials: fieldsSchema(scheme, true),
+    config: fieldsSchema(scheme, false),
+  }
+}
+
+/** The fields of a scheme as a JSON Schema that forms are made from. */
+function fieldsSchema (scheme: AuthScheme, secret: boolean): Record<string, unknown> {
+  const fields = scheme.fields.filter((field) => field.secret === secret)
+  return {
+    type: 'object',
+    additionalProperties: false,
+    required: fields.filter((field) => field.required !== false).map((field) => field.name),
+    properties: Object.fromEntries(fields.map((field) => [field.name, {
+      type: 'string',
+      title: field.label,
+      ...field.help !== undefined && { description: field.help },
+      ...field.pattern !== undefined && { pattern: field.pattern },
+      ...field.enum !== undefined && { enum: field.enum },
+      ...secret && { writeOnly: true },
+    }])),
+  }
+}

@@ -1,0 +1,85 @@
+import { Type } from 'typebox'
+import type { Catalog } from '../../catalog/index.ts'
+import type { Connections } from '../../connections/index.ts'
+import type { UseRow, VersionRow } from '../../store/index.ts'
+import type { App } from '../app.ts'
+import { callerOf } from '../authenticate.ts'
+import { ConnectionParams } from '../contract/parts.ts'
+import { RotateConnection, SetReferences, TestResult, Usage, Versions } from '../contract/connection.ts'
+import { ENTRY_ERRORS, ofRequest, sendView } from './connections.ts'
+import { takeCredential } from './credential-intake.ts'
+
+const ONE = '/v1/workspaces/:workspace_id/connections/:connection_id'
+const tags = ['connections']
+const View = Type.Ref('Connection#')
+const GRACE_SECONDS = 86_400
+
+/** Rotate, roll back, test, and where a connection is used. */
+export function lifecycleRoutes (app: App, rooms: { connections: Connections, catalog: Catalog }): void {
+  const { connections, catalog } = rooms
+
+  app.post(`${ONE}/rotate`, {
+    schema: { tags, operationId: 'rotateConnection', summary: 'Replace the credential', description: 'Everybody gets the new credential from the next call on.', params: ConnectionParams, body: RotateConnection, response: { 200: View } },
+    config: { errors: [...ENTRY_ERRORS, 'not_found', 'credential_refused', 'upstream_unreachable', 'etag_mismatch'] },
+  }, async (request, reply) => {
+    const caller = callerOf(request)
+    const of = ofRequest(request.params)
+    const { body } = request
+    const seen = await connections.get(of, caller)
+    const config = { ...seen.config, ...seen.host_config, ...body.config }
+    const { integration, auth, environment } = seen
+    const credential = takeCredential(catalog, { integration, auth, environment, credentials: body.credentials, config })
+    const rotation = { credential, seen, test: body.test === true, graceSeconds: body.grace_seconds ?? GRACE_SECONDS, allowedHosts: body.allowed_hosts }
+    return await sendView(reply, await connections.rotate(of, rotation, caller))
+  })
+
+  app.post(`${ONE}/rollback`, {
+    schema: { tags, operationId: 'rollbackConnection', summary: 'Go back to the previous credential', description: 'Possible until its grace ends. The replaced one is kept as long, so that this can be undone.', params: ConnectionParams, response: { 200: View } },
+    config: { errors: ['not_found', 'rollback_unavailable'] },
+  }, async (request, reply) => await sendView(reply, await connections.rollback(ofRequest(request.params), callerOf(request))))
+
+  app.get(`${ONE}/versions`, {
+    schema: { tags, operationId: 'listVersions', summary: 'List the versions of the credential', params: ConnectionParams, response: { 200: Versions } },
+    config: { errors: ['not_found'] },
+  }, async (request) => ({ versions: (await connections.listVersions(ofRequest(request.params), callerOf(request))).map(presentVersion) }))
+
+  app.post(`${ONE}/test`, {
+    schema: { tags, operationId: 'testConnection', summary: 'Ask the provider whether it accepts the credential', params: ConnectionParams, response: { 200: TestResult } },
+    config: { errors: ['not_found', 'connection_disabled', 'connection_pending', 'integrity_failure', 'kek_unavailable', 'overloaded'] },
+  }, async (request) => {
+    const { warnings, ...result } = await connections.test(ofRequest(request.params), callerOf(request))
+    return { ...result, warnings: [...warnings] }
+  })
+
+  app.get(`${ONE}/usage`, {
+    schema: { tags, operationId: 'getUsage', summary: 'Where the connection is used', params: ConnectionParams, response: { 200: Usage } },
+    config: { errors: ['not_found'] },
+  }, async (request) => presentUsage(await connections.usage.get(ofRequest(request.params), callerOf(request))))
+
+  app.put(`${ONE}/references`, {
+    schema: { tags, operationId: 'setReferences', summary: 'Say which procedures point here', params: ConnectionParams, body: SetReferences, response: { 200: Usage } },
+    config: { errors: ['not_found'] },
+  }, async (request) => presentUsage(await connections.usage.setReferences(ofRequest(request.params), request.body.references, callerOf(request))))
+}
+
+function presentVersion (row: VersionRow) {
+  return {
+    id: row.id,
+    number: row.number,
+    state: row.state,
+    preview: row.previews,
+    hosts: row.hosts,
+    created_by: row.created_by,
+    created_at: row.created_at.toISOString(),
+    grace_until: row.grace_until?.toISOString() ?? null,
+    destroyed_at: row.destroyed_at?.toISOString() ?? null,
+  }
+}
+
+function presentUsage (usage: Awaited<ReturnType<Connections['usage']['get']>>) {
+  const presentUse = (use: UseRow) => ({ ...use, first_used_at: use.first_used_at.toISOString(), last_used_at: use.last_used_at.toISOString() })
+  return {
+    references: usage.references.map((reference) => ({ ...reference, registered_at: reference.registered_at.toISOString() })),
+    uses: usage.uses.map(presentUse),
+  }
+}

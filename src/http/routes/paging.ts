@@ -1,0 +1,20 @@
+import { VaultError } from '../../errors.ts'
+import { isId, type IdKind } from '../../ids.ts'
+
+/** A page of one more row than asked for: that row says that there is a next page, and is left out. */
+export function pageOf<T> (rows: readonly T[], limit: number, keyOf: (row: T) => readonly string[]): { items: readonly T[], next: string | null } {
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  return { items, next: rows.length > limit && last !== undefined ? Buffer.from(keyOf(last).join(' ')).toString('base64url') : null }
+}
+
+/** What a cursor of ours holds: an instant or ids, of the kinds expected. Throws `request_invalid`. */
+export function readCursor (cursor: string, kinds: readonly (IdKind | 'instant')[]): string[] {
+  const parts = Buffer.from(cursor, 'base64url').toString('utf8').split(' ')
+  const fits = parts.length === kinds.length && kinds.every((kind, index) => {
+    const part = parts[index] ?? ''
+    return kind === 'instant' ? /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(part) : isId(kind, part)
+  })
+  if (!fits) throw new VaultError('request_invalid', { detail: 'The cursor can’t be read.', errors: [{ pointer: '/query/cursor', message: 'must be a `next_cursor` of this list' }] })
+  return parts
+}

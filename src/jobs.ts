@@ -1,0 +1,97 @@
+import type { Clock } from './clock.ts'
+import type { RefusalRecorder } from './http/index.ts'
+import type { Ledger } from './ledger/index.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { deriveUses, destroyExpiredVersions, ensureAuditPartitions, purgeIdempotencyKeys, type Database } from './store/index.ts'
+
+/** Work that nobody waits for. Every process runs all of it; the database sees to it that none is done twice. */
+interface Job {
+  readonly name: string
+  readonly everyMs: number
+  readonly run: () => Promise<unknown>
+}
+
+interface Rooms {
+  readonly database: Database
+  readonly ledger: Ledger
+  readonly refusals: RefusalRecorder
+}
+
+const BATCH = 500
+const LINKS = 5_000
+
+/** The background loops, one row each. */
+export function listJobs ({ database, ledger, refusals }: Rooms): readonly Job[] {
+  return [
+    { name: 'seal-chain', everyMs: 400, run: () => ledger.sealer.seal() },
+    { name: 'derive-uses', everyMs: 5_000, run: () => repeat(LINKS, () => database.transaction((tx) => deriveUses(tx, LINKS))) },
+    { name: 'recover-invocations', everyMs: 5_000, run: () => repeat(BATCH, () => ledger.recoverInvocations()) },
+    { name: 'destroy-versions', everyMs: 5_000, run: () => repeat(BATCH, () => destroyVersions(database, ledger)) },
+    { name: 'note-refusals', everyMs: 5_000, run: async () => { refusals.flush() } },
+    { name: 'ensure-partitions', everyMs: 3_600_000, run: () => ensureAuditPartitions(database.db) },
+    { name: 'purge-idempotency-keys', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeIdempotencyKeys(tx)) },
+  ]
+}
+
+/** Full batches are followed by the next at once. */
+async function repeat (batch: number, work: () => Promise<number>): Promise<void> {
+  while (await work() >= batch);
+}
+
+async function destroyVersions (database: Database, ledger: Ledger): Promise<number> {
+  return await database.transaction(async (tx) => {
+    const destroyed = await destroyExpiredVersions(tx, BATCH)
+    if (destroyed.length > 0) {
+      await ledger.recordIn(tx, ...destroyed.map((version) => ({
+        event: 'version.destroyed' as const, outcome: 'ok' as const, principal: { kind: 'system' as const, id: null, actor: null },
+        workspaceId: version.workspace_id, environment: version.environment, connectionId: version.connection_id, versionId: version.id,
+      })))
+    }
+    return destroyed.length
+  })
+}
+
+export interface RunningJobs {
+  /** Lets what is under way finish, starts nothing more. */
+  stop (): Promise<void>
+}
+
+/** Starts every job at once and then at its interval, give or take a tenth, never twice at a time. */
+export function startJobs (jobs: readonly Job[], options: { clock: Clock, log: Log, metrics: Pick<Metrics, 'jobs'> }): RunningJobs {
+  const { clock, log, metrics } = options
+  const stopped = new AbortController()
+
+  const loop = async (job: Job): Promise<void> => {
+    while (!stopped.signal.aborted) {
+      const startedMs = clock.monotonicMs()
+      const result = await job.run().then(() => 'ok', (error: unknown) => {
+        log.warn({ err: error, job: job.name }, 'a job failed and will run again')
+        return 'failed'
+      })
+      metrics.jobs.observe({ job: job.name, result }, (clock.monotonicMs() - startedMs) / 1_000)
+      // Replicas that started together drift apart.
+      await sleep(job.everyMs * (0.9 + Math.random() * 0.2), stopped.signal)
+    }
+  }
+  const loops = jobs.map(loop)
+  return Object.freeze({
+    stop: async () => {
+      stopped.abort()
+      await Promise.all(loops)
+    },
+  })
+}
+
+async function sleep (ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(done, ms)
+    function done () {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done, { once: true })
+    if (signal.aborted) done()
+  })
+}

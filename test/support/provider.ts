@@ -1,0 +1,55 @@
+import { createServer, type IncomingHttpHeaders, type RequestListener, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** A request as a provider stand-in received it. */
+export interface Received {
+  readonly method: string
+  readonly url: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+export type Answer = (received: Received, reply: ServerResponse) => void | Promise<void>
+
+/** A provider on loopback that speaks real HTTP, keeps what it receives, and answers as it is told. */
+export interface Provider {
+  readonly url: string
+  /** `host:port`, as the operator's list of exceptions has it. */
+  readonly endpoint: string
+  readonly received: Received[]
+  /** What it does from now on. */
+  answer: Answer
+  close (): Promise<void>
+}
+
+export async function startProvider (answer: Answer): Promise<Provider> {
+  const received: Received[] = []
+  const listener: RequestListener = (request, reply) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const one = { method: request.method ?? '', url: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks).toString('utf8') }
+      received.push(one)
+      void provider.answer(one, reply)
+    })
+  }
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+  const { port } = server.address() as AddressInfo
+  const provider: Provider = {
+    url: `http://127.0.0.1:${port}`,
+    endpoint: `127.0.0.1:${port}`,
+    received,
+    answer,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => { server.close(resolve) })
+    },
+  }
+  return provider
+}
+
+/** Answers with JSON. */
+export function json (reply: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
+  reply.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+}
