@@ -1,0 +1,63 @@
+import { Command, Option } from 'commander'
+import { IssuersError, PRESETS, SCOPES } from '../access/index.ts'
+import { VERSION } from '../main.ts'
+import { CatalogError } from '../catalog/index.ts'
+import { ConfigError } from '../config.ts'
+import { KeyringError } from '../crypto/index.ts'
+import { isVaultError } from '../errors.ts'
+import { describeError } from '../log.ts'
+import { MigrationError } from '../store/index.ts'
+import { verifyAudit } from './audit.ts'
+import { initKeyring } from './keys.ts'
+import { runMigrations } from './migrate.ts'
+import { printError, UsageError } from './output.ts'
+import { serve } from './serve.ts'
+import { createServiceToken, listServiceTokens, revokeServiceToken, type TokenOptions } from './tokens.ts'
+
+const list = (text: string): string[] => text.split(',').map((item) => item.trim()).filter((item) => item !== '')
+
+/** The operator's verbs. Settings come from the environment; .env.example lists them. */
+const program = new Command('connection-vault')
+  .description('Credential vault for workflow connections')
+  .version(VERSION)
+  .configureHelp({ showGlobalOptions: true })
+
+program.command('serve').description('run the vault; without DATABASE_URL, outside production, on an embedded Postgres').action(serve)
+
+program.command('migrate').description('bring the schema up to date, as the role of OWNER_DATABASE_URL').action(runMigrations)
+
+const keys = program.command('keys').description('key-encryption keys')
+keys.command('init').description('write a keyring with fresh keys; never overwrites one')
+  .option('--file <path>', 'where; defaults to KEYRING_FILE, else DATA_DIR/keyring.json')
+  .action(initKeyring)
+
+const tokens = program.command('tokens').description('service tokens')
+tokens.command('create').description('make a token; it is printed once')
+  .requiredOption('--name <name>', 'what it is for')
+  .addOption(new Option('--preset <preset>', 'scopes of a role').choices(Object.keys(PRESETS)))
+  .option('--scopes <list>', `comma separated: ${SCOPES.join(', ')}`, list)
+  .requiredOption('--workspaces <list>', 'comma separated ids, or *', list)
+  .requiredOption('--environments <list>', 'sandbox, live, or *', list)
+  .option('--expires-at <instant>', 'such as 2027-01-31T00:00:00Z')
+  .action(async (options: TokenOptions) => { await createServiceToken(options) })
+tokens.command('list').description('list tokens, newest first').action(listServiceTokens)
+tokens.command('revoke <id>').description('revoke a token; it stops working within a second').action(revokeServiceToken)
+
+const audit = program.command('audit').description('the record of what happened')
+audit.command('verify').description('recompute the whole chain; exit code 1 when anything was changed')
+  .option('--checkpoint <word>', 'a checkpoint kept from the log, to reveal a cut tail')
+  .action(verifyAudit)
+
+/** Errors whose message is written for the operator, and holds no value. */
+const SPOKEN = [ConfigError, KeyringError, MigrationError, CatalogError, IssuersError, UsageError]
+
+/** Runs one verb. What goes wrong ends with its reason and exit code 1. */
+export async function run (argv: readonly string[]): Promise<void> {
+  try {
+    await program.parseAsync(argv)
+  } catch (error) {
+    const spoken = error instanceof Error && SPOKEN.some((kind) => error instanceof kind)
+    printError(`connection-vault: ${spoken || isVaultError(error) ? (error).message : describeError(error)}`)
+    process.exit(1)
+  }
+}

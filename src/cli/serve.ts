@@ -1,0 +1,65 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { PRESETS } from '../access/index.ts'
+import { readConfig } from '../config.ts'
+import { createLog, describeError } from '../log.ts'
+import { openRooms, startVault, type Vault } from '../main.ts'
+import { print } from './output.ts'
+import { openSession, type ReadyConfig } from './session.ts'
+import { recorder } from './tokens.ts'
+import { welcome } from './welcome.ts'
+
+/** Runs the vault until SIGTERM or SIGINT. */
+export async function serve (): Promise<void> {
+  const config = readConfig()
+  const log = createLog(config.logLevel)
+  dieQuietly()
+  const session = await openSession(config, true)
+  let vault: Vault
+  try {
+    const tokenFile = session.embedded ? await ensureOpsToken(session.config) : undefined
+    vault = await startVault(session.config, log)
+    for (const [listener, url] of Object.entries(vault.urls)) log.info({ listener, host: url }, 'listening')
+    if (tokenFile !== undefined) print(welcome(vault.urls, tokenFile))
+  } catch (error) {
+    await session.end()
+    throw error
+  }
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, resolve)
+  })
+  log.info({ signal }, 'shutting down')
+  // What hangs beyond this is cut off: an orchestrator would do the same, less gently.
+  setTimeout(() => process.exit(1), config.shutdownSeconds * 1_000).unref()
+  await vault.close()
+  await session.end()
+  log.info('shut down')
+}
+
+/** On the first start, a token that can do everything the printed lines show; later, where it lies. */
+async function ensureOpsToken (config: ReadyConfig): Promise<string> {
+  const file = resolve(config.dataDir, 'ops-token')
+  if (!existsSync(file)) {
+    const rooms = await openRooms(config, createLog('error', process.stderr))
+    try {
+      const made = await rooms.access.tokens.create(
+        { name: 'first start', scopes: [...PRESETS.ops, ...PRESETS.runtime, 'requests:send'], workspaces: ['*'], environments: ['*'] },
+        { by: 'operator', record: recorder(rooms.ledger, 'token.created') },
+      )
+      writeFileSync(file, `${made.token ?? ''}\n`, { mode: 0o600, flag: 'wx' })
+    } finally {
+      await rooms.close()
+    }
+  }
+  return relative(process.cwd(), file) || join('.', 'ops-token')
+}
+
+/** One line about a crash, without the error's message or properties: they may hold what was being worked on. */
+function dieQuietly (): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      process.stderr.write(`${JSON.stringify({ level: 'fatal', msg: event, error: describeError(error) })}\n`)
+      process.exit(1)
+    })
+  }
+}
