@@ -1,0 +1,1 @@
+export const reveal = 1

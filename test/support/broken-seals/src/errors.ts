@@ -1,0 +1,3 @@
+import { access } from './access/index.ts'
+
+export const errors = access

@@ -1,0 +1,3 @@
+import { store } from '../store/index.ts'
+
+export const http = (): unknown => store

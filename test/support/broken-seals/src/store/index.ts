@@ -1,0 +1,4 @@
+import { http } from '../http/index.ts'
+import { inner } from '../ledger/inner.ts'
+
+export const store = [http, inner]
