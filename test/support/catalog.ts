@@ -18,8 +18,8 @@ export function retargetCatalog (url: string, ids: readonly string[] = loadCatal
   const dir = mkdtempSync(join(tmpdir(), 'connection-vault-catalog-'))
   for (const id of ids) {
     const manifest = readManifest(id)
-    const base = new URL(manifest.servers['sandbox']?.replaceAll(/\{[^}]*\}/g, 'x') ?? 'https://x')
-    const target = `${url}${base.pathname === '/' ? '' : base.pathname}`
+    const path = URL.parse(manifest.servers['sandbox']?.replaceAll(/\{[^}]*\}/g, 'x') ?? '')?.pathname ?? '/'
+    const target = `${url}${path === '/' ? '' : path}`
     const servers = { sandbox: target, live: target }
     const auth = manifest.auth.map(({ servers: _servers, ...scheme }) => scheme)
     writeFileSync(join(dir, `${id}.yaml`), JSON.stringify({ ...manifest, auth, servers, hosts: [new URL(url).host] }))
