@@ -2,8 +2,9 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { PRESETS } from '../access/index.ts'
 import { readConfig } from '../config.ts'
-import { createLog, describeError } from '../log.ts'
+import { createLog } from '../log.ts'
 import { openRooms, startVault, type Vault } from '../main.ts'
+import { dieQuietly } from './crash.ts'
 import { print } from './output.ts'
 import { openSession, type ReadyConfig } from './session.ts'
 import { recorder } from './tokens.ts'
@@ -52,14 +53,4 @@ async function ensureOpsToken (config: ReadyConfig): Promise<string> {
     }
   }
   return relative(process.cwd(), file) || join('.', 'ops-token')
-}
-
-/** One line about a crash, without the error's message or properties: they may hold what was being worked on. */
-function dieQuietly (): void {
-  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-    process.on(event, (error: unknown) => {
-      process.stderr.write(`${JSON.stringify({ level: 'fatal', msg: event, error: describeError(error) })}\n`)
-      process.exit(1)
-    })
-  }
 }

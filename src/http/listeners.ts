@@ -54,7 +54,7 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
     internal: await createInternal(options, refusals),
   }
   operationsRoutes(apps.operations, options)
-  const close = async (): Promise<void> => { await Promise.all(Object.values(apps).map((app) => app.close())) }
+  const close = async (): Promise<void> => { await Promise.all(Object.values(apps).map(closeApp)) }
   try {
     const urls = { operations: '', public: '', internal: '' }
     for (const name of Object.keys(urls) as ListenerName[]) urls[name] = await apps[name].listen(options.addresses[name])
@@ -62,6 +62,16 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Connections that fall idle while their last answer goes out are closed as well, not kept for a next request. */
+async function closeApp (app: App): Promise<void> {
+  const idle = setInterval(() => { app.server.closeIdleConnections() }, 50)
+  try {
+    await app.close()
+  } finally {
+    clearInterval(idle)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Mac, MacKey } from '../crypto/index.ts'
 import { sha256 } from '../crypto/index.ts'
+import { VaultError } from '../errors.ts'
 import type { Environment, InvocationId } from '../ids.ts'
 import { newId } from '../ids.ts'
 import type { AuditBatch, AuditRow } from '../store/index.ts'
@@ -100,10 +101,10 @@ export function formatCheckpoint (head: { head_seq: number, head_mac: Buffer, ev
   return [head.head_seq, head.events, head.head_mac.toString('base64url'), signature.mac.toString('base64url')].join('.')
 }
 
-/** Throws a TypeError for what `formatCheckpoint` did not write. */
+/** Throws `request_invalid` for what `formatCheckpoint` did not write. */
 export function parseCheckpoint (word: string): { seq: number, headMac: Buffer } {
   const [, seq, head] = /^(\d+)\.\d+\.([\w-]{43})\.[\w-]{43}$/.exec(word) ?? []
-  if (seq === undefined || head === undefined) throw new TypeError('not a checkpoint')
+  if (seq === undefined || head === undefined) throw new VaultError('request_invalid', { detail: 'That is not a checkpoint.' })
   return { seq: Number(seq), headMac: Buffer.from(head, 'base64url') }
 }
 

@@ -1,5 +1,5 @@
 import { CompiledQuery, sql, type Selectable } from 'kysely'
-import type { Environment, KeyId, WorkspaceId } from '../ids.ts'
+import { ENVIRONMENTS, type Environment, type KeyId, type WorkspaceId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
 import type { AuditEvents } from './schema.ts'
@@ -121,12 +121,12 @@ export interface AuditFilter {
 
 export type StoredEvent = Selectable<AuditEvents>
 
-/** Newest first. Records of no environment (such as refusals) are shown with every environment. */
+/** Newest first. Records of no environment (such as refusals) may be about either: only who sees both sees them. */
 export async function listAuditEvents (on: Executor, filter: AuditFilter): Promise<StoredEvent[]> {
   let query = on.selectFrom('audit_events').selectAll()
     .where('workspace_id', '=', filter.workspaceId)
-    .where((where) => where.or([where('environment', 'is', null), where('environment', 'in', filter.environments)]))
     .orderBy('occurred_at', 'desc').orderBy('id', 'desc').limit(filter.limit)
+  if (filter.environments.length < ENVIRONMENTS.length) query = query.where('environment', 'in', filter.environments)
   if (filter.event !== undefined) query = query.where('event', '=', filter.event)
   if (filter.connectionId !== undefined) query = query.where('connection_id', '=', filter.connectionId)
   if (filter.from !== undefined) query = query.where('occurred_at', '>=', filter.from)

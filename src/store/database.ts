@@ -2,7 +2,7 @@ import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import pg from 'pg'
 import { VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { createPipeline, type Pipeline } from './pipeline.ts'
+import { createPipeline, isAway, type Pipeline } from './pipeline.ts'
 import { listMigrations } from './migrate.ts'
 import type { DB } from './schema.ts'
 
@@ -65,9 +65,6 @@ export function openDatabase (options: Options): Database {
   })
 }
 
-/** SQLSTATE classes and driver codes that say the database is away, not that the statement is wrong. */
-const AWAY = /^(08|53|57|58|ECONN|EPIPE|ENOENT|ETIMEDOUT|EAI_|ENOTFOUND|EHOSTUNREACH)/
-
 /** Runs database work; turns an absent database into `database_unavailable`. */
 export async function guard<T> (work: () => Promise<T>): Promise<T> {
   try {
@@ -75,13 +72,6 @@ export async function guard<T> (work: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw isAway(error) ? new VaultError('database_unavailable', { detail: 'The database does not answer.', retryAfterSeconds: 1, cause: error }) : error
   }
-}
-
-function isAway (error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  if ('code' in error && typeof error.code === 'string') return AWAY.test(error.code)
-  // pg's own errors for a lost connection carry no code.
-  return /terminated|timeout|not queryable|connection|closed/i.test(error.message) && !('severity' in error)
 }
 
 /** SQLSTATE 23505 on that constraint or index. */

@@ -51,9 +51,7 @@ export function createPipeline (options: Options): Pipeline {
         const { rows } = await client.query<Row>({ name: statement.name, text: statement.text, values: [...values] })
         return rows
       } catch (error) {
-        // A DatabaseError comes from a server that answers: the statement is wrong, or the server is going down (57P..).
-        if (error instanceof pg.DatabaseError && !/^(08|53|57)/.test(error.code ?? '')) throw error
-        throw unavailable(error)
+        throw isAway(error) ? unavailable(error) : error
       }
     },
     close: async () => {
@@ -62,6 +60,20 @@ export function createPipeline (options: Options): Pipeline {
       await Promise.all(open.map((slot) => slot.then((client) => client.end(), () => undefined)))
     },
   })
+}
+
+/** What the driver says of lost connections, without any code. */
+const LOST = /^(Connection terminated|Connection ended|timeout e|Query read timeout|Client (has encountered a connection error|was closed)|Cannot use a pool after)/i
+
+/**
+ * Whether an error says that the database is away, not that the statement or the program is wrong:
+ * a session that ended (FATAL), an SQLSTATE of the classes for connections, resources and shutdown,
+ * an error of the socket, or the driver's own word.
+ */
+export function isAway (error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return error.severity === 'FATAL' || /^(08|53|57|58)/.test(error.code ?? '')
+  if (!(error instanceof Error)) return false
+  return ('code' in error && typeof error.code === 'string' && /^E[A-Z_]+$/.test(error.code) && !error.code.startsWith('ERR_')) || LOST.test(error.message)
 }
 
 function unavailable (cause: unknown): VaultError {

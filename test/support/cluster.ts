@@ -53,6 +53,8 @@ export interface TestDatabase {
   query<Row extends pg.QueryResultRow = pg.QueryResultRow> (text: string, values?: unknown[]): Promise<Row[]>
   /** Moves `vault_now()`. */
   advance (interval: string): Promise<void>
+  /** Cuts every session and refuses new ones, or lets them in again. */
+  setReachable (reachable: boolean): Promise<void>
   drop (): Promise<void>
 }
 
@@ -71,6 +73,10 @@ export async function createTestDatabase (): Promise<TestDatabase> {
     superUrl,
     query: run,
     advance: async (interval) => { await run('update test_clock set shift = shift + $1::interval', [interval]) },
+    setReachable: async (reachable) => {
+      await query(admin, `alter database ${name} with allow_connections ${reachable}`)
+      if (!reachable) await query(admin, 'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+    },
     drop: async () => { await query(admin, `drop database if exists ${name} with (force)`) },
   }
 }

@@ -92,7 +92,7 @@ export async function startTestVault (settings: Record<string, string> = {}): Pr
       ...body !== undefined && { body: body as string },
     })
     const text = await response.text()
-    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    const isJson = text !== '' && /json/.test(response.headers.get('content-type') ?? '')
     return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) as unknown : undefined }
   }
 

@@ -29,7 +29,7 @@ export function serviceTokenRoutes (app: App, rooms: { access: Access, ledger: P
   }, async (request, reply) => {
     const caller = callerOf(request)
     const { name, preset, scopes, workspaces, environments, expires_at: expiresAt } = request.body
-    if (preset === undefined && scopes === undefined) throw invalid('', 'needs a preset or scopes')
+    if (preset === undefined && scopes === undefined) throw invalid('/preset', 'is required, or scopes')
     const key = request.headers['idempotency-key']
     const made = await tokens.create(
       { name, preset, scopes, workspaces, environments, expiresAt: expiresAt === undefined ? undefined : readInstant(expiresAt, '/expires_at') },

@@ -1,0 +1,131 @@
+import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import t from 'tap'
+import { startEmbeddedPostgres } from '../../src/store/index.ts'
+import { createTestDatabase } from '../support/cluster.ts'
+import { runCli, startVaultProcess } from '../support/process.ts'
+
+const folder = () => mkdtempSync(join(tmpdir(), 'connection-vault-cli-'))
+const run = (args: string[], env: Record<string, string> = {}) => runCli(args, env).done
+
+t.test('first start, on nothing but a folder', async (t) => {
+  const dir = join(folder(), 'data')
+  const vault = await startVaultProcess({ DATA_DIR: dir })
+  t.teardown(() => vault.kill('SIGKILL'))
+  const tokenFile = join(dir, 'ops-token')
+  t.equal(statSync(tokenFile).mode & 0o777, 0o600)
+  t.equal(statSync(join(dir, 'keyring.json')).mode & 0o777, 0o600)
+  const token = readFileSync(tokenFile, 'utf8').trim()
+  t.notMatch(vault.output(), new RegExp(token), 'the token is not printed')
+  t.match(vault.output(), /The ops token lies in .*ops-token/)
+
+  // The printed lines, pasted as they are.
+  const script = vault.output().split('\n').filter((line) => line.startsWith('  ')).join('\n')
+  const pasted = spawnSync('sh', ['-e', '-c', script], { encoding: 'utf8', cwd: process.cwd() })
+  t.equal(pasted.status, 0, pasted.stderr)
+  t.match(pasted.stdout, /^conn_\w{26}\n/)
+  t.match(pasted.stdout, /"preview":\{"secret_key":"sk_test_…4242"\}/)
+  t.match(pasted.stdout, /"secret_key":"sk_test_ExampleOnlyNotARealKey4242"/)
+  t.match(pasted.stdout, /"dry_run":true,"request":\{"method":"POST","url":"https:\/\/api\.stripe\.com\/v1\/payment_intents"/)
+  t.match(pasted.stdout, /"event":"connection\.resolved"/)
+
+  t.match(await run(['serve'], { DATA_DIR: dir }), { code: 1, output: /already runs on/ })
+  const made = await run(['tokens', 'create', '--name', 'ci', '--preset', 'runtime', '--workspaces', 'acme', '--environments', 'sandbox'], { DATA_DIR: dir })
+  t.match(made, { code: 0, output: /cvt_\w{59}/ })
+  const listed = await run(['tokens', 'list'], { DATA_DIR: dir })
+  t.match(listed, { code: 0, output: /tok_\w+ +ci +acme +sandbox +actions:invoke,credentials:resolve +never +no/ })
+  const id = /(tok_\w+) +ci /.exec(listed.output)?.[1] ?? ''
+  t.match(await run(['tokens', 'revoke', id], { DATA_DIR: dir }), { code: 0, output: /revoked at/ })
+  t.match(await run(['tokens', 'revoke', 'nope'], { DATA_DIR: dir }), { code: 1, output: /not a token’s id/ })
+  t.match(await run(['tokens', 'create', '--name', 'x', '--workspaces', '*', '--environments', '*'], { DATA_DIR: dir }), { code: 1, output: /--preset or --scopes/ })
+  t.match(await run(['audit', 'verify'], { DATA_DIR: dir }), { code: 0, output: /the record is whole: \d+ records/ })
+  t.equal((await fetch(`${vault.urls.operations}/readyz`)).status, 200, 'the vault went on meanwhile')
+
+  t.equal(await vault.kill('SIGTERM'), 0)
+  t.notOk(existsSync(join(dir, 'postgres', 'postmaster.pid')) && !existsSync('/var/lib/connection-vault'), 'its database stopped with it')
+  const again = await startVaultProcess({ DATA_DIR: dir })
+  t.equal(readFileSync(tokenFile, 'utf8').trim(), token, 'a second start keeps the token')
+  t.equal((await fetch(`${again.urls.internal}/v1/workspaces/acme/connections`, { headers: { authorization: `Bearer ${token}` } })).status, 200)
+
+  await again.kill('SIGKILL')
+  const third = await startVaultProcess({ DATA_DIR: dir })
+  t.equal((await fetch(`${third.urls.operations}/readyz`)).status, 200, 'a killed vault’s database is taken over')
+  await third.kill('SIGTERM')
+  const cluster = await startEmbeddedPostgres({ dataDir: dir })
+  t.equal(cluster.adopted, false, 'and stopped at the end')
+  await cluster.stop()
+})
+
+t.test('production says what is missing', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(() => database.drop())
+  const dir = folder()
+  const bare = await run(['serve'], { NODE_ENV: 'production', DATA_DIR: dir })
+  t.match(bare, { code: 1, output: /DATABASE_URL is missing.*KEYRING_FILE is missing/s })
+  const env = { NODE_ENV: 'production', DATABASE_URL: database.serviceUrl, KEYRING_FILE: join(dir, 'keyring.json') }
+  t.match(await run(['serve'], env), { code: 1, output: /keyring\.json does not exist: make it with `connection-vault keys init`/ })
+  t.notOk(existsSync(env.KEYRING_FILE), 'a keyring does not appear by itself')
+  t.match(await run(['keys', 'init'], env), { code: 0, output: /Keep a copy apart/ })
+  t.equal(statSync(env.KEYRING_FILE).mode & 0o777, 0o600)
+  t.match(await run(['keys', 'init'], env), { code: 1, output: /exists already/ })
+  t.match(await run(['serve'], { ...env, DATABASE_URL: database.superUrl }), { code: 1, output: /owns the schema or may rewrite the audit/ })
+  const vault = await startVaultProcess(env)
+  t.equal((await fetch(`${vault.urls.operations}/readyz`)).status, 200)
+  t.notMatch(vault.output(), /curl/, 'no greeting, no token')
+  t.equal(await vault.kill('SIGTERM'), 0)
+
+  chmodSync(env.KEYRING_FILE, 0o644)
+  t.match(await run(['serve'], env), { code: 1, output: /chmod 600/ })
+  chmodSync(env.KEYRING_FILE, 0o600)
+  // The first start has made the vault's own keys under this keyring: from now on only it will do.
+  const other = join(dir, 'other.json')
+  await run(['keys', 'init', '--file', other])
+  t.match(await run(['serve'], { ...env, KEYRING_FILE: other }), { code: 1, output: /does not hold\. Start with the keyring that holds it/ })
+  writeFileSync(join(dir, 'spoilt.json'), '{"format":1', { mode: 0o600 })
+  t.match(await run(['serve'], { ...env, KEYRING_FILE: join(dir, 'spoilt.json') }), { code: 1, output: /damaged/ })
+  t.match(await run(['serve'], { ...env, NODE_DEBUG: 'http' }), { code: 1, output: /NODE_DEBUG would print credentials/ })
+  t.match(await run(['serve'], { ...env, CATALOG_DIR: '/nowhere' }), { code: 1, output: /\/nowhere can't be read/ })
+  writeFileSync(join(dir, 'bad.yaml'), 'id: bad')
+  t.match(await run(['serve'], { ...env, CATALOG_DIR: dir }), { code: 1, output: /bad\.yaml: \/name is required/ })
+  t.match(await run(['serve'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /The database does not answer|ECONNREFUSED/ })
+  t.notMatch((await run(['serve'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' })).output, /canary/)
+})
+
+t.test('migrate', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(() => database.drop())
+  t.match(await run(['migrate'], { OWNER_DATABASE_URL: database.ownerUrl }), { code: 0, output: /up to date/ })
+  await database.query('drop schema public cascade; create schema public authorization connection_vault_owner')
+  t.match(await run(['serve'], { DATABASE_URL: database.serviceUrl, DATA_DIR: folder() }), { code: 1, output: /npm run migrate/ })
+  t.match(await run(['migrate'], { OWNER_DATABASE_URL: database.ownerUrl }), { code: 0, output: /migrated: 0001_vault/ })
+  t.match(await run(['migrate'], { DATABASE_URL: database.serviceUrl }), { code: 1, output: /set OWNER_DATABASE_URL/ })
+})
+
+t.test('audit verify says what was changed, by its exit code too', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(() => database.drop())
+  const env = { DATABASE_URL: database.serviceUrl, DATA_DIR: folder() }
+  await run(['tokens', 'create', '--name', 'x', '--preset', 'ops', '--workspaces', '*', '--environments', '*'], env)
+  t.match(await run(['audit', 'verify'], env), { code: 0 })
+  await database.query("update audit_events set event = 'nothing.happened'")
+  t.match(await run(['audit', 'verify'], env), { code: 1, output: /events_changed +bat_\w+\nthe record was changed: 1 findings/ })
+  t.match(await run(['audit', 'verify', '--checkpoint', 'nonsense'], env), { code: 1, output: /not a checkpoint/ })
+})
+
+t.test('a crash says where, and nothing of what', async (t) => {
+  const script = `
+    import { dieQuietly } from './src/cli/crash.ts'
+    dieQuietly()
+    setTimeout(() => { throw Object.assign(new Error('canary message'), { code: 'E_X', detail: 'canary', headers: { authorization: 'canary' }, cause: new Error('canary cause') }) }, 1)`
+  const crashed = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' })
+  t.equal(crashed.status, 1)
+  t.notMatch(crashed.stderr + crashed.stdout, /canary/)
+  t.match(JSON.parse(crashed.stderr), { level: 'fatal', msg: 'uncaughtException', error: /^Error\(E_X\) at / })
+})
+
+t.test('help', async (t) => {
+  t.match(await run(['--help']), { code: 0, output: /serve.*migrate.*keys.*tokens.*audit/s })
+  t.match(await run(['nonsense']), { code: 1, output: /unknown command/ })
+})

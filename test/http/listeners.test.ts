@@ -1,0 +1,120 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { request as httpsRequest, type RequestOptions } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generate } from 'selfsigned'
+import t from 'tap'
+import { retargetCatalog } from '../support/catalog.ts'
+import { json, startProvider } from '../support/provider.ts'
+import { eventually, startTestVault } from '../support/vault.ts'
+
+const get = async (url: string) => {
+  const response = await fetch(url)
+  return { status: response.status, text: await response.text(), headers: response.headers }
+}
+
+t.test('three listeners, and each route on one of them', async (t) => {
+  const vault = await startTestVault()
+  t.teardown(() => vault.close())
+  for (const path of ['/livez', '/readyz', '/metrics']) {
+    t.equal((await get(`${vault.urls.operations}${path}`)).status, 200, path)
+    for (const other of [vault.urls.internal, vault.urls.public]) {
+      const answer = await get(`${other}${path}`)
+      t.equal(answer.status, 404)
+      t.match(JSON.parse(answer.text), { code: 'route_not_found' })
+    }
+  }
+  for (const path of ['/v1/integrations', '/v1/workspaces/acme/connections', '/openapi.yaml', '/docs']) {
+    for (const other of [vault.urls.operations, vault.urls.public]) t.equal((await get(`${other}${path}`)).status, 404, `${path} is not on ${other}`)
+  }
+  t.match((await get(`${vault.urls.operations}/metrics`)).text, /vault_http_request_seconds_count\{listener="public",route="\(none\)",status="404"\}/)
+  const reference = await get(`${vault.urls.internal}/docs/`)
+  t.equal(reference.status, 200)
+  t.match(reference.headers.get('content-security-policy'), /default-src 'self'/)
+  const description = await get(`${vault.urls.internal}/openapi.yaml`)
+  t.match(description.text, /^openapi: 3\.1\.0/)
+  t.match(description.headers.get('content-type'), /yaml/)
+})
+
+t.test('readiness tells what is missing', async (t) => {
+  const vault = await startTestVault()
+  t.teardown(() => vault.close())
+  t.same(JSON.parse((await get(`${vault.urls.operations}/readyz`)).text), { status: 'ready', checks: { database: 'ok', keys: 'ok' } })
+  await vault.database.setReachable(false)
+  const answer = await eventually(async () => {
+    const found = await get(`${vault.urls.operations}/readyz`)
+    return found.status === 503 && found
+  })
+  t.match(JSON.parse(answer.text), { status: 'not_ready', checks: { database: 'failed' } })
+  t.equal((await get(`${vault.urls.operations}/livez`)).status, 200, 'alive all the same')
+  const refused = await vault.request('GET', '/v1/workspaces/acme/connections')
+  t.match(refused.body, { status: 503, code: 'database_unavailable', retryable: true })
+  t.equal(refused.headers.get('retry-after'), '1')
+  await vault.database.setReachable(true)
+  await eventually(async () => (await get(`${vault.urls.operations}/readyz`)).status === 200)
+  t.equal((await vault.request('GET', '/v1/workspaces/acme/connections')).status, 200, 'and back without a restart')
+})
+
+t.test('limits per token', async (t) => {
+  const vault = await startTestVault({ RATE_LIMIT_PER_MINUTE: '5' })
+  t.teardown(() => vault.close())
+  const other = await vault.mint({ preset: 'dashboard' })
+  const answers = []
+  for (let times = 0; times < 7; times++) answers.push(await vault.request('GET', '/v1/integrations'))
+  t.same(answers.map((one) => one.status), [200, 200, 200, 200, 200, 429, 429])
+  t.match(answers[0]?.headers.get('ratelimit-limit'), '5')
+  t.match(answers[4]?.headers.get('ratelimit-remaining'), '0')
+  t.match(answers[5]?.body, { status: 429, code: 'rate_limited', retryable: true, detail: 'At most 5 requests a minute.' })
+  t.ok(Number(answers[5]?.headers.get('retry-after')) > 0)
+  t.equal((await vault.request('GET', '/v1/integrations', { token: other })).status, 200, 'another token has its own')
+  for (let times = 0; times < 10; times++) t.equal((await vault.request('GET', '/v1/integrations', { token: null })).status, 401)
+  t.equal((await vault.request('GET', '/v1/integrations', { token: other })).status, 200, 'strangers from the same address take nothing away')
+})
+
+t.test('TLS and client certificates on the internal listener', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'connection-vault-tls-'))
+  const ca = await generate([{ name: 'commonName', value: 'test ca' }], { keySize: 2048, extensions: [{ name: 'basicConstraints', cA: true }, { name: 'keyUsage', keyCertSign: true, digitalSignature: true }] })
+  const issue = (name: string) => generate([{ name: 'commonName', value: name }], {
+    keySize: 2048, ca: { key: ca.private, cert: ca.cert }, extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
+  })
+  const [server, client] = [await issue('vault'), await issue('runtime')]
+  const stranger = await generate([{ name: 'commonName', value: 'stranger' }], { keySize: 2048 })
+  const write = (name: string, text: string) => {
+    writeFileSync(join(dir, name), text)
+    return join(dir, name)
+  }
+  const vault = await startTestVault({ TLS_CERT_FILE: write('cert.pem', server.cert), TLS_KEY_FILE: write('key.pem', server.private), TLS_CLIENT_CA_FILE: write('ca.pem', ca.cert) })
+  t.teardown(() => vault.close())
+  t.match(vault.urls.internal, /^https:/)
+  t.match(vault.urls.public, /^http:/)
+  const call = (options: RequestOptions) => new Promise<number>((resolve, reject) => {
+    httpsRequest(`${vault.urls.internal}/v1/integrations`, { ...options, ca: ca.cert, headers: { authorization: `Bearer ${vault.token}` }, agent: false }, (response) => {
+      response.resume()
+      resolve(response.statusCode ?? 0)
+    }).on('error', reject).end()
+  })
+  t.equal(await call({ cert: client.cert, key: client.private }), 200)
+  await t.rejects(call({}), 'no certificate')
+  await t.rejects(call({ cert: stranger.cert, key: stranger.private }), 'one the CA did not sign')
+  await t.rejects(call({ cert: client.cert, key: client.private, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }), 'an old protocol')
+})
+
+t.test('a shutdown finishes what was begun', async (t) => {
+  const provider = await startProvider((_received, reply) => { setTimeout(() => { json(reply, 200, { done: true }) }, 600) })
+  const vault = await startTestVault({ CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: provider.endpoint })
+  t.teardown(async () => {
+    await vault.close()
+    await provider.close()
+  })
+  const id = await vault.connect('acme')
+  const running = vault.request('POST', `/v1/workspaces/acme/connections/${id}/invoke`, { body: { environment: 'sandbox', action: 'create_refund', input: { charge: 'ch_1' } } })
+  await eventually(async () => provider.received.length === 1)
+  const { internal } = vault.urls
+  await vault.stop()
+  t.match((await running).body, { outcome: 'succeeded', output: { done: true } })
+  await t.rejects(fetch(internal), 'nothing listens any more')
+  const rows = await vault.database.query<{ event: string }>("select event from audit_events where connection_id = $1 and event like 'invoke.%' order by id", [id])
+  t.same(rows.map((row) => row.event), ['invoke.started', 'invoke.finished'])
+  const [sealer] = await vault.database.query('select lease_owner from audit_sealer')
+  t.equal(sealer?.['lease_owner'], null, 'and the lease on sealing is given back')
+})

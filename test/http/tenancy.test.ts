@@ -1,0 +1,116 @@
+import t from 'tap'
+import { SCOPES } from '../../src/access/index.ts'
+import { ROUTE_TABLE } from '../../src/http/index.ts'
+import { retargetCatalog } from '../support/catalog.ts'
+import { json, startProvider } from '../support/provider.ts'
+import { startTestVault, STRIPE_KEY, type Answer } from '../support/vault.ts'
+
+/**
+ * Every route × another workspace × another environment × a missing scope × no caller at all. The
+ * rows come from the route table: a new route is in the matrix or this fails.
+ */
+const provider = await startProvider((_received, reply) => { json(reply, 200, { livemode: false }) })
+const vault = await startTestVault({ CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: provider.endpoint })
+t.teardown(async () => {
+  await vault.close()
+  await provider.close()
+})
+
+/** A body that is right for the route, so that nothing but the caller is wrong. */
+const BODIES: Readonly<Record<string, object>> = {
+  'POST /v1/workspaces/:workspace_id/connections': { integration: 'stripe', environment: 'sandbox', name: 'New', credentials: { secret_key: STRIPE_KEY } },
+  'PATCH /v1/workspaces/:workspace_id/connections/:connection_id': { name: 'Changed' },
+  'POST /v1/workspaces/:workspace_id/connections/:connection_id/rotate': { credentials: { secret_key: `${STRIPE_KEY}9` } },
+  'PUT /v1/workspaces/:workspace_id/connections/:connection_id/references': { references: [] },
+  'POST /v1/workspaces/:workspace_id/connections/:connection_id/resolve': { environment: 'sandbox' },
+  'POST /v1/workspaces/:workspace_id/resolve': { environment: 'sandbox', connection_ids: ['conn_00000000000000000000000000'] },
+  'POST /v1/workspaces/:workspace_id/connections/:connection_id/invoke': { environment: 'sandbox', action: 'get_balance' },
+  'POST /v1/workspaces/:workspace_id/connections/:connection_id/request': { environment: 'sandbox', method: 'GET', path: '/v1/balance' },
+  'POST /v1/service-tokens': { name: 'x', preset: 'runtime', workspaces: ['*'], environments: ['*'] },
+}
+
+const MISSING = 'conn_00000000000000000000000000'
+const victim = await vault.connect('victim')
+const rows = Object.entries(ROUTE_TABLE).flatMap(([route, access]) => access === 'open' ? [] : [{ route, access }])
+
+function call (route: string, ids: { workspace: string, connection: string }, token: string | null): Promise<Answer> {
+  const [method = '', pattern = ''] = route.split(' ')
+  const path = pattern.replace(':workspace_id', ids.workspace).replace(':connection_id', ids.connection).replace(':token_id', 'tok_00000000000000000000000000').replace(':integration', 'stripe')
+  return vault.request(method, path, { token, ...BODIES[route] && { body: BODIES[route] }, headers: method === 'PATCH' ? { 'if-match': '*' } : {} })
+}
+
+/** A problem without what differs from request to request. */
+const shape = ({ status, body }: Answer) => ({ status, body: { ...body as object, instance: undefined } })
+
+t.test('the matrix has every route', async (t) => {
+  t.ok(rows.length >= 22, `${rows.length} routes`)
+  for (const { route } of rows) if (/^(POST|PUT|PATCH) .*(connections|resolve|invoke|request|rotate|references|service-tokens)$/.test(route)) t.ok(route in BODIES, `${route} has a body`)
+})
+
+t.test('no caller, no answer', async (t) => {
+  for (const { route } of rows) t.match(await call(route, { workspace: 'victim', connection: victim }, null), { status: 401, body: { code: 'unauthenticated' } }, route)
+})
+
+t.test('a caller of another workspace sees what a missing object looks like', async (t) => {
+  const thief = await vault.mint({ scopes: [...SCOPES], workspaces: ['thief'] })
+  for (const { route, access } of rows) {
+    const answer = await call(route, { workspace: 'victim', connection: victim }, thief)
+    if (access.over === 'shared') { t.equal(answer.status, 200, `${route}: the catalog is for all`); continue }
+    if (access.over === 'tenants') { t.match(answer, { status: 403, body: { code: 'insufficient_scope' } }, `${route}: not for one tenant`); continue }
+    t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
+    t.same(shape(await call(route, { workspace: 'victim', connection: MISSING }, thief)), shape(answer), `${route}: the same as for a missing one`)
+    t.same(shape(await call(route, { workspace: 'nowhere', connection: MISSING }, thief)), shape(answer), `${route}: and as in a workspace that is empty`)
+    t.notMatch(answer.text, /victim|Canary/)
+    if (!route.includes(':connection_id')) continue
+    const own = await call(route, { workspace: 'thief', connection: victim }, thief)
+    t.same(shape(own), shape(await call(route, { workspace: 'thief', connection: MISSING }, thief)), `${route}: through the own workspace, too`)
+    t.equal(own.status, 404)
+  }
+})
+
+t.test('a caller of another environment sees nothing either', async (t) => {
+  const live = await vault.mint({ scopes: [...SCOPES], workspaces: ['victim'], environments: ['live'] })
+  for (const { route, access } of rows) {
+    if (access.over !== 'workspace') continue
+    const answer = await call(route, { workspace: 'victim', connection: victim }, live)
+    if (route.includes(':connection_id')) {
+      t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
+      t.same(shape(await call(route, { workspace: 'victim', connection: MISSING }, live)), shape(answer), `${route}: the same as for a missing one`)
+    } else if (route.startsWith('POST') && route.endsWith('/connections')) t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
+    else if (route.endsWith('/resolve')) t.match(answer.body.results, [{ problem: { code: 'not_found' } }])
+    else t.notMatch(answer.text, new RegExp(victim), `${route}: nothing of it in a list`)
+  }
+})
+
+t.test('each route needs its scope, and only that', async (t) => {
+  for (const { route, access } of rows) {
+    const without = await vault.mint({ scopes: SCOPES.filter((scope) => scope !== access.scope) })
+    const refused = await call(route, { workspace: 'victim', connection: victim }, without)
+    t.match(refused, { status: 403, body: { code: 'insufficient_scope', detail: new RegExp(access.scope) } }, `${route} without ${access.scope}`)
+    const missing = await call(route, { workspace: 'victim', connection: MISSING }, without)
+    t.same(shape(missing), shape(refused), `${route}: whether it exists or not`)
+    const only = await vault.mint({ scopes: [access.scope] })
+    const answer = await call(route, { workspace: 'scoped', connection: MISSING }, only)
+    t.notOk([401, 403].includes(answer.status), `${route} with nothing but ${access.scope}: ${answer.status}`)
+  }
+})
+
+t.test('roles', async (t) => {
+  const allowed = async (preset: 'dashboard' | 'runtime' | 'ops') => {
+    const token = await vault.mint({ preset })
+    const found: string[] = []
+    for (const { route } of rows) if ((await call(route, { workspace: 'roles', connection: MISSING }, token)).status !== 403) found.push(route)
+    return found
+  }
+  const reaches = (routes: string[], part: string) => routes.some((route) => route.includes(part))
+  const [dashboard, runtime, ops] = [await allowed('dashboard'), await allowed('runtime'), await allowed('ops')]
+  t.notOk(reaches(dashboard, '/resolve') || reaches(dashboard, '/invoke') || reaches(dashboard, '/request') || reaches(dashboard, 'service-tokens'), 'the dashboard sees no credential and uses none')
+  t.same(runtime.map((route) => route.split('/').at(-1)), ['resolve', 'resolve', 'invoke'], 'the runtime does nothing else')
+  t.notOk(reaches(ops, '/resolve') || reaches(ops, '/invoke') || reaches(ops, '/request'), 'operators see no credential')
+  t.ok(reaches(ops, 'service-tokens') && reaches(ops, '/rotate'))
+})
+
+t.test('the victim is as it was', async (t) => {
+  t.match((await vault.request('GET', `/v1/workspaces/victim/connections/${victim}`)).body, { etag: '"1"', version_number: 1, status: 'active' })
+  t.equal((await vault.request('GET', '/v1/workspaces/victim/connections')).body.connections.length, 1)
+})
