@@ -97,7 +97,13 @@ function describeRoute (route: RouteOptions): void {
     if (access === 'open' || route.schema === undefined) continue
     const codes = [...route.config.errors ?? [], ...ALWAYS, ...route.schema.body === undefined ? [] : WITH_BODY]
     const byStatus = Map.groupBy(new Set(codes), (code) => ERRORS[code].status)
-    const problems = [...byStatus].sort(([a], [b]) => a - b).map(([status, some]) => [status, Type.Ref('Problem#', { description: `Codes: ${some.toSorted().join(', ')}.` })])
-    route.schema = { ...route.schema, response: { ...route.schema.response as object, ...Object.fromEntries(problems) }, security: [{ bearer: [] }] }
+    const problems = [...byStatus].sort(([a], [b]) => a - b).map(([status, some]) => [status, {
+      description: `Codes: ${some.toSorted().join(', ')}.`,
+      content: { 'application/problem+json': { schema: Type.Ref('Problem#') } },
+    }])
+    const answers = Object.entries(route.schema.response as Record<string, object>).map(([status, schema]) => [status, { description: status === '201' ? 'Created.' : 'Done.', ...schema }])
+    // A copy of the tags for each route: YAML would write one list and point to it from everywhere.
+    const tags = [...route.schema.tags ?? []]
+    route.schema = { ...route.schema, tags, response: Object.fromEntries([...answers, ...problems]) as object, security: [{ bearer: [] }] }
   }
 }

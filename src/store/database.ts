@@ -47,7 +47,11 @@ export function openDatabase (options: Options): Database {
   }
   const pool = new pg.Pool({ ...connection, max: options.poolSize, idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS })
   const closing = { now: false }
-  pool.on('error', (error) => { if (!closing.now) options.log.warn({ err: error }, 'an idle database connection broke') })
+  const noteBreak = (error: Error) => { if (!closing.now) options.log.warn({ err: error }, 'a database connection broke') }
+  pool.on('error', noteBreak)
+  // The pool listens only to idle connections: one that breaks between two statements of a
+  // transaction would otherwise be an uncaught error and end the process.
+  pool.on('connect', (client) => { client.on('error', noteBreak) })
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
   const pipeline = (clients: number) => createPipeline({ connection, clients, log: options.log })
   const reads = pipeline(READ_CLIENTS)

@@ -32,7 +32,12 @@ export const Cursor = Type.String({ minLength: 1, maxLength: 200, description: '
 export const Limit = Type.Integer({ minimum: 1, maximum: 200, default: 50 })
 export const NextCursor = Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Send as `cursor` for the next page; null on the last.' })
 
+const IdempotencyKey = '^[\\x21-\\x7e]{1,255}$'
+
 /** Idempotency-Key, draft-ietf-httpapi-idempotency-key-header. */
 export const IdempotencyHeaders = Type.Object({
-  'idempotency-key': Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$', description: 'Repeats of a request with the same key within 24 hours make nothing new.' })),
+  'idempotency-key': Type.Optional(Type.String({ pattern: IdempotencyKey, description: 'Repeats of a request with the same key within 24 hours make nothing new.' })),
+})
+export const PassedIdempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(Type.String({ pattern: IdempotencyKey, description: 'Passed on to providers that have such a header, refused for the others.' })),
 })

@@ -4,7 +4,7 @@ import type { ErrorCode } from '../../errors.ts'
 import type { Invoke } from '../../invoke/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
-import { ConnectionParams, IdempotencyHeaders } from '../contract/parts.ts'
+import { ConnectionParams, PassedIdempotencyHeaders } from '../contract/parts.ts'
 import { InvokeRequest, RawRequest } from '../contract/invoke.ts'
 import { ofRequest } from './connections.ts'
 
@@ -18,7 +18,7 @@ const ERRORS: readonly ErrorCode[] = [
 /** Run an action, or any call within the integration's server, without seeing the credential. */
 export function invokeRoutes (app: App, rooms: { invoke: Invoke }): void {
   app.post(`${ONE}/invoke`, {
-    schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', params: ConnectionParams, headers: IdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#') } },
+    schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', params: ConnectionParams, headers: PassedIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#') } },
     config: { errors: [...ERRORS, 'action_unknown'] },
   }, async (request, reply) => {
     const { action, input } = request.body
@@ -26,7 +26,7 @@ export function invokeRoutes (app: App, rooms: { invoke: Invoke }): void {
   })
 
   app.post(`${ONE}/request`, {
-    schema: { tags, operationId: 'sendRequest', summary: 'Make a call that the catalog has no action for', params: ConnectionParams, headers: IdempotencyHeaders, body: RawRequest, response: { 200: Type.Ref('InvokeResponse#') } },
+    schema: { tags, operationId: 'sendRequest', summary: 'Make a call that the catalog has no action for', params: ConnectionParams, headers: PassedIdempotencyHeaders, body: RawRequest, response: { 200: Type.Ref('InvokeResponse#') } },
     config: { errors: ERRORS },
   }, async (request, reply) => {
     const { method, path, query, headers, body } = request.body
