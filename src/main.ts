@@ -35,8 +35,8 @@ export async function openRooms (config: Config & { readonly databaseUrl: string
     if (behind !== undefined) throw new ConfigError(behind)
     const crypto = createCrypto({
       keks: openLocalKeyring(config.keyringFile),
-      keys: createKeyTable(database.db),
-      checks: createKekCheckTable(database.db),
+      keys: createKeyTable(database.reads),
+      checks: createKekCheckTable(database.reads),
       cacheMs: config.keyCacheSeconds * 1_000,
     })
     await crypto.checkKeks()

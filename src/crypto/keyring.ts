@@ -78,12 +78,19 @@ export function createKeyring (options: KeyringOptions): Keyring {
 
   const peek = (scope: KeyScope, id: KeyId) => unwrapped.get(cacheName(scope, id))
 
-  const find = async (scope: KeyScope, id: KeyId): Promise<ScopeKey | undefined> => {
-    const cached = peek(scope, id)
-    if (cached !== undefined) return cached
-    const stored = await options.keys.find(scope, id)
-    return stored && await unwrap(scope, stored)
+  // Callers that miss together wait for one look-up and one unwrapping: a KEK may be far away.
+  const underWay = new Map<string, Promise<ScopeKey | undefined>>()
+  const once = async <T extends ScopeKey | undefined>(name: string, work: () => Promise<T>): Promise<T> => {
+    const running = underWay.get(name) as Promise<T> | undefined ?? work().finally(() => { underWay.delete(name) })
+    underWay.set(name, running)
+    return await running
   }
+
+  const find = async (scope: KeyScope, id: KeyId): Promise<ScopeKey | undefined> =>
+    peek(scope, id) ?? await once(cacheName(scope, id), async () => {
+      const stored = await options.keys.find(scope, id)
+      return stored && await unwrap(scope, stored)
+    })
 
   const make = async (scope: KeyScope): Promise<StoredKey> => {
     const kekId = options.keks.currentKekId(slotOf(scope))
@@ -103,9 +110,11 @@ export function createKeyring (options: KeyringOptions): Keyring {
     const id = currentIds.get(cacheName(scope, 'current'))
     const cached = id && peek(scope, id)
     if (cached) return cached
-    const stored = await options.keys.findCurrent(scope) ?? await make(scope)
-    currentIds.set(cacheName(scope, 'current'), stored.id)
-    return peek(scope, stored.id) ?? await unwrap(scope, stored)
+    return await once(cacheName(scope, 'current'), async () => {
+      const stored = await options.keys.findCurrent(scope) ?? await make(scope)
+      currentIds.set(cacheName(scope, 'current'), stored.id)
+      return peek(scope, stored.id) ?? await unwrap(scope, stored)
+    })
   }
 
   return Object.freeze({ current, find, peek, checkKeks: async () => { await checkKeks(options) } })

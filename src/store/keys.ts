@@ -1,8 +1,32 @@
-import type { Kysely } from 'kysely'
 import type { KekCheck, KekCheckTable, KeyScope, KeyTable, StoredKey, WrappedKey } from '../crypto/index.ts'
-import type { KeyId, WorkspaceId } from '../ids.ts'
-import { guard, type Tx } from './database.ts'
-import type { DB } from './schema.ts'
+import type { Environment, KeyId, WorkspaceId } from '../ids.ts'
+import type { Tx } from './database.ts'
+import type { Pipeline, Statement } from './pipeline.ts'
+import { builder, prepare } from './statements.ts'
+
+// Parameters of prepared statements are given at each run; these stand for their types.
+const text = ''
+const key = '' as KeyId
+const environment: Environment = 'live'
+const wrapped = Buffer.alloc(0) as Buffer as WrappedKey
+
+const ofWorkspace = builder.selectFrom('workspace_keys').select(['id', 'kek_id', 'wrapped']).where('workspace_id', '=', text).where('environment', '=', environment)
+const ofSystem = builder.selectFrom('system_keys').select(['id', 'kek_id', 'wrapped'])
+
+const STATEMENTS = {
+  workspace: {
+    current: prepare('workspace_key_current', ofWorkspace.where('state', '=', text)),
+    byId: prepare('workspace_key_by_id', ofWorkspace.where('id', '=', key)),
+    insert: prepare('workspace_key_insert', builder.insertInto('workspace_keys')
+      .values({ workspace_id: text, environment, id: key, kek_id: text, wrapped }).onConflict((on) => on.doNothing()).returning('id')),
+  },
+  system: {
+    current: prepare('system_key_current', ofSystem.where('state', '=', text)),
+    byId: prepare('system_key_by_id', ofSystem.where('id', '=', key)),
+    insert: prepare('system_key_insert', builder.insertInto('system_keys')
+      .values({ id: key, kek_id: text, wrapped }).onConflict((on) => on.doNothing()).returning('id')),
+  },
+}
 
 interface KeyRow {
   readonly id: KeyId
@@ -10,44 +34,35 @@ interface KeyRow {
   readonly wrapped: WrappedKey
 }
 
-const toStored = (row: KeyRow | undefined): StoredKey | undefined =>
-  row && { id: row.id, kekId: row.kek_id, wrapped: row.wrapped }
-
-/** Wrapped keys, for the keyring. */
-export function createKeyTable (db: Kysely<DB>): KeyTable {
+/**
+ * Wrapped keys, for the keyring. On the dedicated connections, never the pool: a key may be needed
+ * in the middle of a transaction, and transactions that wait for the pool they hold would wait for ever.
+ */
+export function createKeyTable (reads: Pipeline): KeyTable {
+  const run = async (scope: KeyScope, what: keyof typeof STATEMENTS.system, values: readonly unknown[]): Promise<StoredKey | undefined> => {
+    const statement: Statement = STATEMENTS[scope.kind][what]
+    const owner = scope.kind === 'workspace' ? [scope.workspaceId, scope.environment] : []
+    const [row] = await reads.run<KeyRow & { [column: string]: unknown }>(statement, [...owner, ...values])
+    return row && { id: row.id, kekId: row.kek_id, wrapped: row.wrapped }
+  }
   return Object.freeze({
-    findCurrent: async (scope: KeyScope) => await guard(async () => toStored(scope.kind === 'system'
-      ? await db.selectFrom('system_keys').select(['id', 'kek_id', 'wrapped']).where('state', '=', 'current').executeTakeFirst()
-      : await db.selectFrom('workspace_keys').select(['id', 'kek_id', 'wrapped'])
-        .where('workspace_id', '=', scope.workspaceId).where('environment', '=', scope.environment).where('state', '=', 'current')
-        .executeTakeFirst())),
-
-    find: async (scope: KeyScope, id: KeyId) => await guard(async () => toStored(scope.kind === 'system'
-      ? await db.selectFrom('system_keys').select(['id', 'kek_id', 'wrapped']).where('id', '=', id).executeTakeFirst()
-      : await db.selectFrom('workspace_keys').select(['id', 'kek_id', 'wrapped'])
-        .where('workspace_id', '=', scope.workspaceId).where('id', '=', id).where('environment', '=', scope.environment)
-        .executeTakeFirst())),
-
-    insertCurrent: async (scope: KeyScope, key: StoredKey) => await guard(async () => {
-      const row = { id: key.id, kek_id: key.kekId, wrapped: key.wrapped }
-      const inserted = scope.kind === 'system'
-        ? await db.insertInto('system_keys').values(row).onConflict((on) => on.doNothing()).returning('id').executeTakeFirst()
-        : await db.insertInto('workspace_keys').values({ ...row, workspace_id: scope.workspaceId, environment: scope.environment })
-          .onConflict((on) => on.doNothing()).returning('id').executeTakeFirst()
-      return inserted !== undefined
-    }),
+    findCurrent: async (scope: KeyScope) => await run(scope, 'current', ['current']),
+    find: async (scope: KeyScope, id: KeyId) => await run(scope, 'byId', [id]),
+    insertCurrent: async (scope: KeyScope, key: StoredKey) => await run(scope, 'insert', [key.id, key.kekId, key.wrapped]) !== undefined,
   })
 }
 
+const LIST_CHECKS = prepare('kek_checks', builder.selectFrom('keks').select(['kek_id', 'check_value']).orderBy('kek_id'))
+const INSERT_CHECK = prepare('kek_check_insert', builder.insertInto('keks').values({ kek_id: text, check_value: wrapped }).onConflict((on) => on.doNothing()))
+
 /** Check values of the KEKs in use, for the keyring. */
-export function createKekCheckTable (db: Kysely<DB>): KekCheckTable {
+export function createKekCheckTable (reads: Pipeline): KekCheckTable {
   return Object.freeze({
-    listChecks: async () => await guard(async () =>
-      (await db.selectFrom('keks').select(['kek_id', 'check_value']).orderBy('kek_id').execute())
-        .map((row) => ({ kekId: row.kek_id, check: row.check_value }))),
-    insertCheck: async (check: KekCheck) => await guard(async () => {
-      await db.insertInto('keks').values({ kek_id: check.kekId, check_value: check.check }).onConflict((on) => on.doNothing()).execute()
-    }),
+    listChecks: async () => {
+      const rows = await reads.run<{ kek_id: string, check_value: WrappedKey }>(LIST_CHECKS, [])
+      return rows.map((row) => ({ kekId: row.kek_id, check: row.check_value }))
+    },
+    insertCheck: async (check: KekCheck) => { await reads.run(INSERT_CHECK, [check.kekId, check.check]) },
   })
 }
 

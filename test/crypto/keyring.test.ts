@@ -19,7 +19,7 @@ t.teardown(async () => {
 })
 
 function cryptoOf (file: string, cacheMs = 60_000): Crypto {
-  return createCrypto({ keks: openLocalKeyring(file), keys: createKeyTable(open.db), checks: createKekCheckTable(open.db), cacheMs })
+  return createCrypto({ keks: openLocalKeyring(file), keys: createKeyTable(open.reads), checks: createKekCheckTable(open.reads), cacheMs })
 }
 
 function contextOf (workspaceId: string, environment: 'sandbox' | 'live', versionId = 'ver_1'): BindingContext {

@@ -32,6 +32,16 @@ t.test('create, read, list', async (t) => {
   t.match(versions.body.versions, [{ id: created.body.credential_version, number: 1, state: 'current', preview: { secret_key: 'sk_test_…0042' }, grace_until: null }])
 })
 
+t.test('a new vault, everybody at once, on a pool that is too small', async (t) => {
+  const small = await startTestVault({ DATABASE_POOL_SIZE: '2' })
+  t.teardown(() => small.close())
+  // In each, the tenant's key, the vault's own and the transaction are all wanted at the same time.
+  for (const workspace of ['one', 'two', 'three']) {
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => small.request('POST', at(workspace), { body: stripe({ name: `Stripe ${index}` }) })))
+    t.same(new Set(answers.map((one) => one.status)), new Set([201]), workspace)
+  }
+})
+
 t.test('filters and pages', async (t) => {
   for (const [index, environment] of ['sandbox', 'live', 'sandbox', 'live', 'sandbox'].entries()) {
     const key = STRIPE_KEY.replace('test', environment === 'live' ? 'live' : 'test')

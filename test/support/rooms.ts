@@ -17,7 +17,9 @@ export async function openTestRooms () {
   const open = openDatabase({ url: database.serviceUrl, poolSize: 6, log })
   const keyringFile = join(mkdtempSync(join(tmpdir(), 'connection-vault-rooms-')), 'keyring.json')
   createLocalKeyring(keyringFile, new Date())
-  const crypto = createCrypto({ keks: openLocalKeyring(keyringFile), keys: createKeyTable(open.db), checks: createKekCheckTable(open.db), cacheMs: 60_000 })
+  const crypto = createCrypto({
+    keks: openLocalKeyring(keyringFile), keys: createKeyTable(open.reads), checks: createKekCheckTable(open.reads), cacheMs: 60_000,
+  })
   const metrics = createMetrics()
   const createOwnedLedger = (owner: string) => createLedger({ database: open, macs: crypto.macs, clock: systemClock, log, metrics, owner })
   return {
