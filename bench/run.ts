@@ -1,0 +1,108 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { compare, startServer, type Compared } from './harness.ts'
+import { requireOurs, setStage, WORKSPACE } from './stage.ts'
+
+/** `npm run bench -- <case> [--json]`: prints one line of JSON last and keeps docs/benchmarks.md up to date. */
+interface Case {
+  readonly about: string
+  readonly bar: number
+  readonly goal: number
+  readonly unit: string
+  run (options: { rounds: number, seconds: number }): Promise<Compared>
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  resolve: {
+    about: 'resolve (authentication, guards, decryption, audit on disk before the answer) ÷ Fastify with a pool and one SELECT',
+    bar: 1.0,
+    goal: 1.5,
+    unit: 'req/s',
+    run: async (options) => {
+      const stage = await setStage(500)
+      const reference = await startServer('./reference.ts', { DATABASE_URL: stage.databaseUrl })
+      try {
+        await requireOurs(stage)
+        return await compare(
+          { url: stage.vault.urls.internal, requests: stage.ids.map((id) => stage.post(`/v1/workspaces/${WORKSPACE}/connections/${id}/resolve`, { environment: 'sandbox' })) },
+          { url: reference.url, requests: stage.ids.map((id) => ({ method: 'GET', path: `/${WORKSPACE}/${id}` })) },
+          options,
+        )
+      } finally {
+        reference.stop()
+        await stage.stop()
+      }
+    },
+  },
+  'resolve-batch': {
+    about: 'connections resolved per second in batches of 20 ÷ one at a time',
+    bar: 3,
+    goal: 6,
+    unit: 'connections/s',
+    run: async (options) => {
+      const stage = await setStage(500)
+      try {
+        await requireOurs(stage)
+        const batches = Array.from({ length: 25 }, (_, batch) => stage.ids.slice(batch * 20, batch * 20 + 20))
+        const compared = await compare(
+          { url: stage.vault.urls.internal, requests: batches.map((ids) => stage.post(`/v1/workspaces/${WORKSPACE}/resolve`, { environment: 'sandbox', connection_ids: ids })) },
+          { url: stage.vault.urls.internal, requests: stage.ids.map((id) => stage.post(`/v1/workspaces/${WORKSPACE}/connections/${id}/resolve`, { environment: 'sandbox' })) },
+          options,
+        )
+        return { ...compared, ours: compared.ours * 20, ratio: compared.ratio * 20, rounds: compared.rounds.map((ratio) => ratio * 20) }
+      } finally {
+        await stage.stop()
+      }
+    },
+  },
+}
+
+const [name = '', ...flags] = process.argv.slice(2)
+const chosen = CASES[name]
+if (chosen === undefined) {
+  console.error(`npm run bench -- <case> [--json], a case being one of: ${Object.keys(CASES).join(', ')}`)
+  process.exit(2)
+}
+const flag = (flagName: string, otherwise: number) => Number(flags.find((given) => given.startsWith(`--${flagName}=`))?.split('=')[1] ?? otherwise)
+const result = await chosen.run({ rounds: flag('rounds', 5), seconds: flag('seconds', 6) })
+const round = (value: number) => Math.round(value * 100) / 100
+const line = {
+  case: name,
+  ratio: round(result.ratio),
+  ours: Math.round(result.ours),
+  reference: Math.round(result.reference),
+  unit: chosen.unit,
+  rounds: result.rounds.map(round),
+  p99_ms: result.p99,
+}
+if (!flags.includes('--json')) {
+  console.log(`${chosen.about}\n  ours ${line.ours} ${line.unit}, reference ${line.reference} ${line.unit}, ratio ${line.ratio} (bar ${chosen.bar}, goal ${chosen.goal})`)
+}
+record()
+console.log(JSON.stringify(line))
+
+/** One row a case, the last run of each: where it ran, and on what commit. */
+function record (): void {
+  const file = new URL('../docs/benchmarks.md', import.meta.url)
+  const commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8', cwd: new URL('..', import.meta.url).pathname }).trim()
+  const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`
+  const head = `# Benchmarks
+
+Ratios, measured side by side in one run: our process and the reference take turns under the same load (${String(32)} connections, a load generator of its own process, a real Postgres with
+fsync on), every answer is checked to be 2xx, the median of the rounds counts. Written by \`npm run bench -- <case>\`; absolute numbers are this machine's.
+
+| case | what | ratio | rounds | ours | reference | p99 of ours | bar | goal | machine | commit |
+|---|---|---|---|---|---|---|---|---|---|---|
+`
+  const before = (() => {
+    try {
+      return readFileSync(file, 'utf8').split('\n').filter((row) => row.startsWith('| ') && !row.startsWith('| case'))
+    } catch {
+      return []
+    }
+  })()
+  const row = `| ${name} | ${chosen?.about ?? ''} | **${line.ratio}** | ${line.rounds.join(', ')} | ${line.ours} ${line.unit} | ${line.reference} ${line.unit} | ${line.p99_ms} ms | ${chosen?.bar ?? ''} | ${chosen?.goal ?? ''} | ${machine} | ${commit} |`
+  const rows = [...before.filter((old) => !old.startsWith(`| ${name} |`)), row].sort()
+  writeFileSync(file, `${head}${rows.join('\n')}\n`)
+}
