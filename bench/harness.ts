@@ -57,8 +57,8 @@ export interface Compared {
 
 /** Two loads in turn, after a warm-up: the ratio of each round, and the medians. */
 export async function compare (ours: Load, reference: Load, options: { rounds: number, seconds: number }): Promise<Compared> {
-  await measure(reference, 2)
-  await measure(ours, 2)
+  await measure(reference, options.seconds)
+  await measure(ours, options.seconds)
   const rounds: { ours: Measure, reference: Measure }[] = []
   for (let round = 0; round < options.rounds; round++) {
     // Who goes first alternates: a machine that warms up or slows down favours nobody.

@@ -43,11 +43,11 @@ create table audit_events (
   actor text,
   request_id text,
   context jsonb,
-  details jsonb,
-  constraint audit_events_pkey PRIMARY KEY (batch_id, id, occurred_at)
+  details jsonb
 ) partition by RANGE (occurred_at);
-CREATE INDEX audit_events_connection ON ONLY public.audit_events USING btree (workspace_id, connection_id, occurred_at DESC, id DESC) WHERE (connection_id IS NOT NULL);
-CREATE INDEX audit_events_workspace ON ONLY public.audit_events USING btree (workspace_id, occurred_at DESC, id DESC);
+CREATE INDEX audit_events_batch ON ONLY public.audit_events USING btree (batch_id);
+CREATE INDEX audit_events_connection ON ONLY public.audit_events USING btree (workspace_id, connection_id, occurred_at) WHERE (connection_id IS NOT NULL);
+CREATE INDEX audit_events_workspace ON ONLY public.audit_events USING btree (workspace_id, occurred_at);
 -- connection_vault_service: INSERT, SELECT
 
 create table audit_sealer (

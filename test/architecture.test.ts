@@ -25,7 +25,7 @@ const MAY_WRAP: Readonly<Record<string, string>> = {
   'src/http/routes/credential-intake.ts': 'create and rotate take pasted credentials through it',
 }
 
-const VOCABULARY = ['config', 'errors', 'ids', 'clock', 'log', 'metrics', 'json', 'schema']
+const VOCABULARY = ['config', 'errors', 'ids', 'clock', 'log', 'metrics', 'json', 'schema', 'quiet']
 
 const rooms = LAYERS.flat()
 const room = (name: string) => `^src/${name}/`

@@ -46,11 +46,16 @@ export function decidesHost (manifest: Manifest, scheme: AuthScheme, field: stri
   return manifest.environments.some((environment) => templateFields(serverTemplate(manifest, scheme, environment)).includes(field))
 }
 
+/** Destinations that no config decides are worked out once. */
+const fixed = new WeakMap<AuthScheme, Map<Environment, Destination>>()
+
 /**
  * Where a connection with this config goes. Throws `config_invalid` when the config leads
  * anywhere but to a host the manifest allows.
  */
 export function resolveDestination (of: ServerOf, config: Readonly<Record<string, string>>): Destination {
+  const known = fixed.get(of.scheme)?.get(of.environment)
+  if (known !== undefined) return known
   const { manifest } = of
   const template = serverTemplate(manifest, of.scheme, of.environment)
   const names = templateFields(template)
@@ -63,11 +68,13 @@ export function resolveDestination (of: ServerOf, config: Readonly<Record<string
       errors: names.map((name) => ({ pointer: `/config/${name}`, message: `must lead to one of: ${manifest.hosts.join(', ')}` })),
     })
   }
-  return {
+  const destination = Object.freeze({
     baseUrl: `${url.origin}${url.pathname}`.replace(/\/+$/, ''),
     hosts: [...new Set([url.host, ...manifest.also_hosts ?? []])],
     hostConfig: Object.fromEntries(names.map((name) => [name, config[name] ?? ''])),
-  }
+  })
+  if (names.length === 0) fixed.set(of.scheme, (fixed.get(of.scheme) ?? new Map<Environment, Destination>()).set(of.environment, destination))
+  return destination
 }
 
 /** Whether a host (with its port, unless 443) fits a pattern: the same, or one label in place of a leftmost `*`. */

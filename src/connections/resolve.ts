@@ -6,7 +6,7 @@ import { isVaultError } from '../errors.ts'
 import type { ConnectionId, Environment, WorkspaceId } from '../ids.ts'
 import type { AuditRecord, Ledger, UseContext } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
-import { findUsable, listUsable, type Database, type UsableRow } from '../store/index.ts'
+import type { Database, UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
@@ -39,7 +39,7 @@ export interface Resolver {
 }
 
 interface Options {
-  readonly database: Pick<Database, 'reads'>
+  readonly database: Pick<Database, 'usable'>
   readonly catalog: Catalog
   readonly opener: CredentialOpener
   readonly ledger: Pick<Ledger, 'record' | 'recordSoon'>
@@ -61,11 +61,11 @@ export function createResolver (options: Options): Resolver {
 
   return Object.freeze({
     resolve: async ({ workspaceId, id }: Of, request: ResolveRequest, caller: Caller) => {
-      let found = await findUsable(database.reads, workspaceId, id)
+      let found = await database.usable.find(workspaceId, id)
       if (found !== undefined && request.rejectedVersion === found.version_id) {
         await refusals.count(requireUsable(found, { environment: request.environment, visible: caller.environments }), caller)
         // Somebody may have rotated it meanwhile: then the new one is what the caller is after.
-        found = await findUsable(database.reads, workspaceId, id)
+        found = await database.usable.find(workspaceId, id)
       }
       const resolved = await open(found, request, caller)
       await ledger.record(recordUse(resolved.row, request, caller))
@@ -74,10 +74,10 @@ export function createResolver (options: Options): Resolver {
     },
 
     resolveMany: async ({ workspaceId, ids }: { workspaceId: WorkspaceId, ids: readonly ConnectionId[] }, request: ResolveRequest, caller: Caller) => {
-      const rows = new Map((await listUsable(database.reads, workspaceId, ids)).map((row) => [row.id, row]))
-      const results = await Promise.all(ids.map(async (id): Promise<ResolvedOne> => {
+      const rows = await database.usable.findMany(workspaceId, ids)
+      const results = await Promise.all(ids.map(async (id, index): Promise<ResolvedOne> => {
         try {
-          return { id, resolved: await open(rows.get(id), request, caller) }
+          return { id, resolved: await open(rows[index], request, caller) }
         } catch (error) {
           if (!isVaultError(error) || error.code === 'kek_unavailable' || error.code === 'database_unavailable') throw error
           return { id, error }

@@ -4,7 +4,7 @@ import type { SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
 import type { Environment } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
-import { clearRefusals, findUsable, guard, listAccountTwins, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
+import { clearRefusals, guard, listAccountTwins, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
@@ -31,7 +31,7 @@ export interface Tester {
 }
 
 interface Options {
-  readonly database: Pick<Database, 'db' | 'reads' | 'transaction'>
+  readonly database: Pick<Database, 'db' | 'usable' | 'transaction'>
   readonly catalog: Catalog
   readonly opener: CredentialOpener
   readonly calls: RecordedCalls
@@ -76,7 +76,7 @@ export function createTester (options: Options): Tester {
   return Object.freeze({
     testCredential,
     test: async (of: Of, caller: Caller) => {
-      const found = await findUsable(database.reads, of.workspaceId, of.id)
+      const found = await database.usable.find(of.workspaceId, of.id)
       if (found === undefined || !caller.environments.includes(found.environment)) throw new VaultError('not_found')
       const row = requireTestable(found, caller)
       const connection = describeUsable(catalog, row)

@@ -27,6 +27,7 @@ export interface BindingContext {
 }
 
 const CONTEXT_FORMAT = 1
+const LENGTH_BYTES = 4
 
 /**
  * The one encoding of a context: every text and list is preceded by its length, sets are sorted
@@ -35,38 +36,39 @@ const CONTEXT_FORMAT = 1
 export function encodeBinding (context: BindingContext): Buffer {
   const { scope } = context
   const config = Object.entries(context.hostConfig).sort(([a], [b]) => compareText(a, b))
-  return Buffer.concat([
-    Buffer.from([CONTEXT_FORMAT]),
-    encodeText(context.purpose),
-    encodeText(scope.kind),
-    encodeText(scope.kind === 'workspace' ? scope.workspaceId : ''),
-    encodeText(scope.kind === 'workspace' ? scope.environment : ''),
-    encodeText(context.ownerId),
-    encodeText(context.versionId),
-    encodeList(context.fieldSet.toSorted(compareText)),
-    encodeList(context.hosts.toSorted(compareText)),
-    encodeList(config.flat()),
+  return encode([
+    context.purpose,
+    scope.kind,
+    scope.kind === 'workspace' ? scope.workspaceId : '',
+    scope.kind === 'workspace' ? scope.environment : '',
+    context.ownerId,
+    context.versionId,
+    ...list(context.fieldSet.toSorted(compareText)),
+    ...list(context.hosts.toSorted(compareText)),
+    ...list(config.flat()),
   ])
 }
 
 /** The scope alone, in the same encoding, to bind a wrapped key to its owner. */
 export function encodeScope (scope: KeyScope, keyId: string): Buffer {
   const owner = scope.kind === 'workspace' ? [scope.kind, scope.workspaceId, scope.environment] : [scope.kind]
-  return Buffer.concat([Buffer.from([CONTEXT_FORMAT]), encodeText('wrapped-key'), encodeList([...owner, keyId])])
+  return encode(['wrapped-key', ...list([...owner, keyId])])
 }
 
-function encodeText (text: string): Buffer {
-  const bytes = Buffer.from(text, 'utf8')
-  return Buffer.concat([encodeLength(bytes.length), bytes])
+/** A list goes as its number of texts and the texts. */
+function list (texts: readonly string[]): (string | number)[] {
+  return [texts.length, ...texts]
 }
 
-function encodeList (texts: readonly string[]): Buffer {
-  return Buffer.concat([encodeLength(texts.length), ...texts.map(encodeText)])
-}
-
-function encodeLength (length: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(length)
+/** The format, then numbers as 32 bits and texts as UTF-8 after their number of bytes. */
+function encode (items: readonly (string | number)[]): Buffer {
+  const length = items.reduce<number>((sum, item) => sum + LENGTH_BYTES + (typeof item === 'string' ? Buffer.byteLength(item) : 0), 1)
+  const bytes = Buffer.alloc(length)
+  let at = bytes.writeUInt8(CONTEXT_FORMAT)
+  for (const item of items) {
+    const written = typeof item === 'string' ? bytes.write(item, at + LENGTH_BYTES) : 0
+    at = bytes.writeUInt32BE(typeof item === 'string' ? written : item, at) + written
+  }
   return bytes
 }
 

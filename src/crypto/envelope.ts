@@ -1,4 +1,4 @@
-import { createHash, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { createSecretKey, hash, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { formatId, idBytes, type KeyId } from '../ids.ts'
 import { aeadOpen, aeadSeal, IV_BYTES, KEY_BYTES, TAG_BYTES } from './aead.ts'
 
@@ -42,7 +42,6 @@ export function sealEnvelope (key: EnvelopeKey, binding: Buffer, plaintext: Uint
   const derived = derive(key.key, salt, binding)
   const head = Buffer.concat([Buffer.from([FORMAT]), idBytes('key', key.id), salt, iv, derived.commitment])
   const body = aeadSeal({ key: derived.dataKey, iv, aad: Buffer.concat([head, binding]) }, plaintext)
-  derived.dataKey.fill(0)
   return Buffer.concat([head, body]) as Buffer as Sealed
 }
 
@@ -56,18 +55,17 @@ export function envelopeKeyId (sealed: Uint8Array): KeyId | undefined {
 export function openEnvelope (key: EnvelopeKey, binding: Buffer, sealed: Uint8Array): Buffer | undefined {
   if (envelopeKeyId(sealed) !== key.id) return undefined
   const derived = derive(key.key, sealed.subarray(SALT_AT, IV_AT), binding)
-  try {
-    if (!timingSafeEqual(derived.commitment, sealed.subarray(COMMITMENT_AT, BODY_AT))) return undefined
-    const aad = Buffer.concat([sealed.subarray(0, BODY_AT), binding])
-    return aeadOpen({ key: derived.dataKey, iv: sealed.subarray(IV_AT, COMMITMENT_AT), aad }, sealed.subarray(BODY_AT))
-  } finally {
-    derived.dataKey.fill(0)
-  }
+  if (!timingSafeEqual(derived.commitment, sealed.subarray(COMMITMENT_AT, BODY_AT))) return undefined
+  const aad = Buffer.concat([sealed.subarray(0, BODY_AT), binding])
+  return aeadOpen({ key: derived.dataKey, iv: sealed.subarray(IV_AT, COMMITMENT_AT), aad }, sealed.subarray(BODY_AT))
 }
 
-function derive (key: KeyObject, salt: Uint8Array, binding: Buffer): { dataKey: Buffer, commitment: Buffer } {
+function derive (key: KeyObject, salt: Uint8Array, binding: Buffer): { dataKey: KeyObject, commitment: Uint8Array } {
   // OpenSSL bounds the info at 1,024 bytes and a list of hosts may be longer: its digest stands for it.
-  const info = Buffer.concat([INFO_PREFIX, createHash('sha256').update(binding).digest()])
-  const okm = Buffer.from(hkdfSync('sha256', key, salt, info, KEY_BYTES + COMMITMENT_BYTES))
-  return { dataKey: okm.subarray(0, KEY_BYTES), commitment: okm.subarray(KEY_BYTES) }
+  const info = Buffer.concat([INFO_PREFIX, hash('sha256', binding, 'buffer')])
+  const okm = new Uint8Array(hkdfSync('sha256', key, salt, info, KEY_BYTES + COMMITMENT_BYTES))
+  // A KeyObject: OpenSSL wipes it when it goes, and Node takes a third of the time to accept it.
+  const dataKey = createSecretKey(okm.subarray(0, KEY_BYTES))
+  okm.fill(0, 0, KEY_BYTES)
+  return { dataKey, commitment: okm.subarray(KEY_BYTES) }
 }

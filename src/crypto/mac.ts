@@ -1,4 +1,4 @@
-import { createHash, createHmac, createSecretKey, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { createHmac, createSecretKey, hash, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto'
 import type { KeyId } from '../ids.ts'
 import type { Keyring } from './keyring.ts'
 
@@ -25,8 +25,19 @@ export interface Macs {
 const SYSTEM = { kind: 'system' } as const
 
 export function createMacs (keyring: Keyring): Macs {
-  const derive = (key: KeyObject, purpose: MacPurpose) =>
-    createSecretKey(Buffer.from(hkdfSync('sha256', key, '', `connection-vault mac 1 ${purpose}`, 32)))
+  // Gone together with the root key, which the keyring keeps for a while only.
+  const derived = new WeakMap<KeyObject, Readonly<Record<MacPurpose, KeyObject>>>()
+  const derive = (root: KeyObject, purpose: MacPurpose): KeyObject => {
+    const known = derived.get(root)
+    if (known !== undefined) return known[purpose]
+    const of = (name: MacPurpose) => createSecretKey(Buffer.from(hkdfSync('sha256', root, '', `connection-vault mac 1 ${name}`, 32)))
+    const made = {
+      'audit-batch': of('audit-batch'), 'audit-link': of('audit-link'), 'audit-checkpoint': of('audit-checkpoint'),
+      'request-fingerprint': of('request-fingerprint'),
+    }
+    derived.set(root, made)
+    return made[purpose]
+  }
 
   return Object.freeze({
     key: async (purpose: MacPurpose) => {
@@ -47,5 +58,5 @@ export function createMacs (keyring: Keyring): Macs {
 
 /** SHA-256 (FIPS 180-4). */
 export function sha256 (data: Uint8Array | string): Buffer {
-  return createHash('sha256').update(data).digest()
+  return hash('sha256', data, 'buffer')
 }

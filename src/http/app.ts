@@ -58,7 +58,8 @@ export function createApp (options: AppOptions): App {
     return sendProblem(request, reply, known)
   }
 
-  app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  // Only a query string has numbers and booleans to be made of its texts.
+  app.setValidatorCompiler((part) => TypeBoxValidatorCompiler({ ...part, httpPart: part.httpPart === 'querystring' ? 'querystring' : 'body' }))
   acceptJsonOnly(app)
   app.decorateRequest('principal', null)
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply))

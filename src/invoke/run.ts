@@ -5,7 +5,7 @@ import { VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, WorkspaceId } from '../ids.ts'
 import type { UseContext } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
-import { findUsable, type Database } from '../store/index.ts'
+import type { Database } from '../store/index.ts'
 import { judgeOutcome, type Effect, type Invocation } from './outcome.ts'
 
 /** Which connection is used, by which run. */
@@ -42,7 +42,7 @@ export interface Runner {
 }
 
 interface Options {
-  readonly database: Pick<Database, 'reads'>
+  readonly database: Pick<Database, 'usable'>
   readonly catalog: Catalog
   readonly connections: Pick<Connections, 'opener' | 'recordedCalls' | 'refusals'>
   readonly metrics: Pick<Metrics, 'invocations'>
@@ -64,7 +64,7 @@ export function createRunner (options: Options): Runner {
 
   /** Environment, then disabled or pending: before anything of the request is looked at. */
   const findConnection = async (use: Use, caller: Caller): Promise<UsableConnection> => {
-    const found = await findUsable(database.reads, use.workspaceId, use.connectionId)
+    const found = await database.usable.find(use.workspaceId, use.connectionId)
     return describeUsable(catalog, requireUsable(found, { environment: use.environment, visible: caller.environments }))
   }
 

@@ -3,6 +3,7 @@ import type { Macs } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import { untilQuiet } from '../quiet.ts'
 import {
   appendBatch, ensureAuditPartitions, isMissingPartition, isUnstorable, type AuditRow, type Database, type InvocationKey, type OpenInvocation,
 } from '../store/index.ts'
@@ -83,9 +84,8 @@ export function createGroupCommit (options: Options): GroupCommit {
   }
 
   const run = async (): Promise<void> => {
-    // The rest of this turn of the event loop may bring more records for the same commit.
-    await new Promise((resolve) => { setImmediate(resolve) })
     while (queue.length > 0) {
+      await untilQuiet(() => queue.length)
       await flush(queue.splice(0, BATCH_MAX))
       metrics.auditQueue.set(queue.length)
     }

@@ -59,7 +59,7 @@ export function createLedgerWriter (options: { database: Database, macs: Macs, c
       const row = toRow(record, clock.now())
       const opens = {
         workspace_id: record.workspaceId, id: record.invocationId, connection_id: record.connectionId, version_id: record.versionId,
-        environment: record.environment, details: { ...record.details }, context: row.context, deadline_ms: deadlineMs,
+        environment: record.environment, details: { ...record.details }, context: row.context ?? null, deadline_ms: deadlineMs,
       }
       await group.commit({ row, opens })
     },

@@ -4,8 +4,13 @@ import type { Executor, Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
 import type { AuditEvents } from './schema.ts'
 
-/** An audit record as it is stored, `occurred_at` as ISO text with milliseconds. */
-export type AuditRow = Omit<Selectable<AuditEvents>, 'occurred_at' | 'batch_id'> & { readonly occurred_at: string }
+type Columns = Omit<Selectable<AuditEvents>, 'occurred_at' | 'batch_id'>
+
+/**
+ * An audit record as it is stored, `occurred_at` as ISO text with milliseconds. Undefined stands
+ * for null: what is left out of the JSON is neither sent nor parsed.
+ */
+export type AuditRow = { readonly [C in keyof Columns]: null extends Columns[C] ? Columns[C] | undefined : Columns[C] } & { readonly occurred_at: string }
 
 /** Records committed together, with the MAC that the chain takes up. */
 export interface AuditBatch {

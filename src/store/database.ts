@@ -5,6 +5,7 @@ import type { Log } from '../log.ts'
 import { createPipeline, isAway, type Pipeline } from './pipeline.ts'
 import { listMigrations } from './migrate.ts'
 import type { DB } from './schema.ts'
+import { createUsableTable, type UsableTable } from './usable.ts'
 
 /** What a store function runs on: the pool, or the transaction that its caller has open. */
 export type Executor = Kysely<DB> | Transaction<DB>
@@ -14,6 +15,7 @@ export interface Database {
   readonly db: Kysely<DB>
   /** For single statements in number: named statements, sent without waiting for each other's answers. */
   readonly reads: Pipeline
+  readonly usable: UsableTable
   /** The ledger's own connection: group commits never queue behind anything else. */
   readonly writes: Pipeline
   /** Runs `work` in one transaction. Rolled back when it throws. Never hold one across a network call. */
@@ -59,6 +61,7 @@ export function openDatabase (options: Options): Database {
   return Object.freeze({
     db,
     reads,
+    usable: createUsableTable(reads),
     writes,
     transaction: async <T> (work: (tx: Tx) => Promise<T>) => await guard(() => db.transaction().execute(work)),
     ping: async () => { await guard(() => sql`select 1`.execute(db)) },

@@ -27,7 +27,7 @@ export { migrate, MigrationError, SERVICE_ROLE } from './migrate.ts'
 export { prepareEmbedded, type DatabaseUrls } from './prepare-embedded.ts'
 export type { Health, VersionState } from './states.ts'
 export { findTokenByIdempotency, findUsableToken, insertToken, listTokens, revokeToken, type TokenRow } from './tokens.ts'
-export { findUsable, listUsable, type UsableRow } from './usable.ts'
+export type { UsableRow, UsableTable } from './usable.ts'
 export { deriveUses, listReferences, listUses, replaceReferences, type ReferenceRow, type UseRow } from './usage.ts'
 export {
   destroyExpiredVersions, findRollbackVersion, getVersion, insertVersion, listVersions, retireCurrentVersion, swapVersions, type VersionRow,

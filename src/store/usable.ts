@@ -1,32 +1,80 @@
-import type { Selectable } from 'kysely'
+import DataLoader from 'dataloader'
+import { sql, type Selectable } from 'kysely'
 import type { ConnectionId, WorkspaceId } from '../ids.ts'
+import { untilQuiet } from '../quiet.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Connections, CredentialVersions } from './schema.ts'
 import { builder, prepare } from './statements.ts'
 
-/** All that guards and decryption need of a connection and its current version, from one statement. */
+/** All that guards and decryption need of a connection and its current version. */
 export type UsableRow =
   Pick<Selectable<Connections>, 'id' | 'environment' | 'integration' | 'auth' | 'health' | 'health_reason' | 'disabled_at' | 'config' | 'allowed_actions' | 'allowed_hosts' | 'expires_on' | 'refusals' | 'workspace_id'> &
   Pick<Selectable<CredentialVersions>, 'field_set' | 'hosts' | 'host_config' | 'sealed'> &
   { readonly version_id: Selectable<CredentialVersions>['id'] }
 
-const select = builder.selectFrom('connections as c')
+/** Connections as they are to be used now. */
+export interface UsableTable {
+  /** Undefined when the workspace has none of this id. */
+  find (workspaceId: WorkspaceId, id: ConnectionId): Promise<UsableRow | undefined>
+  /** The same for many, in the order of the ids. */
+  findMany (workspaceId: WorkspaceId, ids: readonly ConnectionId[]): Promise<(UsableRow | undefined)[]>
+}
+
+interface Place {
+  readonly workspaceId: WorkspaceId
+  readonly id: ConnectionId
+}
+
+const places = sql<{ workspace_id: WorkspaceId, id: ConnectionId }>`unnest(${[]}::text[], ${[]}::text[])`.as<'place'>(sql`place (workspace_id, id)`)
+
+// `offset 0` keeps the planner from turning the look-ups by primary key into a join of whole tables.
+const FIND = prepare('usable', builder.selectFrom(places).innerJoinLateral((lateral) => lateral
+  .selectFrom('connections as c')
   .innerJoin('credential_versions as v', (join) => join
     .onRef('v.workspace_id', '=', 'c.workspace_id').onRef('v.connection_id', '=', 'c.id').onRef('v.id', '=', 'c.current_version'))
   .select(['c.workspace_id', 'c.id', 'c.environment', 'c.integration', 'c.auth', 'c.health', 'c.health_reason', 'c.disabled_at', 'c.config',
     'c.allowed_actions', 'c.allowed_hosts', 'c.expires_on', 'c.refusals', 'v.id as version_id', 'v.field_set', 'v.hosts', 'v.host_config', 'v.sealed'])
-  .where('c.workspace_id', '=', '' as WorkspaceId)
+  .whereRef('c.workspace_id', '=', 'place.workspace_id').whereRef('c.id', '=', 'place.id').modifyEnd(sql`offset 0`).as('found'),
+(join) => join.onTrue()).selectAll('found'))
 
-const ONE = prepare('usable_one', select.where('c.id', '=', '' as ConnectionId))
-const MANY = prepare('usable_many', select.where((where) => where('c.id', '=', where.fn.any(where.val<ConnectionId[]>([])))))
+const BATCH_MAX = 200
 
-/** The connection as it is to be used now; undefined when the workspace has none of this id. */
-export async function findUsable (reads: Pipeline, workspaceId: WorkspaceId, id: ConnectionId): Promise<UsableRow | undefined> {
-  const [row] = await reads.run<UsableRow>(ONE, [workspaceId, id])
-  return row
+/**
+ * Look-ups that arrive in one turn of the event loop, or while another statement is under way,
+ * share the next: under load a round trip costs more than the rows it brings. Nothing is
+ * remembered, and a look-up never shares a statement that was sent before it was asked for.
+ */
+export function createUsableTable (reads: Pipeline): UsableTable {
+  let asked = 0
+  let before: Promise<unknown> = Promise.resolve()
+  const load = async (place: Place): Promise<UsableRow | undefined> => {
+    asked++
+    return await loader.load(place)
+  }
+  const loader = new DataLoader<Place, UsableRow | undefined>((places) => {
+    const found = findAll(reads, places)
+    before = found.catch(() => undefined)
+    return found
+  }, {
+    cache: false,
+    maxBatchSize: BATCH_MAX,
+    batchScheduleFn: (run) => { void before.then(() => untilQuiet(() => asked)).then(run) },
+  })
+  return Object.freeze({
+    find: async (workspaceId: WorkspaceId, id: ConnectionId) => await load({ workspaceId, id }),
+    findMany: async (workspaceId: WorkspaceId, ids: readonly ConnectionId[]) => await Promise.all(ids.map((id) => load({ workspaceId, id }))),
+  })
 }
 
-/** The same for many at once, in no particular order; those not found are left out. */
-export async function listUsable (reads: Pipeline, workspaceId: WorkspaceId, ids: readonly ConnectionId[]): Promise<UsableRow[]> {
-  return await reads.run<UsableRow>(MANY, [workspaceId, ids])
+async function findAll (reads: Pipeline, places: readonly Place[]): Promise<(UsableRow | undefined)[]> {
+  const wanted = new Map(places.map((place) => [nameOf(place.workspaceId, place.id), place]))
+  const distinct = [...wanted.values()]
+  const rows = await reads.run<UsableRow>(FIND, [distinct.map((place) => place.workspaceId), distinct.map((place) => place.id)])
+  const found = new Map(rows.map((row) => [nameOf(row.workspace_id, row.id), row]))
+  return places.map((place) => found.get(nameOf(place.workspaceId, place.id)))
+}
+
+/** Neither id can hold a slash, so that no two places share a name. */
+function nameOf (workspaceId: string, id: string): string {
+  return `${workspaceId}/${id}`
 }

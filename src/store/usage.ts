@@ -42,27 +42,31 @@ export async function listUses (on: Executor, of: Of, withinDays?: number): Prom
  */
 export async function deriveUses (tx: Tx, limit: number): Promise<number> {
   const { seq: from } = await tx.selectFrom('uses_cursor').select('seq').forUpdate().executeTakeFirstOrThrow()
-  const { rows: [range] } = await sql<{ to: number | null, first_at: Date | null, last_at: Date | null }>`
-    select max(seq) as to, min(first_at) as first_at, max(last_at) as last_at
-      from (select seq, first_at, last_at from audit_chain where seq > ${from} order by seq limit ${limit}) as next`.execute(tx)
-  if (range?.to == null) return 0
+  const { rows: [next] } = await sql<{ to: number | null }>`
+    select max(seq) as to from (select seq from audit_chain where seq > ${from} order by seq limit ${limit}) as links`.execute(tx)
+  if (next?.to == null) return 0
+  // Records newer than the last statistics look like none to the planner: `offset 0` has it look
+  // up each batch by its key all the same.
   await sql`
     insert into connection_uses as u (workspace_id, connection_id, procedure_id, step_id, uses, first_used_at, last_used_at)
-    select e.workspace_id, e.connection_id, coalesce(e.context ->> 'procedure_id', ''), coalesce(e.context ->> 'step_id', ''),
-           count(*), min(e.occurred_at), max(e.occurred_at)
-      from audit_chain l
-      join audit_events e on e.batch_id = l.batch_id
-      join connections c on c.workspace_id = e.workspace_id and c.id = e.connection_id
-     where l.seq > ${from} and l.seq <= ${range.to}
-       and e.occurred_at between ${range.first_at} and ${range.last_at}
-       and e.event in ('connection.resolved', 'invoke.started') and e.outcome = 'ok'
-       and e.details ->> 'action' is distinct from '(test)'
-     group by 1, 2, 3, 4
+    select seen.*
+      from (select e.workspace_id, e.connection_id, coalesce(e.context ->> 'procedure_id', ''), coalesce(e.context ->> 'step_id', ''),
+                   count(*), min(e.occurred_at), max(e.occurred_at)
+              from audit_chain l
+             cross join lateral (
+                   select workspace_id, connection_id, occurred_at, context from audit_events
+                    where batch_id = l.batch_id and occurred_at between l.first_at and l.last_at
+                      and event in ('connection.resolved', 'invoke.started') and outcome = 'ok'
+                      and details ->> 'action' is distinct from '(test)'
+                   offset 0) as e
+             where l.seq > ${from} and l.seq <= ${next.to}
+             group by 1, 2, 3, 4) as seen
+      join connections c on c.workspace_id = seen.workspace_id and c.id = seen.connection_id
      order by 1, 2, 3, 4
     on conflict (workspace_id, connection_id, procedure_id, step_id) do update
       set uses = u.uses + excluded.uses,
           first_used_at = least(u.first_used_at, excluded.first_used_at),
           last_used_at = greatest(u.last_used_at, excluded.last_used_at)`.execute(tx)
-  await tx.updateTable('uses_cursor').set({ seq: range.to }).execute()
-  return range.to - from
+  await tx.updateTable('uses_cursor').set({ seq: next.to }).execute()
+  return next.to - from
 }
