@@ -1,0 +1,26 @@
+# The vault as it runs in production: no development dependency, no embedded Postgres, not root,
+# and nothing written outside its process, so that the root file system can be read-only.
+FROM node:24-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
+
+FROM node:24-slim
+# A volume mounted here takes over the owner: `keys init` writes the keyring into it.
+RUN mkdir /keyring && chown node:node /keyring && chmod 700 /keyring
+WORKDIR /app
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY package.json LICENSE ./
+COPY migrations ./migrations
+COPY src ./src
+ENV NODE_ENV=production \
+    KEYRING_FILE=/keyring/keyring.json \
+    INTERNAL_HOST=0.0.0.0 \
+    PUBLIC_HOST=0.0.0.0 \
+    OPERATIONS_HOST=0.0.0.0
+USER node
+EXPOSE 8080 8081 9090
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.OPERATIONS_PORT || 9090) + '/livez').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "src/cli.ts"]
+CMD ["serve"]
