@@ -5,7 +5,7 @@ import { ConfigError, readConfig, type Config } from '../config.ts'
 import { createLocalKeyring } from '../crypto/index.ts'
 import { createLog } from '../log.ts'
 import { openRooms } from '../main.ts'
-import { migrate, prepareEmbedded, startEmbeddedPostgres } from '../store/index.ts'
+import { isAlive, migrate, prepareEmbedded, startEmbeddedPostgres } from '../store/index.ts'
 
 /** A configuration with everything in it that the rooms need. */
 export type ReadyConfig = Config & { readonly databaseUrl: string, readonly keyringFile: string }
@@ -77,15 +77,6 @@ function lockDataDir (dataDir: string, serving: boolean): Lock {
   }
   writeFileSync(file, String(process.pid), { mode: 0o600 })
   return { mine: true, release: () => { rmSync(file, { force: true }) } }
-}
-
-function isAlive (pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Opens the rooms for one verb of an operator and closes them after it. */

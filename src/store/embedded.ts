@@ -150,12 +150,13 @@ async function killStale (pid: number, clusterDir: string): Promise<void> {
   while (isAlive(pid) && performance.now() < deadline) await delay(POLL_MS)
 }
 
-function isAlive (pid: number): boolean {
+/** Whether there is such a process; one of another user counts. */
+export function isAlive (pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true
-  } catch {
-    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

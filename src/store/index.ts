@@ -20,7 +20,7 @@ export {
   type ConnectionFilter, type ConnectionRow, type ConnectionView, type VersionOf,
 } from './connections.ts'
 export { guard, isUniqueViolation, judgeSchema, judgeServiceRole, openDatabase, type Database, type Executor, type Tx } from './database.ts'
-export { EMBEDDED_SUPERUSER, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
+export { EMBEDDED_SUPERUSER, isAlive, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
 export { claimIdempotencyKey, purgeIdempotencyKeys } from './idempotency.ts'
 export { createKekCheckTable, createKeyTable, holdCurrentKey } from './keys.ts'
 export { migrate, MigrationError, SERVICE_ROLE } from './migrate.ts'
