@@ -1,10 +1,10 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type JWTPayload } from 'jose'
 import t from 'tap'
+import { makeFolder } from '../support/folder.ts'
 import { parseTrustedIssuers } from '../../src/access/index.ts'
 import { eventually, startTestVault } from '../support/vault.ts'
 
@@ -29,7 +29,7 @@ await new Promise<void>((resolve) => { issuerServer.listen(0, '127.0.0.1', resol
 const endpoint = `127.0.0.1:${(issuerServer.address() as AddressInfo).port}`
 const ISSUER = 'https://kubernetes.default.svc'
 
-const file = join(mkdtempSync(join(tmpdir(), 'connection-vault-issuers-')), 'issuers.json')
+const file = join(makeFolder('issuers'), 'issuers.json')
 writeFileSync(file, JSON.stringify([{
   issuer: ISSUER,
   audience: 'connection-vault',

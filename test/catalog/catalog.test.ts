@@ -1,11 +1,11 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import {
   CatalogError, hostMatches, isNarrower, isReservedHeader, judgeConfig, judgeFields, loadCatalog, parseManifest, resolveDestination,
 } from '../../src/catalog/index.ts'
+import { makeFolder } from '../support/folder.ts'
 import type { Environment } from '../../src/ids.ts'
 import { readManifest } from '../support/catalog.ts'
 
@@ -23,7 +23,7 @@ t.test('the built-in catalog', async (t) => {
 })
 
 t.test('an operator’s folder', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'connection-vault-catalog-'))
+  const dir = makeFolder('catalog')
   writeFileSync(join(dir, 'acme_crm.yaml'), JSON.stringify({ ...readManifest('wise'), id: 'acme_crm', name: 'Acme CRM' }))
   writeFileSync(join(dir, 'stripe.yaml'), JSON.stringify({ ...readManifest('stripe'), name: 'Stripe, ours' }))
   const ours = loadCatalog(dir)

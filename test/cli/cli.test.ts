@@ -1,13 +1,13 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
+import { makeFolder } from '../support/folder.ts'
 import { startEmbeddedPostgres } from '../../src/store/index.ts'
 import { createTestDatabase } from '../support/cluster.ts'
 import { runCli, startVaultProcess } from '../support/process.ts'
 
-const folder = () => mkdtempSync(join(tmpdir(), 'connection-vault-cli-'))
+const folder = () => makeFolder('cli')
 const run = (args: string[], env: Record<string, string> = {}) => runCli(args, env).done
 
 t.test('first start, on nothing but a folder', async (t) => {

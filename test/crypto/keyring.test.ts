@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { makeFolder } from '../support/folder.ts'
 import { createCrypto, createLocalKeyring, KeyringError, openLocalKeyring, type BindingContext, type Crypto } from '../../src/crypto/index.ts'
 import { reveal } from '../../src/crypto/reveal.ts'
 import { wrapSecret } from '../../src/crypto/wrap.ts'
@@ -10,7 +10,7 @@ import { createLog } from '../../src/log.ts'
 import { createKekCheckTable, createKeyTable, openDatabase } from '../../src/store/index.ts'
 import { createTestDatabase } from '../support/cluster.ts'
 
-const dir = mkdtempSync(join(tmpdir(), 'connection-vault-keyring-'))
+const dir = makeFolder('keyring')
 const database = await createTestDatabase()
 const open = openDatabase({ url: database.serviceUrl, poolSize: 4, log: createLog('silent') })
 t.teardown(async () => {

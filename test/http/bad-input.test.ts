@@ -1,8 +1,6 @@
-import { mkdtempSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import t from 'tap'
+import { makeFolder } from '../support/folder.ts'
 import { createBearerToken } from '../../src/crypto/index.ts'
 import { createTestDatabase } from '../support/cluster.ts'
 import { startVaultProcess } from '../support/process.ts'
@@ -146,7 +144,7 @@ t.test('a stranger’s body is not read', async (t) => {
 
 t.test('hostile requests leave memory flat', async (t) => {
   const own = await createTestDatabase()
-  const vault = await startVaultProcess({ DATABASE_URL: own.serviceUrl, DATA_DIR: mkdtempSync(join(tmpdir(), 'connection-vault-flood-')) })
+  const vault = await startVaultProcess({ DATABASE_URL: own.serviceUrl, DATA_DIR: makeFolder('flood') })
   t.teardown(async () => {
     await vault.kill('SIGTERM')
     await own.drop()

@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generate } from 'selfsigned'
 import t from 'tap'
+import { makeFolder } from '../support/folder.ts'
 import { retargetCatalog } from '../support/catalog.ts'
 import { json, startProvider } from '../support/provider.ts'
 import { eventually, startTestVault } from '../support/vault.ts'
@@ -72,7 +72,7 @@ t.test('limits per token', async (t) => {
 })
 
 t.test('TLS and client certificates on the internal listener', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'connection-vault-tls-'))
+  const dir = makeFolder('tls')
   const ca = await generate([{ name: 'commonName', value: 'test ca' }], { keySize: 2048, extensions: [{ name: 'basicConstraints', cA: true }, { name: 'keyUsage', keyCertSign: true, digitalSignature: true }] })
   const issue = (name: string) => generate([{ name: 'commonName', value: name }], {
     keySize: 2048, ca: { key: ca.private, cert: ca.cert }, extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],

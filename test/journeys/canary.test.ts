@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { makeFolder } from '../support/folder.ts'
 import { EMBEDDED_SUPERUSER, startEmbeddedPostgres } from '../../src/store/index.ts'
 import { retargetCatalog } from '../support/catalog.ts'
 import { query } from '../support/cluster.ts'
@@ -21,7 +21,7 @@ const secret = (prefix = '') => {
   return `${prefix}${body}`
 }
 
-const dataDir = mkdtempSync(join(tmpdir(), 'connection-vault-canary-'))
+const dataDir = makeFolder('canary')
 const provider = await startProvider((_received, reply) => { json(reply, 200, { livemode: false }) })
 const settings = { DATA_DIR: dataDir, LOG_LEVEL: 'trace', CATALOG_DIR: retargetCatalog(provider.url), EGRESS_ALLOW_PROVIDER: provider.endpoint, RESPONSE_LIMIT_BYTES: '100000' }
 let vault = await startVaultProcess(settings)

@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { makeFolder } from '../support/folder.ts'
 import { EMBEDDED_SUPERUSER, startEmbeddedPostgres } from '../../src/store/index.ts'
 import { retargetCatalog } from '../support/catalog.ts'
 import { query } from '../support/cluster.ts'
@@ -10,7 +10,7 @@ import { json, startProvider } from '../support/provider.ts'
 import { eventually } from '../support/vault.ts'
 
 /** kill -9 of the vault, and of its database, in the middle of everything: what was acknowledged is there. */
-const dataDir = mkdtempSync(join(tmpdir(), 'connection-vault-crash-'))
+const dataDir = makeFolder('crash')
 const provider = await startProvider((_received, reply) => { setTimeout(() => { json(reply, 200, { livemode: false }) }, Math.random() * 30) })
 const settings = { DATA_DIR: dataDir, CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: provider.endpoint }
 let vault = await startVaultProcess(settings)

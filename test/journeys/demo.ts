@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../support/folder.ts'
 import { retargetCatalog } from '../support/catalog.ts'
 import { startVaultProcess } from '../support/process.ts'
 import { json, startProvider } from '../support/provider.ts'
@@ -20,7 +20,7 @@ const stripe = await startProvider((received, reply) => {
   json(reply, 200, { id: 'pi_demo', object: 'payment_intent', amount, status: 'requires_payment_method' }, { 'request-id': 'req_demo' })
 })
 
-const dataDir = mkdtempSync(join(tmpdir(), 'connection-vault-demo-'))
+const dataDir = makeFolder('demo')
 const vault = await startVaultProcess({ DATA_DIR: dataDir, CATALOG_DIR: retargetCatalog(stripe.url, ['stripe']), EGRESS_ALLOW_PROVIDER: stripe.endpoint })
 const ops = readFileSync(join(dataDir, 'ops-token'), 'utf8').trim()
 
@@ -117,5 +117,4 @@ try {
 } finally {
   await vault.kill('SIGTERM')
   await stripe.close()
-  rmSync(dataDir, { recursive: true, force: true })
 }

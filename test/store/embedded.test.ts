@@ -1,13 +1,12 @@
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { makeFolder } from '../support/folder.ts'
 import { EMBEDDED_SUPERUSER, prepareEmbedded, startEmbeddedPostgres } from '../../src/store/index.ts'
 import { query } from '../support/cluster.ts'
 import { eventually } from '../support/vault.ts'
 
-const dataDir = mkdtempSync(join(tmpdir(), 'connection-vault-embedded-'))
-t.teardown(() => { rmSync(dataDir, { recursive: true, force: true }) })
+const dataDir = makeFolder('embedded')
 
 const isAlive = (pid: number) => {
   try {

@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
+import { makeFolder } from './folder.ts'
 import { loadCatalog, type Manifest } from '../../src/catalog/index.ts'
 
 const BUILT_IN = new URL('../../src/catalog/integrations/', import.meta.url)
@@ -15,7 +15,7 @@ export function readManifest (id: string): Manifest {
  * for the address. That is how an operator would point one at a test double, too.
  */
 export function retargetCatalog (url: string, ids: readonly string[] = loadCatalog().list().map((one) => one.manifest.id)): string {
-  const dir = mkdtempSync(join(tmpdir(), 'connection-vault-catalog-'))
+  const dir = makeFolder('catalog')
   for (const id of ids) {
     const manifest = readManifest(id)
     const path = URL.parse(manifest.servers['sandbox']?.replaceAll(/\{[^}]*\}/g, 'x') ?? '')?.pathname ?? '/'

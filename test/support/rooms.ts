@@ -1,6 +1,5 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeFolder } from './folder.ts'
 import { systemClock } from '../../src/clock.ts'
 import { createCrypto, createLocalKeyring, openLocalKeyring } from '../../src/crypto/index.ts'
 import { createLedger } from '../../src/ledger/index.ts'
@@ -15,7 +14,7 @@ export async function openTestRooms () {
   const logs: string[] = []
   const log = createLog('trace', { write: (line) => { logs.push(line) } })
   const open = openDatabase({ url: database.serviceUrl, poolSize: 6, log })
-  const keyringFile = join(mkdtempSync(join(tmpdir(), 'connection-vault-rooms-')), 'keyring.json')
+  const keyringFile = join(makeFolder('rooms'), 'keyring.json')
   createLocalKeyring(keyringFile, new Date())
   const crypto = createCrypto({
     keks: openLocalKeyring(keyringFile), keys: createKeyTable(open.reads), checks: createKekCheckTable(open.reads), cacheMs: 60_000,

@@ -1,6 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeFolder } from './folder.ts'
 import type { PRESETS, Scope } from '../../src/access/index.ts'
 import { SCOPES } from '../../src/access/index.ts'
 import { readConfig } from '../../src/config.ts'
@@ -51,7 +50,7 @@ export const STRIPE_KEY = ['sk', 'test', '51CanaryStripeKey0000000042'].join('_'
 /** A whole vault in this process, on a database of its own, listening on ports the system picks. */
 export async function startTestVault (settings: Record<string, string> = {}): Promise<TestVault> {
   const database = await createTestDatabase()
-  const dir = mkdtempSync(join(tmpdir(), 'connection-vault-test-'))
+  const dir = makeFolder('test')
   const keyringFile = join(dir, 'keyring.json')
   createLocalKeyring(keyringFile, new Date())
   const logs: string[] = []
@@ -115,7 +114,6 @@ export async function startTestVault (settings: Record<string, string> = {}): Pr
     close: async () => {
       await stop()
       await database.drop()
-      rmSync(dir, { recursive: true, force: true })
     },
   }
 }
