@@ -90,7 +90,8 @@ function record (): void {
   const head = `# Benchmarks
 
 Ratios, measured side by side in one run: our process and the reference take turns under the same load (${String(32)} connections, a load generator of its own process, a real Postgres with
-fsync on), every answer is checked to be 2xx, the median of the rounds counts. Written by \`npm run bench -- <case>\`; absolute numbers are this machine's.
+fsync on), every answer is checked to be 2xx, the median of the rounds counts. Written by \`npm run bench -- <case>\`; absolute numbers are this machine's. *bar* is what must hold
+now, *goal* where it is to go; a ratio below its bar is work to be done.
 
 | case | what | ratio | rounds | ours | reference | p99 of ours | bar | goal | machine | commit |
 |---|---|---|---|---|---|---|---|---|---|---|

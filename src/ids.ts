@@ -19,6 +19,11 @@ export type KeyId = Id<'key'>
 /** The host product's own id of a tenant: opaque, compared exactly. */
 export type WorkspaceId = string & { readonly __id: 'workspace' }
 
+/** Whether a text can be the id of a workspace. */
+export function isWorkspaceId (text: string): text is WorkspaceId {
+  return /^[A-Za-z0-9_-]{1,64}$/.test(text)
+}
+
 export type Environment = 'sandbox' | 'live'
 export const ENVIRONMENTS: readonly Environment[] = ['sandbox', 'live']
 

@@ -41,8 +41,8 @@ export async function openRooms (config: Config & { readonly databaseUrl: string
     })
     await crypto.checkKeks()
     const egress = createEgress({ exceptions: { provider: config.egressAllowProvider, issuer: config.egressAllowIssuer }, metrics })
-    const issuers = config.trustedIssuersFile === undefined ? [] : parseTrustedIssuers(readFileSync(config.trustedIssuersFile, 'utf8'))
-    const access = createAccess({ database, macs: crypto.macs, egress, issuers })
+    const issuers = config.trustedIssuersFile === undefined ? [] : parseTrustedIssuers(readSetting('TRUSTED_ISSUERS_FILE', config.trustedIssuersFile))
+    const access = createAccess({ database, macs: crypto.macs, egress, issuers, clock })
     const ledger = createLedger({ database, macs: crypto.macs, clock, log, metrics, owner: newId('request') })
     const close = async () => {
       await ledger.drain()
@@ -99,6 +99,17 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
 
 function readTls (config: Config): { cert: string, key: string, ca?: string } | undefined {
   if (config.tlsCertFile === undefined || config.tlsKeyFile === undefined) return undefined
-  const read = (file: string) => readFileSync(file, 'utf8')
-  return { cert: read(config.tlsCertFile), key: read(config.tlsKeyFile), ...config.tlsClientCaFile !== undefined && { ca: read(config.tlsClientCaFile) } }
+  return {
+    cert: readSetting('TLS_CERT_FILE', config.tlsCertFile),
+    key: readSetting('TLS_KEY_FILE', config.tlsKeyFile),
+    ...config.tlsClientCaFile !== undefined && { ca: readSetting('TLS_CLIENT_CA_FILE', config.tlsClientCaFile) },
+  }
+}
+
+function readSetting (name: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError(`${name}: ${file} can’t be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`)
+  }
 }

@@ -7,6 +7,7 @@
  * - A JWT counts only for its issuer, audience and algorithms; its rights are the operator's rules.
  */
 import type { Macs } from '../crypto/index.ts'
+import type { Clock } from '../clock.ts'
 import type { Egress } from '../egress/index.ts'
 import type { Database } from '../store/index.ts'
 import { createAuthenticator, type Authenticator } from './authenticate.ts'
@@ -20,10 +21,10 @@ export type { CreatedToken, TokenRequest } from './tokens.ts'
 
 export type Access = Authenticator & { readonly tokens: Tokens }
 
-export function createAccess (options: { database: Database, macs: Macs, egress: Egress, issuers: readonly TrustedIssuer[] }): Access {
-  const { database, macs, egress, issuers } = options
+export function createAccess (options: { database: Database, macs: Macs, egress: Egress, issuers: readonly TrustedIssuer[], clock: Clock }): Access {
+  const { database, macs, egress, issuers, clock } = options
   return Object.freeze({
     ...createAuthenticator({ database, jwt: createJwtVerifier(issuers, egress) }),
-    tokens: createTokens({ database, macs }),
+    tokens: createTokens({ database, macs, clock }),
   })
 }

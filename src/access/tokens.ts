@@ -1,10 +1,11 @@
 import { createBearerToken, sha256, type Macs } from '../crypto/index.ts'
-import { VaultError } from '../errors.ts'
-import { newId, type TokenId } from '../ids.ts'
+import type { Clock } from '../clock.ts'
+import { VaultError, type FieldError } from '../errors.ts'
+import { ENVIRONMENTS, isWorkspaceId, newId, type TokenId } from '../ids.ts'
 import {
   findTokenByIdempotency, guard, insertToken, isUniqueViolation, listTokens, revokeToken, type Database, type TokenRow, type Tx,
 } from '../store/index.ts'
-import { ALL, PRESETS, type Preset, type Scope } from './principal.ts'
+import { ALL, PRESETS, SCOPES, type Preset, type Scope } from './principal.ts'
 
 export interface TokenRequest {
   readonly name: string
@@ -31,14 +32,15 @@ interface CreateOptions {
 }
 
 export interface Tokens {
+  /** Throws `request_invalid` for a grant that would let nobody do anything, or what does not exist. */
   create (request: TokenRequest, options: CreateOptions): Promise<CreatedToken>
   list (page: { before?: TokenId, limit: number }): Promise<TokenRow[]>
   /** Throws `not_found`. Revoking again changes nothing. */
   revoke (id: TokenId, options: { by: string, record: (tx: Tx, row: TokenRow) => Promise<void> }): Promise<TokenRow>
 }
 
-export function createTokens (options: { database: Pick<Database, 'db' | 'transaction'>, macs: Macs }): Tokens {
-  const { database, macs } = options
+export function createTokens (options: { database: Pick<Database, 'db' | 'transaction'>, macs: Macs, clock: Clock }): Tokens {
+  const { database, macs, clock } = options
 
   const replay = async (hash: Buffer, fingerprint: Buffer): Promise<CreatedToken | undefined> => {
     const earlier = await findTokenByIdempotency(database.db, hash)
@@ -63,6 +65,7 @@ export function createTokens (options: { database: Pick<Database, 'db' | 'transa
 
   return Object.freeze({
     create: async (request: TokenRequest, how: CreateOptions) => {
+      requireSound(request, clock.now())
       if (how.idempotencyKey === undefined) return await insert(request, how, undefined)
       const hash = sha256(how.idempotencyKey)
       const { mac: fingerprint } = (await macs.key('request-fingerprint')).compute(JSON.stringify(request))
@@ -83,6 +86,19 @@ export function createTokens (options: { database: Pick<Database, 'db' | 'transa
       return row
     }),
   })
+}
+
+function requireSound (request: TokenRequest, now: Date): void {
+  const judge = (pointer: string, fits: boolean, message: string): FieldError[] => fits ? [] : [{ pointer, message }]
+  const errors = [
+    ...judge('/name', request.name.trim() !== '', 'must not be empty'),
+    ...judge('/scopes', request.preset !== undefined || (request.scopes ?? []).length > 0, 'are required, or a preset'),
+    ...judge('/scopes', (request.scopes ?? []).every((scope) => SCOPES.includes(scope)), `must be among: ${SCOPES.join(', ')}`),
+    ...judge('/workspaces', request.workspaces.length > 0 && request.workspaces.every((id) => id === ALL || isWorkspaceId(id)), 'must be ids of 1 to 64 letters, digits, _ or -, or *'),
+    ...judge('/environments', request.environments.length > 0 && request.environments.every((name) => [ALL, ...ENVIRONMENTS].includes(name)), `must be among: ${ENVIRONMENTS.join(', ')}, *`),
+    ...judge('/expires_at', request.expiresAt === undefined || request.expiresAt > now, 'must be in the future'),
+  ]
+  if (errors.length > 0) throw new VaultError('request_invalid', { detail: errors.map(({ pointer, message }) => `${pointer.slice(1)} ${message}`).join('; '), errors })
 }
 
 function listScopes (request: TokenRequest): Scope[] {

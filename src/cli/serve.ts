@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { PRESETS } from '../access/index.ts'
 import { readConfig } from '../config.ts'
 import { createLog } from '../log.ts'
@@ -8,7 +8,7 @@ import { dieQuietly } from './crash.ts'
 import { print } from './output.ts'
 import { openSession, type ReadyConfig } from './session.ts'
 import { recorder } from './tokens.ts'
-import { welcome } from './welcome.ts'
+import { greet, welcome } from './welcome.ts'
 
 /** Runs the vault until SIGTERM or SIGINT. */
 export async function serve (): Promise<void> {
@@ -18,10 +18,10 @@ export async function serve (): Promise<void> {
   const session = await openSession(config, true)
   let vault: Vault
   try {
-    const tokenFile = session.embedded ? await ensureOpsToken(session.config) : undefined
+    const opsToken = session.embedded ? await ensureOpsToken(session.config) : undefined
     vault = await startVault(session.config, log)
     for (const [listener, url] of Object.entries(vault.urls)) log.info({ listener, host: url }, 'listening')
-    if (tokenFile !== undefined) print(welcome(vault.urls, tokenFile))
+    if (opsToken !== undefined) print(opsToken.isNew ? welcome(vault.urls, opsToken.file) : greet(vault.urls, opsToken.file))
   } catch (error) {
     await session.end()
     throw error
@@ -38,9 +38,10 @@ export async function serve (): Promise<void> {
 }
 
 /** On the first start, a token that can do everything the printed lines show; later, where it lies. */
-async function ensureOpsToken (config: ReadyConfig): Promise<string> {
+async function ensureOpsToken (config: ReadyConfig): Promise<{ file: string, isNew: boolean }> {
   const file = resolve(config.dataDir, 'ops-token')
-  if (!existsSync(file)) {
+  const isNew = !existsSync(file)
+  if (isNew) {
     const rooms = await openRooms(config, createLog('error', process.stderr))
     try {
       const made = await rooms.access.tokens.create(
@@ -52,5 +53,5 @@ async function ensureOpsToken (config: ReadyConfig): Promise<string> {
       await rooms.close()
     }
   }
-  return relative(process.cwd(), file) || join('.', 'ops-token')
+  return { file: relative(process.cwd(), file), isNew }
 }

@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { systemClock } from '../clock.ts'
 import { ConfigError, readConfig, type Config } from '../config.ts'
 import { createLocalKeyring } from '../crypto/index.ts'
@@ -58,6 +58,7 @@ export async function openSession (config: Config, serving: boolean): Promise<Se
 function ensureKeyring (config: Config, file: string): void {
   if (existsSync(file)) return
   if (config.nodeEnv === 'production') throw new ConfigError(`KEYRING_FILE ${file} does not exist: make it with \`connection-vault keys init\`, or restore it from its copy`)
+  mkdirSync(dirname(file), { recursive: true })
   createLocalKeyring(file, systemClock.now())
 }
 
@@ -81,7 +82,12 @@ function lockDataDir (dataDir: string, serving: boolean): Lock {
 
 /** Opens the rooms for one verb of an operator and closes them after it. */
 export async function withRooms<T> (work: (rooms: Awaited<ReturnType<typeof openRooms>>) => Promise<T>): Promise<T> {
-  const session = await openSession(readConfig(), false)
+  const config = readConfig()
+  // A verb that made itself an empty vault would answer for the wrong one.
+  if (config.databaseUrl === undefined && !existsSync(join(config.dataDir, 'keyring.json'))) {
+    throw new ConfigError(`no vault has run in ${config.dataDir}: name its database and keyring with DATABASE_URL and KEYRING_FILE, or its folder with DATA_DIR`)
+  }
+  const session = await openSession(config, false)
   try {
     // Verbs print their result themselves; only what goes wrong is logged, to standard error.
     const rooms = await openRooms(session.config, createLog('error', process.stderr))

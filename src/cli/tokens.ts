@@ -28,7 +28,6 @@ export function recorder (ledger: Pick<Ledger, 'recordIn'>, event: AuditEventNam
 
 export async function createServiceToken (options: TokenOptions): Promise<void> {
   const expiresAt = options.expiresAt === undefined ? undefined : new Date(options.expiresAt)
-  if (options.preset === undefined && options.scopes === undefined) fail('say --preset or --scopes')
   if (expiresAt !== undefined && Number.isNaN(expiresAt.getTime())) fail('--expires-at must be an instant such as 2027-01-31T00:00:00Z')
   await withRooms(async ({ access, ledger }) => {
     const made = await access.tokens.create({ ...options, expiresAt }, { by: 'operator', record: recorder(ledger, 'token.created') })

@@ -1,15 +1,20 @@
 /** Shaped like a key and worth nothing: Stripe has never issued it. */
 const EXAMPLE_KEY = ['sk', 'test', 'ExampleOnlyNotARealKey4242'].join('_')
 
-/** What a first start prints: where everything is, and lines to paste. */
-export function welcome (urls: { internal: string, operations: string }, tokenFile: string): string {
+/** What every start prints: where everything is. */
+export function greet (urls: { internal: string }, tokenFile: string): string {
+  return `
+connection-vault listens on ${urls.internal} (reference: ${urls.internal}/docs)
+The ops token lies in ${tokenFile}.`
+}
+
+/** What a first start prints: the same, and lines to paste. */
+export function welcome (urls: { internal: string }, tokenFile: string): string {
   const workspace = `${urls.internal}/v1/workspaces/acme`
   const curl = (line: string) => `  curl -sS -H "Authorization: Bearer $TOKEN" ${line}`
   const post = (path: string, body: object) => curl(`-H 'Content-Type: application/json' \\
     -d '${JSON.stringify(body)}' ${path}`)
-  return `
-connection-vault listens on ${urls.internal} (reference: ${urls.internal}/docs)
-The ops token lies in ${tokenFile}. To try it, paste:
+  return `${greet(urls, tokenFile)} To try it, paste:
 
   TOKEN=$(cat ${tokenFile})
 

@@ -8,7 +8,7 @@ import {
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { foldName, nameTaken, requireKnownActions } from './create.ts'
-import { readEtag } from './view.ts'
+import { requireRevision } from './view.ts'
 
 /** What a PATCH may say; null takes a limit or a value away. */
 export interface ConnectionChanges {
@@ -26,13 +26,20 @@ export interface Edit {
   readonly ifMatch: string
 }
 
+export interface Removal {
+  /** Although it is in use. */
+  readonly force: boolean
+  /** ETag of the connection as the caller knows it, or `*`. */
+  readonly ifMatch: string
+}
+
 export interface Editor {
   /** Throws `not_found`, `etag_mismatch`, `name_taken`, `hosts_invalid`, `actions_invalid`, `config_invalid`. */
   update (of: Of, edit: Edit, caller: Caller): Promise<ConnectionView>
   /** Doing either twice changes nothing. */
   setDisabled (of: Of, disabled: boolean, caller: Caller): Promise<ConnectionView>
-  /** Throws `connection_in_use` with the places, unless forced. */
-  remove (of: Of, force: boolean, caller: Caller): Promise<void>
+  /** Throws `etag_mismatch`, and `connection_in_use` with the places, unless forced. */
+  remove (of: Of, removal: Removal, caller: Caller): Promise<void>
 }
 
 export interface Of {
@@ -60,7 +67,7 @@ export function createEditor (options: Options): Editor {
 
   return Object.freeze({
     update: async (of: Of, { changes, ifMatch }: Edit, caller: Caller) => await change(of, caller, async (tx, row) => {
-      if (ifMatch !== '*' && readEtag(ifMatch) !== row.revision) throw new VaultError('etag_mismatch')
+      requireRevision(ifMatch, row.revision)
       const integration = catalog.require(row.integration)
       const set = await judgeChanges(tx, { row, integration }, changes)
       await updateConnection(tx, row, { ...set, updated_by: caller.by }).catch((error: unknown) => { throw nameTaken(error) ?? error })
@@ -73,11 +80,12 @@ export function createEditor (options: Options): Editor {
       await ledger.recordIn(tx, recordOf(disabled ? 'connection.disabled' : 'connection.enabled', { row, caller }))
     }),
 
-    remove: async (of: Of, force: boolean, caller: Caller) => {
+    remove: async (of: Of, { force, ifMatch }: Removal, caller: Caller) => {
       await database.transaction(async (tx) => {
         const row = await requireLocked(tx, of, caller)
+        requireRevision(ifMatch, row.revision)
         const references = await listReferences(tx, row)
-        const uses = (await listUses(tx, row, LATELY_DAYS)).filter((use) => use.procedure_id !== '')
+        const uses = await listUses(tx, row, LATELY_DAYS)
         if (!force && references.length + uses.length > 0) throw inUse(references, uses)
         await deleteConnection(tx, row)
         await ledger.recordIn(tx, recordOf('connection.deleted', { row, caller }, { integration: row.integration, forced: force }))
@@ -149,7 +157,7 @@ function mergeConfig ({ row, integration }: Edited, config: Readonly<Record<stri
 
 function inUse (references: readonly ReferenceRow[], uses: readonly UseRow[]): VaultError {
   return new VaultError('connection_in_use', {
-    detail: 'Procedures point at this connection or used it in the last 30 days.',
+    detail: 'Procedures point at this connection, or it was used in the last 30 days.',
     meta: {
       in_use: {
         references: references.map(({ procedure_id, step_id, label }) => ({ procedure_id, step_id, label })),

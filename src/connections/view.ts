@@ -1,3 +1,4 @@
+import { VaultError } from '../errors.ts'
 import type { ConnectionView } from '../store/index.ts'
 import { expiryOf } from './guards.ts'
 
@@ -37,8 +38,7 @@ export function formatEtag (revision: number): string {
   return `"${revision}"`
 }
 
-/** The revision an entity tag names; undefined for what is none of ours. */
-export function readEtag (etag: string): number | undefined {
-  const [, revision] = /^"(\d{1,15})"$/.exec(etag.trim()) ?? []
-  return revision === undefined ? undefined : Number(revision)
+/** Throws `etag_mismatch` unless an If-Match names this revision or any. A weak tag never matches (RFC 9110, 13.1.1). */
+export function requireRevision (ifMatch: string, revision: number): void {
+  if (ifMatch !== '*' && ifMatch !== formatEtag(revision)) throw new VaultError('etag_mismatch')
 }

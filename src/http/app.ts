@@ -50,7 +50,7 @@ export function createApp (options: AppOptions): App {
   const closing = { now: false }
 
   const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    const known = toVaultError(error)
+    const known = toVaultError(error, options.bodyLimitBytes)
     if (ERRORS[known.code].status >= 500) {
       options.log[known.code === 'internal' ? 'error' : 'warn']({ err: known, code: known.code, request_id: request.id, route: request.routeOptions.url ?? '(none)' }, 'request failed')
     }
@@ -81,8 +81,30 @@ export function createApp (options: AppOptions): App {
     options.log[level]({ listener: options.listener, request_id: request.id, method: request.method, route, status: reply.statusCode, duration_ms: Math.round(reply.elapsedTime), principal: request.principal?.id ?? '' }, 'request')
     done()
   })
-  if (options.listener === 'internal') app.addHook('onRoute', describeRoute)
+  if (options.listener === 'internal') {
+    app.addHook('onRoute', describeRoute)
+    app.addHook('preValidation', async (request) => { refuseUnread(request) })
+  }
   return app
+}
+
+/** What a route has no schema for it does not read, and what is not read must not look as if it were. */
+function refuseUnread (request: FastifyRequest): void {
+  const { schema, config } = request.routeOptions
+  if (config.access === 'open') return
+  const unread = [
+    ...schema?.querystring === undefined ? Object.keys(request.query as object).map((name) => `/query/${name}`) : [],
+    ...schema?.body === undefined ? listMembers(request.body).map((name) => `/${name}`) : [],
+  ]
+  if (unread.length === 0) return
+  const errors = unread.slice(0, 20).map((pointer) => ({ pointer: pointer.slice(0, 100), message: 'is not known here' }))
+  throw new VaultError('request_invalid', { detail: 'This route takes less than was sent.', errors })
+}
+
+/** An empty object is as good as no body: many clients can't send none. */
+function listMembers (body: unknown): string[] {
+  if (body === undefined || body === null) return []
+  return typeof body === 'object' && !Array.isArray(body) ? Object.keys(body) : ['']
 }
 
 /** What any route of the internal listener may answer. */
@@ -96,7 +118,7 @@ function describeRoute (route: RouteOptions): void {
     if (access === undefined) throw new Error(`${method} ${route.url} is not in the route table`)
     route.config = { ...route.config, access }
     if (access === 'open' || route.schema === undefined) continue
-    const codes = [...route.config.errors ?? [], ...ALWAYS, ...route.schema.body === undefined ? [] : WITH_BODY]
+    const codes: ErrorCode[] = [...route.config.errors ?? [], ...ALWAYS, ...access.over === 'workspace' ? ['not_found' as const] : [], ...route.schema.body === undefined ? [] : WITH_BODY]
     const byStatus = Map.groupBy(new Set(codes), (code) => ERRORS[code].status)
     const problems = [...byStatus].sort(([a], [b]) => a - b).map(([status, some]) => [status, {
       description: `Codes: ${some.toSorted().join(', ')}.`,

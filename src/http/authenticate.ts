@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { requirePermission, type Access, type Principal } from '../access/index.ts'
 import type { Caller } from '../connections/index.ts'
 import { VaultError, type ErrorCode } from '../errors.ts'
-import type { WorkspaceId } from '../ids.ts'
+import { isWorkspaceId, type WorkspaceId } from '../ids.ts'
 import type { AuditPrincipal } from '../ledger/index.ts'
 import type { RouteAccess } from './route-table.ts'
 
@@ -18,7 +18,6 @@ declare module 'fastify' {
 }
 
 const ACTOR = /^[A-Za-z0-9._:@|-]{1,128}$/
-const WORKSPACE = /^[A-Za-z0-9_-]{1,64}$/
 
 /** Finds out who calls and whether they may; before a byte of the body is read. */
 export async function authenticate (request: FastifyRequest, access: Pick<Access, 'authenticate'>): Promise<void> {
@@ -29,7 +28,7 @@ export async function authenticate (request: FastifyRequest, access: Pick<Access
   request.principal = await access.authenticate(authorization.slice('Bearer '.length).trim())
   const actor = request.headers['x-actor']
   if (actor !== undefined && (typeof actor !== 'string' || !ACTOR.test(actor))) {
-    throw new VaultError('request_invalid', { detail: 'X-Actor can’t be read.', errors: [{ pointer: 'X-Actor', message: 'must be 1 to 128 letters, digits or . _ : @ | -' }] })
+    throw new VaultError('request_invalid', { detail: 'X-Actor can’t be read.', errors: [{ pointer: '/headers/x-actor', message: 'must be 1 to 128 letters, digits or . _ : @ | -' }] })
   }
   requirePermission(request.principal, {
     scope: needed.scope,
@@ -41,8 +40,8 @@ export async function authenticate (request: FastifyRequest, access: Pick<Access
 /** What can't be an id can't be a workspace of the caller's either. */
 function readWorkspace (request: FastifyRequest): WorkspaceId {
   const { workspace_id: id } = request.params as { workspace_id: string }
-  if (!WORKSPACE.test(id)) throw new VaultError('not_found')
-  return id as WorkspaceId
+  if (!isWorkspaceId(id)) throw new VaultError('not_found')
+  return id
 }
 
 /** The caller of an authenticated route, for the rooms. */

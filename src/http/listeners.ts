@@ -1,6 +1,7 @@
 import rateLimit from '@fastify/rate-limit'
 import type { Access } from '../access/index.ts'
 import type { Catalog } from '../catalog/index.ts'
+import { ConfigError } from '../config.ts'
 import type { Connections } from '../connections/index.ts'
 import type { Macs } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
@@ -57,11 +58,22 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
   const close = async (): Promise<void> => { await Promise.all(Object.values(apps).map(closeApp)) }
   try {
     const urls = { operations: '', public: '', internal: '' }
-    for (const name of Object.keys(urls) as ListenerName[]) urls[name] = await apps[name].listen(options.addresses[name])
+    for (const name of Object.keys(urls) as ListenerName[]) urls[name] = await listen(apps[name], name, options.addresses[name])
     return Object.freeze({ urls, refusals, close })
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+async function listen (app: App, name: ListenerName, address: { host: string, port: number }): Promise<string> {
+  try {
+    return await app.listen(address)
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
+    const setting = name.toUpperCase()
+    throw new ConfigError(`the ${name} listener can’t open ${address.host}:${address.port} (${code}): see ${setting}_HOST and ${setting}_PORT`)
   }
 }
 

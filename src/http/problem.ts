@@ -41,16 +41,17 @@ const FRAMEWORK: Readonly<Record<string, ErrorCode>> = {
 }
 
 /** One of ours from whatever was thrown while a request was served. */
-export function toVaultError (error: unknown): VaultError {
+export function toVaultError (error: unknown, bodyLimitBytes: number): VaultError {
   if (isVaultError(error)) return error
   const thrown = error as Partial<FastifyError>
   if (thrown.validation !== undefined) {
     const part = thrown.validationContext ?? 'body'
-    const errors: FieldError[] = thrown.validation.flatMap((one) => describe(one, part === 'body' ? '' : `/${part}`))
-    return new VaultError('request_invalid', { detail: `The ${PARTS[part] ?? part} of the request does not fit.`, errors: errors.slice(0, 20) })
+    const errors: FieldError[] = thrown.validation.flatMap((one) => describe(one, part === 'body' ? '' : `/${PARTS[part] ?? part}`))
+    return new VaultError('request_invalid', { detail: 'The request does not fit.', errors: errors.slice(0, 20) })
   }
   const code = FRAMEWORK[thrown.code ?? '']
-  return new VaultError(code ?? 'internal', { cause: error })
+  return new VaultError(code ?? 'internal', { cause: error, ...code === 'body_too_large' && { detail: `At most ${bodyLimitBytes} bytes are read.` } })
 }
 
-const PARTS: Readonly<Record<string, string>> = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' }
+/** As pointers name them; a body's begin at its root. */
+const PARTS: Readonly<Record<string, string>> = { querystring: 'query', params: 'path' }

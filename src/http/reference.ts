@@ -17,7 +17,7 @@ export async function describeApi (app: App, version: string): Promise<void> {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'connection-vault', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } as { name: string } },
-      servers: [{ url: 'http://127.0.0.1:8080' }],
+      servers: [{ url: '/' }],
       tags: [
         { name: 'catalog', description: 'What can be connected' },
         { name: 'connections', description: 'Credentials in custody' },

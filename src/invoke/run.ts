@@ -134,7 +134,7 @@ function passIdempotencyKey (connection: UsableConnection, built: BuiltRequest, 
   if (use.idempotencyKey === undefined) return built
   const header = connection.integration.manifest.conventions.idempotency_header
   if (header === undefined) {
-    throw new VaultError('request_invalid', { detail: `${connection.integration.manifest.name} has no idempotency header, so this key would protect nothing.`, errors: [{ pointer: 'Idempotency-Key', message: 'is not supported by this integration' }] })
+    throw new VaultError('request_invalid', { detail: `${connection.integration.manifest.name} has no idempotency header, so this key would protect nothing.`, errors: [{ pointer: '/headers/idempotency-key', message: 'is not supported by this integration' }] })
   }
   return { ...built, headers: { ...built.headers, [header]: use.idempotencyKey } }
 }

@@ -128,6 +128,7 @@ export type StoredEvent = Selectable<AuditEvents>
 
 /** Newest first. Records of no environment (such as refusals) may be about either: only who sees both sees them. */
 export async function listAuditEvents (on: Executor, filter: AuditFilter): Promise<StoredEvent[]> {
+  if (filter.environments.length === 0) return []
   let query = on.selectFrom('audit_events').selectAll()
     .where('workspace_id', '=', filter.workspaceId)
     .orderBy('occurred_at', 'desc').orderBy('id', 'desc').limit(filter.limit)

@@ -37,6 +37,7 @@ export async function findConnection (on: Executor, workspaceId: WorkspaceId, id
 
 /** Newest first. */
 export async function listConnections (on: Executor, workspaceId: WorkspaceId, filter: ConnectionFilter): Promise<ConnectionView[]> {
+  if (filter.environments.length === 0) return []
   let query = selectViews(on)
     .where('c.workspace_id', '=', workspaceId)
     .where('c.environment', 'in', filter.environments)

@@ -89,7 +89,7 @@ export function isUniqueViolation (error: unknown, constraint: string): boolean 
 /** What keeps the service from running on this database; undefined when nothing does. */
 export async function judgeSchema (database: Pick<Database, 'db'>): Promise<string | undefined> {
   const known = listMigrations()
-  const { rows: [table] } = await sql<{ present: boolean }>`select to_regclass('kysely_migration') is not null as present`.execute(database.db)
+  const { rows: [table] } = await guard(() => sql<{ present: boolean }>`select to_regclass('kysely_migration') is not null as present`.execute(database.db))
   const applied = table?.present === true
     ? (await sql<{ name: string }>`select name from kysely_migration order by name`.execute(database.db)).rows.map((row) => row.name)
     : []

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ConfigError } from '../config.ts'
 import { sha256 } from '../crypto/index.ts'
 
 /** Programs and files of the embedded cluster, and as whom it runs. */
@@ -44,8 +45,8 @@ async function findNative (): Promise<Native> {
     const root = join(dirname(bin), '..')
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
     return { dir: join(root, 'native'), version }
-  } catch (cause) {
-    throw new Error(`no embedded Postgres for ${os}-${process.arch}: install the development dependencies, or set DATABASE_URL`, { cause })
+  } catch {
+    throw new ConfigError(`no embedded Postgres for ${os}-${process.arch}: install the development dependencies, or set DATABASE_URL`)
   }
 }
 
@@ -56,7 +57,7 @@ function findUnprivilegedUser (): { uid: number, gid: number } {
     const [, , uid, gid] = users.find(([name]) => name === wanted) ?? []
     if (Number(uid) > 0) return { uid: Number(uid), gid: Number(gid) }
   }
-  throw new Error('running as root, and /etc/passwd has neither postgres nor nobody to run the embedded Postgres as')
+  throw new ConfigError('running as root, and /etc/passwd has neither postgres nor nobody to run the embedded Postgres as')
 }
 
 /** Whether others may enter the folder and every folder above it. */

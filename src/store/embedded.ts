@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { ConfigError } from '../config.ts'
 import { locatePostgres, type PostgresHome } from './embedded-home.ts'
 
 /** A Postgres of this machine that listens on a unix socket in a private folder and nowhere else. */
@@ -64,7 +65,7 @@ function initialise (home: PostgresHome): void {
   if (home.owner !== undefined) chownSync(home.clusterDir, home.owner.uid, home.owner.gid)
   const args = ['-D', home.clusterDir, '-U', EMBEDDED_SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-instructions']
   const made = spawnSync(home.initdb, args, { encoding: 'utf8', ...home.owner })
-  if (made.status !== 0) throw new Error(`initdb failed: ${made.error?.message ?? made.stderr}`)
+  if (made.status !== 0) throw new ConfigError(`initdb failed: ${made.error?.message ?? made.stderr}`)
 }
 
 async function launch (home: PostgresHome, extra: Readonly<Record<string, string>>): Promise<Running> {
@@ -89,7 +90,7 @@ async function launch (home: PostgresHome, extra: Readonly<Record<string, string
     // Children of a killed postmaster hold its shared memory until they notice: try again.
     await delay(200)
   }
-  throw new Error(`the embedded Postgres did not start; see ${join(home.clusterDir, 'server.log')}`)
+  throw new ConfigError(`the embedded Postgres did not start; see ${join(home.clusterDir, 'server.log')}`)
 }
 
 function handle (home: PostgresHome, running: Running, adopted: boolean): EmbeddedPostgres {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 import pg from 'pg'
+import { isAway } from './pipeline.ts'
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url))
 
@@ -25,7 +26,9 @@ export function listMigrations (): string[] {
 export async function migrate (ownerUrl: string): Promise<string[]> {
   const db = new Kysely<never>({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: ownerUrl, max: 2 }) }) })
   try {
-    await requireServiceRole(db)
+    await requireServiceRole(db).catch((error: unknown) => {
+      throw isAway(error) ? new MigrationError('the database of OWNER_DATABASE_URL does not answer') : error
+    })
     const migrator = new Migrator({ db, provider: { getMigrations: async () => readMigrations() } })
     const { error, results } = await migrator.migrateToLatest()
     if (error instanceof Error) throw error

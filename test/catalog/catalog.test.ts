@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
@@ -33,6 +33,17 @@ t.test('an operator’s folder', async (t) => {
   writeFileSync(join(dir, 'other.yaml'), JSON.stringify(readManifest('wise')))
   t.throws(() => loadCatalog(dir), /other\.yaml: \/id must be the file's name/)
   t.ok(t.throws(() => loadCatalog(join(dir, 'absent')), /can't be read/) instanceof CatalogError)
+})
+
+t.test('the manifest that the documentation shows', async (t) => {
+  const dir = makeFolder('catalog')
+  const [, yaml] = /```yaml\n(.*?)```/s.exec(readFileSync(new URL('../../docs/manifests.md', import.meta.url), 'utf8')) ?? []
+  writeFileSync(join(dir, 'acme_billing.yaml'), yaml ?? '')
+  const { manifest, requireScheme } = loadCatalog(dir).require('acme_billing')
+  t.same(manifest.actions.map((action) => `${action.effect} ${action.name}`), ['unsafe create_invoice'])
+  const judge = (key: string) => judgeFields(requireScheme(undefined), 'sandbox', { credentials: { api_key: key }, config: {} })
+  t.match(judge('ak_test_0123456789'), { accepted: {} })
+  t.match(judge('ak_live_0123456789'), { errors: [{ pointer: '/credentials/api_key', message: /is a live key/ }] })
 })
 
 t.test('a bad manifest is named by file and place', async (t) => {

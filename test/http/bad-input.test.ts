@@ -50,6 +50,9 @@ t.test('bodies', async (t) => {
     ['key with the wrong prefix', JSON.stringify({ ...good, credentials: { secret_key: 'pk_test_canarycanary' } }), 422, 'credential_invalid'],
     ['credential that is no text', JSON.stringify({ ...good, credentials: { secret_key: { a: 1 } } }), 400, 'request_invalid'],
     ['a name of control characters', JSON.stringify({ ...good, name: 'a\nb' }), 400, 'request_invalid'],
+    ['a blank name', JSON.stringify({ ...good, name: ' \u00a0 ' }), 400, 'request_invalid'],
+    ['a day that is in no calendar', JSON.stringify({ ...good, expires_on: '2027-02-29' }), 400, 'request_invalid'],
+    ['a config field that is not known', JSON.stringify({ ...good, config: { nope: 'x' } }), 422, 'config_invalid'],
     ['a name of 201 characters', JSON.stringify({ ...good, name: 'x'.repeat(201) }), 400, 'request_invalid'],
   ]
   for (const [name, raw, status, code, headers] of table) {
@@ -58,7 +61,7 @@ t.test('bodies', async (t) => {
     t.equal(answer.status, status)
     t.equal(answer.headers.get('content-type'), 'application/problem+json')
     t.equal(answer.headers.get('x-request-id'), answer.body.instance)
-    t.ok(answer.body.detail !== undefined || code === 'integration_unknown' || code.startsWith('body') || code.startsWith('media'), `${name} is explained`)
+    t.ok(answer.body.detail !== undefined || code === 'integration_unknown' || code === 'body_not_json' || code.startsWith('media'), `${name} is explained`)
     t.notMatch(answer.text, /canary/i, `${name}: no value of a secret`)
   }
   t.match((await post(JSON.stringify({ ...good, credentials: { secret_key: 1 } }))).body.errors, [{ pointer: '/credentials/secret_key', message: 'must be string' }])
@@ -78,6 +81,13 @@ t.test('paths, queries and headers', async (t) => {
     ['GET', '/v1/workspaces/acme/connections/%', 400, 'request_invalid'],
     ['GET', '/v1/workspaces/acme/connections?limit=1&limit=2', 400, 'request_invalid'],
     ['GET', '/v1/workspaces/acme/connections?q[a]=1', 400, 'request_invalid'],
+    ['GET', '/v1/workspaces/acme/connections?q=%00', 400, 'request_invalid'],
+    ['GET', '/v1/workspaces/acme/connections?label=a%00', 400, 'request_invalid'],
+    ['GET', '/v1/workspaces/acme/connections?integration=%00', 400, 'request_invalid'],
+    ['GET', '/v1/workspaces/acme/audit-events?event=%00', 400, 'request_invalid'],
+    ['GET', `/v1/workspaces/acme/audit-events?cursor=${Buffer.from('2026-13-45T00:00:00.000Z aud_00000000000000000000000000').toString('base64url')}`, 400, 'request_invalid'],
+    ['GET', '/v1/integrations?x=1', 400, 'request_invalid'],
+    ['GET', '/v1/workspaces/acme/connections/conn_00000000000000000000000000/versions?x=1', 400, 'request_invalid'],
     ['GET', '/v1/nothing', 404, 'route_not_found'],
     ['GET', '/v1/workspaces/acme/connections/', 400, 'request_invalid'],
     ['GET', '/v1/integrations/', 404, 'not_found'],
@@ -94,6 +104,14 @@ t.test('paths, queries and headers', async (t) => {
     if (code !== '') t.equal(answer.body.code, code)
   }
   t.equal((await vault.request('GET', path, { headers: { 'x-actor': 'ada@acme.example|7' } })).status, 200)
+  for (const [body, pointer] of [[{ dry_run: true }, '/dry_run'], [[1], '/'], ['x', '/']] as const) {
+    for (const verb of ['rollback', 'disable', 'enable', 'test']) {
+      t.match((await vault.request('POST', `${path}/conn_00000000000000000000000000/${verb}`, { body })).body, { status: 400, code: 'request_invalid', errors: [{ pointer }] }, `${verb} reads no body`)
+    }
+  }
+  t.equal((await vault.request('POST', `${path}/conn_00000000000000000000000000/disable`, { body: {} })).status, 404, 'an empty object is no body')
+  t.match((await vault.request('GET', `${path}?limit=0`)).body.errors, [{ pointer: '/query/limit' }])
+  t.match((await vault.request('GET', `${path}/nope`)).body.errors, [{ pointer: '/path/connection_id' }])
   t.equal((await vault.request('POST', `${path}/conn_00000000000000000000000000/disable`, { raw: '', headers: {} })).status, 404, 'a POST without a body may say that it is JSON')
 })
 
@@ -111,7 +129,8 @@ t.test('credentials of callers', async (t) => {
     t.equal(answer.headers.get('www-authenticate'), 'Bearer')
     t.notOk(answer.text.includes(vault.token.slice(4, 30)))
   }
-  const expired = await vault.mint({ preset: 'ops', expiresAt: new Date(Date.now() - 1_000) })
+  const expired = await vault.mint({ preset: 'ops', expiresAt: new Date(Date.now() + 60_000) })
+  await vault.database.query("update service_tokens set expires_at = now() - interval '1 second' where expires_at is not null")
   t.match((await vault.request('GET', path, { token: expired })).body, { code: 'unauthenticated' })
   const long = await vault.request('GET', path, { token: `cvt_${'x'.repeat(9_000)}` })
   t.equal(long.status, 401)

@@ -112,7 +112,8 @@ t.test('changes need the ETag', async (t) => {
   const id = await vault.connect('edit', { name: 'Before' })
   const path = at('edit', `/${id}`)
   t.match((await vault.request('PATCH', path, { body: { name: 'After' } })).body, { status: 428, code: 'etag_required' })
-  for (const etag of ['"99"', 'W/"1"', '1', 'x']) t.match((await vault.request('PATCH', path, { body: { name: 'After' }, headers: { 'if-match': etag } })).body, { status: 412, code: 'etag_mismatch' }, etag)
+  for (const etag of ['"99"', 'W/"1"', '"x"']) t.match((await vault.request('PATCH', path, { body: { name: 'After' }, headers: { 'if-match': etag } })).body, { status: 412, code: 'etag_mismatch' }, etag)
+  for (const etag of ['1', 'x', '"1']) t.match((await vault.request('PATCH', path, { body: { name: 'After' }, headers: { 'if-match': etag } })).body, { status: 400, errors: [{ pointer: '/headers/if-match' }] }, etag)
   const changed = await vault.request('PATCH', path, {
     body: { name: 'After', labels: { a: 'b' }, expires_on: '2030-01-01', allowed_actions: ['get_balance', 'create_refund'], config: { connected_account: 'acct_1234567890abcdef' } },
     headers: { 'if-match': '"1"', 'x-actor': 'user_9' },
@@ -190,7 +191,7 @@ t.test('where-used, and what it keeps from being deleted', async (t) => {
   })
   t.match(usage.uses.toSorted((a, b) => JSON.stringify(a) < JSON.stringify(b) ? -1 : 1), [{ procedure_id: '', uses: 1 }, { procedure_id: 'proc_9', step_id: 's', uses: 2 }])
   t.match((await vault.request('GET', path)).body.last_used_at, /^20/)
-  t.match((await vault.request('DELETE', path)).body, { code: 'connection_in_use', in_use: { uses: [{ procedure_id: 'proc_9' }] } })
+  t.match((await vault.request('DELETE', path)).body, { code: 'connection_in_use', in_use: { uses: [{ procedure_id: '' }, { procedure_id: 'proc_9' }] } }, 'a use whose procedure is not known is one as well')
   await vault.database.advance('31 days')
   t.equal((await vault.request('DELETE', path)).status, 204, 'a use of a month ago no longer counts')
   await vault.database.advance('-31 days')
@@ -200,7 +201,8 @@ t.test('delete destroys', async (t) => {
   const id = await vault.connect('gone')
   const path = at('gone', `/${id}`)
   await vault.request('PUT', `${path}/references`, { body: { references: [{ procedure_id: 'p' }] } })
-  const deleted = await vault.request('DELETE', `${path}?force=true`)
+  t.match((await vault.request('DELETE', `${path}?force=true`, { headers: { 'if-match': '"99"' } })).body, { status: 412, code: 'etag_mismatch' })
+  const deleted = await vault.request('DELETE', `${path}?force=true`, { headers: { 'if-match': '"1"' } })
   t.equal(deleted.status, 204)
   t.equal(deleted.text, '')
   t.match((await vault.request('GET', path)).body, { status: 404, code: 'not_found' })

@@ -39,6 +39,8 @@ t.test('sandbox and live never mix', async (t) => {
   t.match((await resolve(id, { environment: 'sandbox' }, liveOnly)).body, { status: 404, code: 'not_found' }, 'outside the token’s environments it does not exist')
   t.match((await resolve(id, { environment: 'live' }, liveOnly)).body, { status: 404, code: 'not_found' })
   t.same(await records(id, 'connection.resolved'), [])
+  const reader = await vault.mint({ preset: 'dashboard', environments: ['live'] })
+  t.match(await vault.request('GET', '/v1/workspaces/acme/connections?environment=sandbox', { token: reader }), { status: 200, body: { connections: [], next_cursor: null } })
   const refusals = await eventually(async () => {
     const found = await records(id, 'request.refused')
     return found.length === 3 && found

@@ -90,7 +90,7 @@ t.test('what does not fit is refused', async (t) => {
   const id = await vault.connect('acme')
   const refused: [object, string][] = [
     [{ credentials: {} }, 'credential_invalid'], [{ credentials: { secret_key: NEXT_KEY.replace('test', 'live') } }, 'credential_invalid'], [{}, 'request_invalid'],
-    [{ credentials: { secret_key: NEXT_KEY, nope: 'x' } }, 'credential_invalid'], [{ credentials: { secret_key: NEXT_KEY }, config: { nope: 'x' } }, 'credential_invalid'],
+    [{ credentials: { secret_key: NEXT_KEY, nope: 'x' } }, 'credential_invalid'], [{ credentials: { secret_key: NEXT_KEY }, config: { nope: 'x' } }, 'config_invalid'],
     [{ credentials: { secret_key: NEXT_KEY }, allowed_hosts: ['evil.example'] }, 'hosts_invalid'], [{ credentials: { secret_key: NEXT_KEY }, extra: 1 }, 'request_invalid'],
   ]
   for (const [body, code] of refused) t.match((await rotate(id, body)).body, { code }, JSON.stringify(body))

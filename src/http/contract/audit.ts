@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { closed, Cursor, IdOf, Instant, Limit, NextCursor, NullableString } from './parts.ts'
 
 export const ListAuditEvents = Type.Object({
-  event: Type.Optional(Type.String({ maxLength: 64 })),
+  event: Type.Optional(Type.String({ pattern: '^[a-z_]{1,32}\\.[a-z_]{1,32}$' })),
   connection_id: Type.Optional(IdOf('connection')),
   from: Type.Optional(Instant),
   to: Type.Optional(Instant),

@@ -1,9 +1,11 @@
 import { Type } from 'typebox'
 import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
 
-const Name = Type.String({ minLength: 1, maxLength: 200, pattern: '^\\P{Cc}*$', description: 'Unique in workspace and environment, without regard to case.' })
+const Name = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?=.*\\S)\\P{Cc}*$', description: 'Unique in workspace and environment, without regard to case.' })
+/** No control characters: Postgres can't store NUL, and nobody can see the others. */
+const PRINTABLE = '^\\P{Cc}*$'
 const Labels = Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,64}$' }), Type.String({ maxLength: 200 }), { maxProperties: 32, additionalProperties: false })
-const Date = Type.String({ pattern: '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$' })
+const Date = Type.String({ format: 'date' })
 const Host = Type.String({ pattern: '^(\\*\\.)?[a-z0-9.-]{1,253}(:\\d{1,5})?$' })
 const AllowedHosts = Type.Array(Host, { minItems: 1, maxItems: 50 })
 const AllowedActions = Type.Array(Type.String({ maxLength: 64 }), { maxItems: 500 })
@@ -42,14 +44,17 @@ export const RotateConnection = Type.Object({
   allowed_hosts: Type.Optional(AllowedHosts),
 }, closed)
 
-export const IfMatchHeaders = Type.Object({ 'if-match': Type.Optional(Type.String({ maxLength: 100, description: 'ETag of the connection as it was read, or `*`. Required.' })) })
+/** RFC 9110, 13.1.1, with one tag. */
+const ETAG = '^(\\*|(W/)?"[^"]{1,90}")$'
+export const IfMatchHeaders = Type.Object({ 'if-match': Type.Optional(Type.String({ pattern: ETAG, description: 'ETag of the connection as it was read, with its quotes, or `*`. Required.' })) })
+export const OptionalIfMatchHeaders = Type.Object({ 'if-match': Type.Optional(Type.String({ pattern: ETAG, description: 'Go on only if the connection still has this ETag.' })) })
 
 export const ListConnections = Type.Object({
   environment: Type.Optional(Environment),
-  integration: Type.Optional(Type.String({ maxLength: 64 })),
+  integration: Type.Optional(Type.String({ maxLength: 64, pattern: PRINTABLE })),
   status: Type.Optional(Type.Enum(['pending', 'active', 'needs_reauth', 'disabled', 'error'])),
-  label: Type.Optional(Type.String({ maxLength: 265, description: '`name` or `name=value`.' })),
-  q: Type.Optional(Type.String({ maxLength: 200, description: 'Part of the name, without regard to case.' })),
+  label: Type.Optional(Type.String({ maxLength: 265, pattern: PRINTABLE, description: '`name` or `name=value`.' })),
+  q: Type.Optional(Type.String({ maxLength: 200, pattern: PRINTABLE, description: 'Part of the name, without regard to case.' })),
   cursor: Type.Optional(Cursor),
   limit: Type.Optional(Limit),
 }, closed)

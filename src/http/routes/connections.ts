@@ -10,7 +10,7 @@ import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
 import { ConnectionParams, IdempotencyHeaders, WorkspaceParams } from '../contract/parts.ts'
 import {
-  ConnectionPage, CreateConnection, DeleteConnection, IfMatchHeaders, ListConnections, UpdateConnection,
+  ConnectionPage, CreateConnection, DeleteConnection, IfMatchHeaders, ListConnections, OptionalIfMatchHeaders, UpdateConnection,
 } from '../contract/connection.ts'
 import { takeCredential } from './credential-intake.ts'
 import { pageOf, readCursor } from './paging.ts'
@@ -89,10 +89,11 @@ export function connectionRoutes (app: App, rooms: Rooms): void {
 /** Take out of use, for a while or for good. */
 function removalRoutes (app: App, connections: Connections): void {
   app.delete(ONE, {
-    schema: { tags, operationId: 'deleteConnection', summary: 'Delete a connection and destroy its credential', params: ConnectionParams, querystring: DeleteConnection, response: { 204: Type.Null({ description: 'Deleted.' }) } },
-    config: { errors: ['not_found', 'connection_in_use'] },
+    schema: { tags, operationId: 'deleteConnection', summary: 'Delete a connection and destroy its credential', params: ConnectionParams, headers: OptionalIfMatchHeaders, querystring: DeleteConnection, response: { 204: Type.Null({ description: 'Deleted.' }) } },
+    config: { errors: ['not_found', 'connection_in_use', 'etag_mismatch'] },
   }, async (request, reply) => {
-    await connections.remove(ofRequest(request.params), request.query.force === true, callerOf(request))
+    const removal = { force: request.query.force === true, ifMatch: request.headers['if-match'] ?? '*' }
+    await connections.remove(ofRequest(request.params), removal, callerOf(request))
     return await reply.code(204).send(null)
   })
 

@@ -15,7 +15,8 @@ export interface PastedCredential {
 
 /**
  * Checks a pasted credential against its scheme and wraps it. Throws `integration_unknown`,
- * `auth_unknown`, or `credential_invalid` with a pointer to each field; never with a value.
+ * `auth_unknown`, `config_invalid` when only the config is wrong, or `credential_invalid`, with a
+ * pointer to each field; never with a value.
  */
 export function takeCredential (catalog: Catalog, pasted: PastedCredential): NewCredential {
   const integration = catalog.require(pasted.integration)
@@ -25,7 +26,10 @@ export function takeCredential (catalog: Catalog, pasted: PastedCredential): New
   }
   const scheme = integration.requireScheme(pasted.auth)
   const verdict = judgeFields(scheme, pasted.environment, pasted)
-  if ('errors' in verdict) throw new VaultError('credential_invalid', { detail: `The credential does not fit ${manifest.name}.`, errors: verdict.errors })
+  if ('errors' in verdict) {
+    const code = verdict.errors.every((error) => error.pointer.startsWith('/config/')) ? 'config_invalid' : 'credential_invalid'
+    throw new VaultError(code, { detail: `${code === 'config_invalid' ? 'The config' : 'The credential'} does not fit ${manifest.name}.`, errors: verdict.errors })
+  }
   const { secrets, config, previews } = verdict.accepted
   return { integration, scheme, config, previews, secrets: Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, wrapSecret(value)])) }
 }

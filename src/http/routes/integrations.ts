@@ -53,7 +53,7 @@ function fieldsSchema (scheme: AuthScheme, secret: boolean): Record<string, unkn
   return {
     type: 'object',
     additionalProperties: false,
-    required: fields.filter((field) => field.required !== false).map((field) => field.name),
+    required: fields.filter((field) => field.required !== false && !isImplied(scheme, field.name)).map((field) => field.name),
     properties: Object.fromEntries(fields.map((field) => [field.name, {
       type: 'string',
       title: field.label,
@@ -63,4 +63,9 @@ function fieldsSchema (scheme: AuthScheme, secret: boolean): Record<string, unkn
       ...secret && { writeOnly: true },
     }])),
   }
+}
+
+/** Whether some credential field says it by its prefix, whatever the prefix. */
+function isImplied (scheme: AuthScheme, config: string): boolean {
+  return scheme.fields.some((field) => field.prefixes?.every((prefix) => prefix.config?.[config] !== undefined) === true)
 }

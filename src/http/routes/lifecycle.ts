@@ -1,11 +1,11 @@
 import { Type } from 'typebox'
 import type { Catalog } from '../../catalog/index.ts'
-import type { Connections } from '../../connections/index.ts'
+import { requireRevision, type Connections } from '../../connections/index.ts'
 import type { UseRow, VersionRow } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
 import { ConnectionParams } from '../contract/parts.ts'
-import { RotateConnection, SetReferences, TestResult, Usage, Versions } from '../contract/connection.ts'
+import { OptionalIfMatchHeaders, RotateConnection, SetReferences, TestResult, Usage, Versions } from '../contract/connection.ts'
 import { ENTRY_ERRORS, ofRequest, sendView } from './connections.ts'
 import { takeCredential } from './credential-intake.ts'
 
@@ -19,13 +19,14 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
   const { connections, catalog } = rooms
 
   app.post(`${ONE}/rotate`, {
-    schema: { tags, operationId: 'rotateConnection', summary: 'Replace the credential', description: 'Everybody gets the new credential from the next call on.', params: ConnectionParams, body: RotateConnection, response: { 200: View } },
+    schema: { tags, operationId: 'rotateConnection', summary: 'Replace the credential', description: 'Everybody gets the new credential from the next call on.', params: ConnectionParams, headers: OptionalIfMatchHeaders, body: RotateConnection, response: { 200: View } },
     config: { errors: [...ENTRY_ERRORS, 'not_found', 'credential_refused', 'upstream_unreachable', 'etag_mismatch'] },
   }, async (request, reply) => {
     const caller = callerOf(request)
     const of = ofRequest(request.params)
     const { body } = request
     const seen = await connections.get(of, caller)
+    requireRevision(request.headers['if-match'] ?? '*', seen.revision)
     const config = { ...seen.config, ...seen.host_config, ...body.config }
     const { integration, auth, environment } = seen
     const credential = takeCredential(catalog, { integration, auth, environment, credentials: body.credentials, config })

@@ -29,7 +29,6 @@ export function serviceTokenRoutes (app: App, rooms: { access: Access, ledger: P
   }, async (request, reply) => {
     const caller = callerOf(request)
     const { name, preset, scopes, workspaces, environments, expires_at: expiresAt } = request.body
-    if (preset === undefined && scopes === undefined) throw invalid('/preset', 'is required, or scopes')
     const key = request.headers['idempotency-key']
     const made = await tokens.create(
       { name, preset, scopes, workspaces, environments, expiresAt: expiresAt === undefined ? undefined : readInstant(expiresAt, '/expires_at') },
