@@ -1,13 +1,16 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { BuiltRequest, CallCredential, CallResult, Calls } from '../calls/index.ts'
 import type { Integration } from '../catalog/index.ts'
 import type { Clock } from '../clock.ts'
 import { VaultError } from '../errors.ts'
-import { newId, type ConnectionId, type Environment, type InvocationId, type VersionId, type WorkspaceId } from '../ids.ts'
+import type { ConnectionId, Environment, InvocationId, VersionId, WorkspaceId } from '../ids.ts'
 import type { AuditOutcome, Ledger, UseContext } from '../ledger/index.ts'
 import type { Caller } from './caller.ts'
+import { judgeRetry } from './retry.ts'
 
 /** A call that is about to be made, as the record names it. */
 export interface CallSubject {
+  readonly invocationId: InvocationId
   readonly workspaceId: WorkspaceId
   readonly environment: Environment
   readonly connectionId: ConnectionId
@@ -22,20 +25,24 @@ export interface CallSubject {
 export interface OutgoingCall {
   readonly built: BuiltRequest
   readonly credential: CallCredential
+  /** For all attempts together. */
   readonly timeoutMs: number
+  /** Whether it may be made again after it may have been carried out. */
+  readonly repeatable: boolean
   readonly signal?: AbortSignal | undefined
 }
 
 export interface RecordedCall {
-  readonly invocationId: InvocationId
+  /** Of the last attempt. */
   readonly result: CallResult
+  readonly attempts: number
   readonly durationMs: number
 }
 
 export interface RecordedCalls {
   /**
-   * Makes one call with its two records: `invoke.started` is on disk before the first byte leaves,
-   * `invoke.finished` before the result is given back.
+   * Makes one call, again where that is safe, with its two records: `invoke.started` is on disk
+   * before the first byte leaves, `invoke.finished` before the result is given back.
    *
    * Throws `database_unavailable` or `overloaded` when the first can't be written (nothing was
    * sent), and `outcome_unknown` when the second can't be after an unsafe call.
@@ -48,9 +55,21 @@ const CLOSING_MARGIN_MS = 30_000
 
 export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledger, 'openInvocation' | 'closeInvocation'>, clock: Clock, maxResponseBytes: number }): RecordedCalls {
   const { calls, ledger, clock, maxResponseBytes } = options
+
+  /** Until it ends in a way that another attempt would not mend, or its time is over. */
+  const attempt = async (integration: Integration, request: OutgoingCall, deadlineMs: number): Promise<Pick<RecordedCall, 'result' | 'attempts'>> => {
+    const { built, credential, repeatable, signal } = request
+    for (let attempts = 1; ; attempts++) {
+      const limits = { timeoutMs: Math.max(1, Math.ceil(deadlineMs - clock.monotonicMs())), maxResponseBytes, ...signal && { signal } }
+      const result = await calls.call({ manifest: integration.manifest, built, credential }, limits)
+      const waitMs = judgeRetry(result, { repeatable, attempts, remainingMs: deadlineMs - clock.monotonicMs(), now: clock.now(), jitter: Math.random() })
+      if (waitMs === undefined || !await pause(waitMs, signal)) return { result, attempts }
+    }
+  }
+
   return Object.freeze({
     make: async (subject: CallSubject, request: OutgoingCall, caller: Caller) => {
-      const invocationId = newId('invocation')
+      const { invocationId } = subject
       const details = { integration: subject.integration.manifest.id, action: subject.action, effect: subject.effect, host: request.built.url.host }
       const record = {
         principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment, connectionId: subject.connectionId,
@@ -58,21 +77,25 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
       }
       await ledger.openInvocation({ ...record, event: 'invoke.started', outcome: 'ok', details }, request.timeoutMs + CLOSING_MARGIN_MS)
       const startedMs = clock.monotonicMs()
-      const limits = { timeoutMs: request.timeoutMs, maxResponseBytes, ...request.signal && { signal: request.signal } }
-      const result = await calls.call({ manifest: subject.integration.manifest, built: request.built, credential: request.credential }, limits)
+      const { result, attempts } = await attempt(subject.integration, request, startedMs + request.timeoutMs)
       const durationMs = Math.round(clock.monotonicMs() - startedMs)
       const closing = { ...record, ...describeEnd(result, subject.effect) }
       try {
-        await ledger.closeInvocation({ ...closing, event: 'invoke.finished', details: { ...details, ...closing.details, duration_ms: durationMs, attempts: 1 } })
+        await ledger.closeInvocation({ ...closing, event: 'invoke.finished', details: { ...details, ...closing.details, duration_ms: durationMs, attempts } })
       } catch (error) {
         if (subject.effect === 'unsafe' && (result.kind === 'answered' || result.maybeSent)) {
           throw new VaultError('outcome_unknown', { detail: 'The call was made, but its end could not be put on record.', meta: { invocation_id: invocationId }, cause: error })
         }
         throw error
       }
-      return { invocationId, result, durationMs }
+      return { result, attempts, durationMs }
     },
   })
+}
+
+/** False when the caller went away meanwhile. */
+async function pause (ms: number, signal: AbortSignal | undefined): Promise<boolean> {
+  return await delay(ms, true, { ...signal && { signal } }).catch(() => false)
 }
 
 function describeEnd (result: CallResult, effect: CallSubject['effect']): { outcome: AuditOutcome, reason?: string, details: Record<string, string | number | null> } {

@@ -2,7 +2,7 @@ import { buildTestRequest, matches, readPointer, type CallResult } from '../call
 import type { Catalog, Manifest } from '../catalog/index.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
-import type { Environment } from '../ids.ts'
+import { newId, type Environment } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import { clearRefusals, guard, listAccountTwins, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
@@ -46,8 +46,10 @@ export function createTester (options: Options): Tester {
   const testCredential = async (connection: UsableConnection, secrets: SecretFields, caller: Caller): Promise<TestResult> => {
     const { row, integration, scheme, config, hosts, baseUrl } = connection
     const place = { workspaceId: row.workspace_id, environment: row.environment, connectionId: row.id, versionId: row.version_id }
-    const request = { built: buildTestRequest(integration.manifest, baseUrl), credential: { scheme, secrets, config, hosts }, timeoutMs: TIMEOUT_MS }
-    const { result, durationMs } = await calls.make({ ...place, integration, action: '(test)', effect: 'read' }, request, caller)
+    const request = {
+      built: buildTestRequest(integration.manifest, baseUrl), credential: { scheme, secrets, config, hosts }, timeoutMs: TIMEOUT_MS, repeatable: true,
+    }
+    const { result, durationMs } = await calls.make({ ...place, invocationId: newId('invocation'), integration, action: '(test)', effect: 'read' }, request, caller)
     return { ...judgeTest(integration.manifest, row.environment, result), duration_ms: durationMs, warnings: [] }
   }
 

@@ -21,7 +21,7 @@ export type Effect = 'read' | 'idempotent' | 'unsafe'
  * The provider's answer, or a throw for its absence. An unsafe call whose bytes may have left is
  * never called failed: `outcome_unknown` sends the caller to look before it repeats.
  */
-export function judgeOutcome (result: CallResult, of: { effect: Effect, invocationId: InvocationId, durationMs: number }): Invocation {
+export function judgeOutcome (result: CallResult, of: { effect: Effect, invocationId: InvocationId, attempts: number, durationMs: number }): Invocation {
   if (result.kind === 'answered') return describeAnswer(result.response, of)
   const meta = { invocation_id: of.invocationId }
   const { detail, maybeSent } = result
@@ -34,14 +34,14 @@ export function judgeOutcome (result: CallResult, of: { effect: Effect, invocati
   throw new VaultError(result.kind === 'timeout' && maybeSent ? 'upstream_timeout' : 'upstream_unreachable', { detail, meta })
 }
 
-function describeAnswer (response: ShapedResponse, of: { invocationId: InvocationId, durationMs: number }): Invocation {
+function describeAnswer (response: ShapedResponse, of: { invocationId: InvocationId, attempts: number, durationMs: number }): Invocation {
   return {
     invocation_id: of.invocationId,
     outcome: response.error === undefined ? 'succeeded' : 'failed',
     provider: { status: response.status, headers: response.headers, request_id: response.requestId },
     output: response.output,
     ...response.error && { error: response.error },
-    attempts: 1,
+    attempts: of.attempts,
     duration_ms: of.durationMs,
     replayed: false,
   }

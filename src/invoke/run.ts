@@ -2,7 +2,7 @@ import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAll
 import type { Catalog } from '../catalog/index.ts'
 import { describeUsable, requireUsable, type Caller, type Connections, type UsableConnection } from '../connections/index.ts'
 import { VaultError } from '../errors.ts'
-import type { ConnectionId, Environment, WorkspaceId } from '../ids.ts'
+import { newId, type ConnectionId, type Environment, type InvocationId, type WorkspaceId } from '../ids.ts'
 import type { UseContext } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Database } from '../store/index.ts'
@@ -71,10 +71,13 @@ export function createRunner (options: Options): Runner {
   const send = async ({ connection, built, action, effect }: Prepared, use: Use, caller: Caller): Promise<Invocation> => {
     const { row, scheme, config, hosts, integration } = connection
     const secrets = await connections.opener.open(row, caller)
-    const place = { workspaceId: use.workspaceId, environment: row.environment, connectionId: row.id, versionId: row.version_id }
+    const invocationId = newId('invocation')
+    const place = { invocationId, workspaceId: use.workspaceId, environment: row.environment, connectionId: row.id, versionId: row.version_id }
     const subject = { ...place, integration, action, effect, context: use.context }
-    const { invocationId, result, durationMs } = await connections.recordedCalls.make(subject, {
-      built,
+    const sent = withIdempotencyKey(connection, built, { effect, invocationId })
+    const { result, attempts, durationMs } = await connections.recordedCalls.make(subject, {
+      built: sent.built,
+      repeatable: sent.repeatable,
       credential: { scheme, secrets, config, hosts },
       timeoutMs: use.timeoutMs ?? TIMEOUT_MS,
       // Only a read may be given up when its caller goes: anything else is seen through to its end.
@@ -86,7 +89,7 @@ export function createRunner (options: Options): Runner {
       if (result.response.error?.class === 'reauthorise') await connections.refusals.count(row, caller)
       else if (result.response.error === undefined) await connections.refusals.clear(row)
     }
-    return judgeOutcome(result, { effect, invocationId, durationMs })
+    return judgeOutcome(result, { effect, invocationId, attempts, durationMs })
   }
 
   const run = async (prepared: Prepared, use: Use, caller: Caller): Promise<RunResult> => {
@@ -127,6 +130,19 @@ function buildOptions (connection: UsableConnection) {
     fields: connection.row.field_set,
     injected: Object.keys(describeAuth(authOf(connection)).headers),
   }
+}
+
+/**
+ * An unsafe call to a provider with an idempotency header carries a key in any case, the caller's
+ * or the invocation's own: with it, the call can be made again without being carried out twice.
+ */
+function withIdempotencyKey (
+  connection: UsableConnection, built: BuiltRequest, of: { effect: Effect, invocationId: InvocationId },
+): { built: BuiltRequest, repeatable: boolean } {
+  const header = connection.integration.manifest.conventions.idempotency_header
+  if (of.effect !== 'unsafe') return { built, repeatable: true }
+  if (header === undefined) return { built, repeatable: false }
+  return { built: { ...built, headers: { [header]: of.invocationId, ...built.headers } }, repeatable: true }
 }
 
 /** A key that nobody would honour must not look as if it were. */

@@ -15,10 +15,13 @@ const ERRORS: readonly ErrorCode[] = [
   'input_invalid', 'upstream_timeout', 'upstream_unreachable', 'outcome_unknown', 'response_too_large', 'integrity_failure', 'kek_unavailable', 'overloaded',
 ]
 
+const RETRIES = 'Made again within its deadline, three times at most, after 502, 503, 504, a 429 with Retry-After, or a broken connection: if it reads or is ' +
+  'idempotent, or goes to a provider with an idempotency header under one key. `attempts` says how often it was sent.'
+
 /** Run an action, or any call within the integration's server, without seeing the credential. */
 export function invokeRoutes (app: App, rooms: { invoke: Invoke }): void {
   app.post(`${ONE}/invoke`, {
-    schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', params: ConnectionParams, headers: PassedIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#') } },
+    schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', description: RETRIES, params: ConnectionParams, headers: PassedIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#') } },
     config: { errors: [...ERRORS, 'action_unknown'] },
   }, async (request, reply) => {
     const { action, input } = request.body
@@ -26,7 +29,7 @@ export function invokeRoutes (app: App, rooms: { invoke: Invoke }): void {
   })
 
   app.post(`${ONE}/request`, {
-    schema: { tags, operationId: 'sendRequest', summary: 'Make a call that the catalog has no action for', params: ConnectionParams, headers: PassedIdempotencyHeaders, body: RawRequest, response: { 200: Type.Ref('InvokeResponse#') } },
+    schema: { tags, operationId: 'sendRequest', summary: 'Make a call that the catalog has no action for', description: RETRIES, params: ConnectionParams, headers: PassedIdempotencyHeaders, body: RawRequest, response: { 200: Type.Ref('InvokeResponse#') } },
     config: { errors: ERRORS },
   }, async (request, reply) => {
     const { method, path, query, headers, body } = request.body
