@@ -38,6 +38,8 @@ const FIND = prepare('usable', builder.selectFrom(places).innerJoinLateral((late
 (join) => join.onTrue()).selectAll('found'))
 
 const BATCH_MAX = 200
+/** A statement that takes longer is stuck with its connection: the next goes over another. */
+const PATIENCE_MS = 100
 
 /**
  * Look-ups that arrive in one turn of the event loop, or while another statement is under way,
@@ -58,12 +60,16 @@ export function createUsableTable (reads: Pipeline): UsableTable {
   }, {
     cache: false,
     maxBatchSize: BATCH_MAX,
-    batchScheduleFn: (run) => { void before.then(() => untilQuiet(() => asked)).then(run) },
+    batchScheduleFn: (run) => { void Promise.race([before, patience()]).then(() => untilQuiet(() => asked)).then(run) },
   })
   return Object.freeze({
     find: async (workspaceId: WorkspaceId, id: ConnectionId) => await load({ workspaceId, id }),
     findMany: async (workspaceId: WorkspaceId, ids: readonly ConnectionId[]) => await Promise.all(ids.map((id) => load({ workspaceId, id }))),
   })
+}
+
+async function patience (): Promise<void> {
+  await new Promise<void>((resolve) => { setTimeout(resolve, PATIENCE_MS).unref() })
 }
 
 async function findAll (reads: Pipeline, places: readonly Place[]): Promise<(UsableRow | undefined)[]> {

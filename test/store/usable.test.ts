@@ -63,6 +63,22 @@ t.test('nothing is remembered: a change is seen by the next look-up', async (t) 
   t.ok((await table.find(place.workspaceId, place.id))?.disabled_at instanceof Date)
 })
 
+t.test('a statement that hangs does not hold up the next', async (t) => {
+  let hang = true
+  const table = createUsableTable({
+    run: async (statement, values) => {
+      if (!hang) return await open.reads.run(statement, values)
+      hang = false
+      return await new Promise(() => {})
+    },
+    close: async () => {},
+  })
+  const [first, second] = places as [typeof places[number], typeof places[number]]
+  table.find(first.workspaceId, first.id).catch(() => {})
+  await new Promise((resolve) => { setTimeout(resolve, 20) })
+  t.equal((await table.find(second.workspaceId, second.id))?.id, second.id)
+})
+
 t.test('more than one statement’s worth, and a statement that fails', async (t) => {
   const counted = count()
   const table = createUsableTable(counted.reads)
