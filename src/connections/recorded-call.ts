@@ -6,7 +6,7 @@ import { VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, InvocationId, VersionId, WorkspaceId } from '../ids.ts'
 import type { AuditOutcome, Ledger, UseContext } from '../ledger/index.ts'
 import type { Caller } from './caller.ts'
-import { judgeRetry } from './retry.ts'
+import { isDoubtful, judgeRetry, settle } from './retry.ts'
 
 /** A call that is about to be made, as the record names it. */
 export interface CallSubject {
@@ -33,7 +33,7 @@ export interface OutgoingCall {
 }
 
 export interface RecordedCall {
-  /** Of the last attempt. */
+  /** Of the last attempt, in the light of those before it. */
   readonly result: CallResult
   readonly attempts: number
   readonly durationMs: number
@@ -57,13 +57,15 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
   const { calls, ledger, clock, maxResponseBytes } = options
 
   /** Until it ends in a way that another attempt would not mend, or its time is over. */
-  const attempt = async (integration: Integration, request: OutgoingCall, deadlineMs: number): Promise<Pick<RecordedCall, 'result' | 'attempts'>> => {
+  const attempt = async ({ integration, effect }: CallSubject, request: OutgoingCall, deadlineMs: number): Promise<Pick<RecordedCall, 'result' | 'attempts'>> => {
     const { built, credential, repeatable, signal } = request
+    let doubtful = false
     for (let attempts = 1; ; attempts++) {
       const limits = { timeoutMs: Math.max(1, Math.ceil(deadlineMs - clock.monotonicMs())), maxResponseBytes, ...signal && { signal } }
       const result = await calls.call({ manifest: integration.manifest, built, credential }, limits)
       const waitMs = judgeRetry(result, { repeatable, attempts, remainingMs: deadlineMs - clock.monotonicMs(), now: clock.now(), jitter: Math.random() })
-      if (waitMs === undefined || !await pause(waitMs, signal)) return { result, attempts }
+      if (waitMs === undefined || !await pause(waitMs, signal)) return { result: settle(result, { doubtful, unsafe: effect === 'unsafe' }), attempts }
+      doubtful ||= isDoubtful(result)
     }
   }
 
@@ -77,7 +79,7 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
       }
       await ledger.openInvocation({ ...record, event: 'invoke.started', outcome: 'ok', details }, request.timeoutMs + CLOSING_MARGIN_MS)
       const startedMs = clock.monotonicMs()
-      const { result, attempts } = await attempt(subject.integration, request, startedMs + request.timeoutMs)
+      const { result, attempts } = await attempt(subject, request, startedMs + request.timeoutMs)
       const durationMs = Math.round(clock.monotonicMs() - startedMs)
       const closing = { ...record, ...describeEnd(result, subject.effect) }
       try {

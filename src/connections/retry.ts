@@ -1,4 +1,5 @@
 import type { CallResult } from '../calls/index.ts'
+import type { ErrorClass } from '../catalog/index.ts'
 
 /** A call that has just ended, and what is left of its time. */
 export interface EndedCall {
@@ -28,6 +29,27 @@ export function judgeRetry (result: CallResult, of: EndedCall): number | undefin
   if (of.attempts >= ATTEMPTS_MAX) return undefined
   const waitMs = waitFor(result, of)
   return waitMs !== undefined && waitMs + ATTEMPT_MIN_MS <= of.remainingMs ? waitMs : undefined
+}
+
+/** Answers that say how the provider is doing, not what became of the call. */
+const UNSETTLED: readonly ErrorClass[] = ['rate_limited', 'provider_unavailable', 'conflict']
+
+/**
+ * What a call of several attempts came to. `doubtful`: an earlier one may have been carried out
+ * and was never answered. Then a failure to reach the provider now proves nothing of that one,
+ * and for an unsafe call neither does an answer that leaves it open.
+ */
+export function settle (result: CallResult, of: { doubtful: boolean, unsafe: boolean }): CallResult {
+  if (!of.doubtful) return result
+  if (result.kind !== 'answered') return { ...result, maybeSent: true }
+  const { status, error } = result.response
+  if (!of.unsafe || error === undefined || !UNSETTLED.includes(error.class)) return result
+  return { kind: 'interrupted', maybeSent: true, status, detail: 'The connection broke, and the provider did not say afterwards what became of the call.' }
+}
+
+/** Whether a call that ended like this may have been carried out without anybody knowing. */
+export function isDoubtful (result: CallResult): boolean {
+  return result.kind !== 'answered' && result.maybeSent
 }
 
 function waitFor (result: CallResult, of: EndedCall): number | undefined {

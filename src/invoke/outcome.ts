@@ -25,12 +25,12 @@ export function judgeOutcome (result: CallResult, of: { effect: Effect, invocati
   if (result.kind === 'answered') return describeAnswer(result.response, of)
   const meta = { invocation_id: of.invocationId }
   const { detail, maybeSent } = result
+  if (of.effect === 'unsafe' && maybeSent && result.kind !== 'too_large') throw new VaultError('outcome_unknown', { detail, meta })
   switch (result.kind) {
     case 'blocked': throw new VaultError('egress_blocked', { detail, meta })
     case 'too_large': throw new VaultError('response_too_large', { detail, meta: { ...meta, provider_status: result.status ?? null } })
     case 'unreachable': case 'interrupted': case 'timeout': case 'cancelled': break
   }
-  if (of.effect === 'unsafe' && maybeSent) throw new VaultError('outcome_unknown', { detail, meta })
   throw new VaultError(result.kind === 'timeout' && maybeSent ? 'upstream_timeout' : 'upstream_unreachable', { detail, meta })
 }
 

@@ -85,6 +85,18 @@ t.test('an unsafe action is made again only under an idempotency key', async (t)
   t.match((await invoke(id, payment, { 'idempotency-key': 'order-1' })).body, { outcome: 'succeeded', attempts: 3 })
   t.same(provider.received.map((one) => one.headers['idempotency-key']), ['order-1', 'order-1', 'order-1'], 'the caller’s own key if there is one')
 
+  // Sent once and perhaps carried out, then answered with nothing that says so: not a failure to be repeated.
+  for (const last of [503, 429, 409]) {
+    provider.received.length = 0
+    provider.answer = (_received, reply) => {
+      if (provider.received.length === 1) reply.destroy()
+      else json(reply, last, {})
+    }
+    const lost = await invoke(id, payment)
+    t.match(lost.body, { status: 502, code: 'outcome_unknown', retryable: false }, `broken off, then ${last}`)
+    t.match(await records(id, 'invoke.finished'), [{ outcome: 'unknown', invocation_id: lost.body.invocation_id }])
+  }
+  provider.answer = flaky
   const wise = await vault.connect('acme', { integration: 'wise', name: 'no header', credentials: { api_token: 'a1b2c3d4-e5f6-a7b8-c9d0-e1f2a3b4c5d6' } })
   provider.received.length = 0
   const unsafe = loadCatalog().require('wise').manifest.actions.find((action) => action.effect === 'unsafe')?.name ?? ''

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { CallResult } from '../../src/calls/index.ts'
-import { judgeRetry, type EndedCall } from '../../src/connections/retry.ts'
+import { isDoubtful, judgeRetry, settle, type EndedCall } from '../../src/connections/retry.ts'
 
 const now = new Date('2026-01-31T12:00:00Z')
 const ended = (changes: Partial<EndedCall> = {}): EndedCall => ({ repeatable: true, attempts: 1, remainingMs: 30_000, now, jitter: 1, ...changes })
@@ -33,4 +33,20 @@ t.test('what is not', async (t) => {
   t.equal(judgeRetry(answered(429, { 'retry-after': '30' }), ended()), undefined, 'beyond the deadline')
   t.equal(judgeRetry(answered(503), ended({ remainingMs: 250 })), undefined, 'no time left for an attempt')
   t.equal(judgeRetry(answered(503), ended({ attempts: 3 })), undefined, 'three times is enough')
+})
+
+t.test('what several attempts come to', async (t) => {
+  const refused = (errorClass: 'rate_limited' | 'provider_unavailable' | 'conflict' | 'input' | undefined): CallResult => ({
+    kind: 'answered', response: { status: 503, headers: {}, requestId: null, output: null, error: errorClass && { class: errorClass, message: '' }, judged: { status: 503, headers: {}, json: undefined } },
+  })
+  t.ok(isDoubtful(failed('interrupted')))
+  t.notOk(isDoubtful(failed('unreachable', false)))
+  t.notOk(isDoubtful(refused('provider_unavailable')), 'an answer is an answer')
+  for (const result of [failed('unreachable', false), failed('blocked', false), refused('rate_limited')]) t.equal(settle(result, { doubtful: false, unsafe: true }), result)
+  for (const kind of ['unreachable', 'blocked', 'cancelled'] as const) t.match(settle(failed(kind, false), { doubtful: true, unsafe: true }), { kind, maybeSent: true })
+  for (const open of ['rate_limited', 'provider_unavailable', 'conflict'] as const) {
+    t.match(settle(refused(open), { doubtful: true, unsafe: true }), { kind: 'interrupted', maybeSent: true, status: 503 }, open)
+    t.match(settle(refused(open), { doubtful: true, unsafe: false }), { kind: 'answered' })
+  }
+  for (const settled of ['input', undefined] as const) t.match(settle(refused(settled), { doubtful: true, unsafe: true }), { kind: 'answered' })
 })
