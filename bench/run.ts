@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
-import { compare, startServer, type Compared } from './harness.ts'
+import { compare, CONNECTIONS, startServer, type Compared } from './harness.ts'
 import { requireOurs, setStage, WORKSPACE } from './stage.ts'
 
 /** `npm run bench -- <case> [--json]`: prints one line of JSON last and keeps docs/benchmarks.md up to date. */
@@ -89,7 +89,7 @@ function record (): void {
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`
   const head = `# Benchmarks
 
-Ratios, measured side by side in one run: our process and the reference take turns under the same load (${String(32)} connections, a load generator of its own process, a real Postgres with
+Ratios, measured side by side in one run: our process and the reference take turns under the same load (${CONNECTIONS} connections, a load generator of its own process, a real Postgres with
 fsync on), every answer is checked to be 2xx, the median of the rounds counts. Written by \`npm run bench -- <case>\`; absolute numbers are this machine's. *bar* is what must hold
 now, *goal* where it is to go; a ratio below its bar is work to be done.
 

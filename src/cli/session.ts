@@ -25,7 +25,7 @@ export interface Session {
  * joins a vault that runs there.
  */
 export async function openSession (config: Config, serving: boolean): Promise<Session> {
-  const keyringFile = resolve(config.keyringFile ?? join(config.dataDir, 'keyring.json'))
+  const keyringFile = locateKeyring(config)
   if (config.databaseUrl !== undefined) {
     ensureKeyring(config, keyringFile)
     return { config: { ...config, databaseUrl: config.databaseUrl, keyringFile }, embedded: false, end: async () => {} }
@@ -52,6 +52,11 @@ export async function openSession (config: Config, serving: boolean): Promise<Se
     await end()
     throw error
   }
+}
+
+/** Where the local keyring is, or is to be. */
+export function locateKeyring (config: Pick<Config, 'keyringFile' | 'dataDir'>): string {
+  return resolve(config.keyringFile ?? join(config.dataDir, 'keyring.json'))
 }
 
 /** In production a keyring is made on purpose: one that appears by itself hides that the right one is lost. */
@@ -84,7 +89,7 @@ function lockDataDir (dataDir: string, serving: boolean): Lock {
 export async function withRooms<T> (work: (rooms: Awaited<ReturnType<typeof openRooms>>) => Promise<T>): Promise<T> {
   const config = readConfig()
   // A verb that made itself an empty vault would answer for the wrong one.
-  if (config.databaseUrl === undefined && !existsSync(join(config.dataDir, 'keyring.json'))) {
+  if (config.databaseUrl === undefined && !existsSync(locateKeyring(config))) {
     throw new ConfigError(`no vault has run in ${config.dataDir}: name its database and keyring with DATABASE_URL and KEYRING_FILE, or its folder with DATA_DIR`)
   }
   const session = await openSession(config, false)
