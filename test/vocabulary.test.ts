@@ -3,7 +3,7 @@ import t from 'tap'
 import { ConfigError, describeSettings, readConfig } from '../src/config.ts'
 import { ERRORS, isVaultError, VaultError } from '../src/errors.ts'
 import { encodeBase32, formatId, idBytes, isId, newId } from '../src/ids.ts'
-import { isStorable, judgeJson } from '../src/json.ts'
+import { canonicalJson, countMembers, hasInexactNumber, isStorable, measureJson, parseExactly } from '../src/json.ts'
 import { createLog } from '../src/log.ts'
 import { compileSchema } from '../src/schema.ts'
 
@@ -61,7 +61,7 @@ t.test('errors', async (t) => {
 
 t.test('JSON is judged before it is parsed', async (t) => {
   const limits = { depth: 3, keys: 3, items: 5 }
-  const judge = (text: string) => judgeJson(Buffer.from(text), limits)
+  const judge = (text: string) => measureJson(Buffer.from(text), limits).problem
   t.equal(judge('[[[]]]'), undefined)
   t.equal(judge('[[[[]]]]'), 'too_deep')
   t.equal(judge('{"a":{"b":{"c":1}}}'), undefined)
@@ -71,14 +71,31 @@ t.test('JSON is judged before it is parsed', async (t) => {
   t.equal(judge('"\\"[[[[[["'), undefined)
   t.equal(judge('"\\\\"[[[['), 'too_deep')
   t.equal(judge('"never closed'), undefined)
-  fc.assert(fc.property(fc.json({ maxDepth: 4 }), (text) => judgeJson(Buffer.from(text), { depth: 9, keys: 1e6, items: 1e6 }) === undefined))
+  fc.assert(fc.property(fc.json({ maxDepth: 4 }), (text) => measureJson(Buffer.from(text), { depth: 9, keys: 1e6, items: 1e6 }).problem === undefined))
   const deep = Buffer.from('['.repeat(1_000_000))
-  t.equal(judgeJson(deep, limits), 'too_deep')
+  t.equal(measureJson(deep, limits).problem, 'too_deep')
 
   t.ok(isStorable({ a: ['x', 1, null, true, '😀'] }))
   t.notOk(isStorable({ a: ['\0'] }))
   t.notOk(isStorable({ '\ud800': 1 }))
   t.notOk(isStorable('\udc00'))
+})
+
+t.test('JSON that says less than it seems to', async (t) => {
+  t.equal(countMembers(JSON.parse('{"a":{"b":1},"c":[{"d":1},2]}')), 4)
+  t.equal(countMembers(JSON.parse('{"a":1,"a":2}')), 1, 'one of two is gone')
+  const wide = { depth: 99, keys: 1e6, items: 1e6 }
+  fc.assert(fc.property(fc.json({ maxDepth: 4 }), (text) => measureJson(Buffer.from(text), wide).keys === countMembers(JSON.parse(text))))
+
+  for (const text of ['12345678901234567', '{"a":[-9007199254740993]}', '1e999', '-1E400']) t.ok(hasInexactNumber(text), text)
+  for (const text of ['9007199254740991', '1e10', '0.1', '0.12345678901234567890', '"12345678901234567890"', '1.5e300', '{"e1":"1e999"}']) t.notOk(hasInexactNumber(text), text)
+})
+
+t.test('numbers of others are kept as they were written', async (t) => {
+  const text = '{"id":12345678901234567890,"list":[1.5,1e999,{"small":1}]}'
+  t.equal(JSON.stringify(parseExactly(text)), text)
+  t.same(parseExactly('{"a":1}'), { a: 1 })
+  t.equal(canonicalJson({ b: [{ d: 1, c: 2 }], a: undefined, e: parseExactly('12345678901234567890') }), '{"b":[{"c":2,"d":1}],"e":12345678901234567890}')
 })
 
 t.test('schema errors name places and rules', async (t) => {

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { VaultError } from '../errors.ts'
-import { isStorable, judgeJson, type JsonVerdict } from '../json.ts'
+import { countMembers, hasInexactNumber, isStorable, measureJson, type JsonProblem } from '../json.ts'
 
 const LIMITS = { depth: 64, keys: 10_000, items: 50_000 }
 
-const TOO_COMPLEX: Readonly<Record<Exclude<JsonVerdict, undefined>, string>> = {
+const TOO_COMPLEX: Readonly<Record<JsonProblem, string>> = {
   too_deep: `It is nested deeper than ${LIMITS.depth} levels.`,
   too_many_keys: `It has more than ${LIMITS.keys} members.`,
   too_many_items: `It has more than ${LIMITS.items} elements.`,
@@ -25,8 +25,8 @@ export function acceptJsonOnly (app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request: FastifyRequest, body: Buffer, done: (error: Error | null, body?: unknown) => void) => {
     // POSTs without a body often come with the content type all the same.
     if (body.length === 0) { done(null, undefined); return }
-    const verdict = judgeJson(body, LIMITS)
-    if (verdict !== undefined) { done(new VaultError('body_too_complex', { detail: TOO_COMPLEX[verdict] })); return }
+    const { problem, keys } = measureJson(body, LIMITS)
+    if (problem !== undefined) { done(new VaultError('body_too_complex', { detail: TOO_COMPLEX[problem] })); return }
     let text: string
     try {
       text = utf8.decode(body)
@@ -35,9 +35,17 @@ export function acceptJsonOnly (app: FastifyInstance): void {
       return
     }
     parse(request, text, (error, value) => {
-      if (error !== null) done(new VaultError('body_not_json', { detail: 'The body is not valid JSON.' }))
-      else if (SUSPICIOUS.test(text) && !isStorable(value)) done(new VaultError('body_not_json', { detail: 'A text in the body holds NUL or half of a surrogate pair.' }))
-      else done(null, value)
+      const wrong = error === null ? judgeParsed(text, value, keys) : 'The body is not valid JSON.'
+      if (wrong === undefined) done(null, value)
+      else done(new VaultError('body_not_json', { detail: wrong }))
     })
   })
+}
+
+/** What valid JSON can say and the vault would not pass on as it was said. */
+function judgeParsed (text: string, value: unknown, keys: number): string | undefined {
+  if (SUSPICIOUS.test(text) && !isStorable(value)) return 'A text in the body holds NUL or half of a surrogate pair.'
+  if (countMembers(value) !== keys) return 'An object in the body has the same name twice.'
+  if (hasInexactNumber(text)) return 'A number in the body is too large to be held exactly: send it as a text, if the provider takes one.'
+  return undefined
 }

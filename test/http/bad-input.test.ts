@@ -35,6 +35,10 @@ t.test('bodies', async (t) => {
     ['JSON with a comment', '{/* hello */}', 400, 'body_not_json'],
     ['single quotes', "{'a':1}", 400, 'body_not_json'],
     ['NaN', '{"a":NaN}', 400, 'body_not_json'],
+    ['a name twice', JSON.stringify(good).replace('{"secret_key"', '{"secret_key":"x","secret_key"'), 400, 'body_not_json'],
+    ['a name twice, escaped', '{"name":"a","n\\u0061me":"b"}', 400, 'body_not_json'],
+    ['a number beyond 2^53', '{"a":12345678901234567890}', 400, 'body_not_json'],
+    ['a number beyond all', '{"a":1e999}', 400, 'body_not_json'],
     ['__proto__', '{"__proto__":{"admin":true}}', 400, 'body_not_json'],
     ['constructor.prototype', '{"constructor":{"prototype":{"admin":true}}}', 400, 'body_not_json'],
     ['__proto__, escaped', '{"\\u005f_proto__":{"admin":true}}', 400, 'body_not_json'],
@@ -192,7 +196,12 @@ t.test('hostile requests leave memory flat', async (t) => {
   await flood(6_000)
   const before = await settled()
   await flood(24_000)
-  const grown = await settled() - before
+  let grown = await settled() - before
+  // A heap that has just not been collected shrinks again under more of the same; a leak does not.
+  for (let again = 0; grown >= 40 && again < 5; again++) {
+    await flood(3_000)
+    grown = Math.min(grown, await settled() - before)
+  }
   t.ok(grown < 40, `the heap grew by ${grown.toFixed(1)} MB over 24,000 hostile requests`)
   await eventually(async () => (await own.query("select from audit_events where principal_kind = 'anonymous'")).length > 0)
   const [{ n }] = await own.query<{ n: number }>("select count(*)::int as n from audit_events where principal_kind = 'anonymous'") as [{ n: number }]
