@@ -1,7 +1,7 @@
-import { isReservedHeader, pathParameters, type IntegrationAction, type Manifest } from '../catalog/index.ts'
+import { fillTemplate, isReservedHeader, pathParameters, type Action, type IntegrationAction, type Manifest } from '../catalog/index.ts'
 import { VaultError, type FieldError } from '../errors.ts'
 import { arrangeInput, type ArrangedInput } from './arrange-input.ts'
-import { encodePairs, type QueryStyle } from './encode.ts'
+import { encodePairs, type FileValue, type RequestBody } from './encode.ts'
 
 /** A request without its credential. */
 export interface BuiltRequest {
@@ -9,7 +9,7 @@ export interface BuiltRequest {
   /** The server's base URL, path and query: its host never depends on input. */
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  readonly body: { readonly value: unknown, readonly encoding: 'json' | 'form' } | undefined
+  readonly body: RequestBody | undefined
   /** Top-level properties of the body that take a credential's field. */
   readonly bodyFields: Readonly<Record<string, string>>
 }
@@ -17,10 +17,14 @@ export interface BuiltRequest {
 /** Anything a caller may send that the catalog has no action for. */
 export interface RawRequest {
   readonly method: string
+  /** Another of the connection's hosts; the path then begins at its root. */
+  readonly host?: string | undefined
   readonly path: string
   readonly query?: Readonly<Record<string, unknown>> | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly body?: unknown
+  /** The provider's own when left out. */
+  readonly encoding?: RequestBody['encoding'] | undefined
 }
 
 interface BuildOptions {
@@ -41,55 +45,87 @@ export function buildRequest (action: IntegrationAction, input: Readonly<Record<
   const given = Object.keys(arranged.body ?? {})
   const bodyFields = Object.fromEntries(filled.filter(([property]) => !given.includes(property)))
   // An action that takes a body gets one, if only an empty object: APIs refuse a POST or PUT without.
-  const hasBody = definition.input?.body !== undefined && (given.length > 0 || Object.keys(bodyFields).length > 0 || definition.method !== 'DELETE')
+  const hasBody = definition.graphql !== undefined ||
+    (definition.input?.body !== undefined && (given.length > 0 || Object.keys(bodyFields).length > 0 || definition.method !== 'DELETE'))
   return {
     method: definition.method,
-    url: joinUrl(options.baseUrl, path, encodePairs(arranged.query ?? {}, options.manifest.conventions.query ?? 'repeat')),
-    headers: { ...options.manifest.conventions.headers, ...readHeaders(arranged, options.injected) },
-    body: hasBody ? { value: arranged.body ?? {}, encoding: definition.body ?? options.manifest.conventions.body } : undefined,
+    url: joinUrl(definition.server ?? options.baseUrl, path, encodePairs(arranged.query ?? {}, options.manifest.conventions.query ?? 'repeat')),
+    headers: { ...options.manifest.conventions.headers, ...definition.headers, ...readHeaders(arranged, options.injected) },
+    body: hasBody ? bodyOf(definition, arranged.body ?? {}, options.manifest) : undefined,
     bodyFields,
   }
 }
 
-/** A call the catalog has no action for, within the integration's server. Throws `input_invalid`. */
+function bodyOf (definition: Action, value: Readonly<Record<string, unknown>>, manifest: Manifest): RequestBody {
+  const encoding = definition.body ?? manifest.conventions.body
+  const { files = [], envelope, graphql } = definition
+  const wrong = files.filter((name) => value[name] !== undefined && !isBase64((value[name] as FileValue).base64))
+  if (wrong.length > 0) throw invalid(wrong.map((name) => ({ pointer: `/input/body/${name}/base64`, message: 'is not base64' })))
+  return { value, encoding: encoding === 'graphql' ? 'json' : encoding, ...files.length > 0 && { files }, ...envelope !== undefined && { envelope }, ...graphql !== undefined && { graphql } }
+}
+
+/** RFC 4648, 4, with its padding and without line breaks. */
+function isBase64 (text: string): boolean {
+  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
+}
+
+/** A call the catalog has no action for, to one of the connection's hosts. Throws `input_invalid`. */
 export function buildRawRequest (raw: RawRequest, options: BuildOptions): BuiltRequest {
   const { conventions } = options.manifest
   if (!/^\/[^\s?#\\]*$/.test(raw.path) || raw.path.startsWith('//') || hasDotSegment(raw.path)) {
     throw invalid([{ pointer: '/path', message: 'must be an absolute path without query, fragment, `.` or `..`' }])
   }
-  if (conventions.body === 'form' && raw.body !== undefined && (typeof raw.body !== 'object' || raw.body === null)) {
-    throw invalid([{ pointer: '/body', message: 'must be object: this provider takes forms' }])
+  const encoding = raw.encoding ?? (conventions.body === 'graphql' ? 'json' : conventions.body)
+  const members = raw.body !== null && typeof raw.body === 'object' && !Array.isArray(raw.body) ? Object.entries(raw.body) : undefined
+  if (encoding !== 'json' && raw.body !== undefined && members === undefined) {
+    throw invalid([{ pointer: '/body', message: `must be object: it is sent as a ${encoding === 'multipart' ? 'multipart form' : 'form'}` }])
   }
+  const files = encoding === 'multipart' ? members?.filter(([, value]) => isFile(value)).map(([name]) => name) ?? [] : []
   const headers = Object.fromEntries(Object.entries(raw.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
-  const style: QueryStyle = conventions.query ?? 'repeat'
   return {
     method: raw.method,
-    url: joinUrl(options.baseUrl, raw.path, encodePairs(raw.query ?? {}, style)),
+    url: joinUrl(raw.host === undefined ? options.baseUrl : hostUrl(raw.host, options.baseUrl), raw.path, encodePairs(raw.query ?? {}, conventions.query ?? 'repeat')),
     headers: { ...conventions.headers, ...checkHeaders(headers, options.injected, '/headers') },
-    body: raw.body === undefined ? undefined : { value: raw.body, encoding: conventions.body },
+    body: raw.body === undefined ? undefined : { value: raw.body, encoding, ...files.length > 0 && { files } },
     bodyFields: {},
   }
 }
 
+/** In a raw multipart body, a member written as files are. */
+function isFile (value: unknown): boolean {
+  const base64 = value !== null && typeof value === 'object' && 'base64' in value ? value.base64 : undefined
+  return typeof base64 === 'string' && isBase64(base64)
+}
+
+/** Whether the host is one of the connection's is judged with the finished URL. */
+function hostUrl (host: string, baseUrl: string): string {
+  const url = URL.parse(`${new URL(baseUrl).protocol}//${host}`)
+  if (url?.host !== host.toLowerCase() || url.pathname !== '/') throw invalid([{ pointer: '/host', message: 'is no host name' }])
+  return url.origin
+}
+
 /** Test requests of manifests: nothing in them is a caller's. */
-export function buildTestRequest (manifest: Manifest, baseUrl: string): BuiltRequest {
+export function buildTestRequest (manifest: Manifest, connection: { baseUrl: string, config: Readonly<Record<string, string>> }): BuiltRequest {
   const { test, conventions } = manifest
+  const config = Object.fromEntries(Object.entries(connection.config).map(([name, value]) => [name, encodeURIComponent(value)]))
   return {
     method: test.method,
-    url: joinUrl(baseUrl, test.path, encodePairs(test.query ?? {}, 'repeat')),
+    url: joinUrl(test.server ?? connection.baseUrl, fillTemplate(test.path, config) ?? test.path, encodePairs(test.query ?? {}, 'repeat')),
     headers: { ...conventions.headers },
-    body: test.body === undefined ? undefined : { value: test.body, encoding: conventions.body },
+    body: test.body === undefined ? undefined : { value: test.body, encoding: conventions.body === 'graphql' ? 'json' : conventions.body },
     bodyFields: {},
   }
 }
 
 function fillPath (template: string, values: Readonly<Record<string, unknown>>): string {
   let path = template
-  for (const name of pathParameters(template)) {
-    const text = String(values[name])
+  for (const { name, written, segments } of pathParameters(template)) {
+    const parts = segments ? String(values[name]).split('/') : [String(values[name])]
     // eslint-disable-next-line no-control-regex
-    if (text === '' || text === '.' || text === '..' || /[\x00-\x1f\x7f]/.test(text)) throw invalid([{ pointer: `/input/path/${name}`, message: 'must not be empty, `.`, `..` or hold control characters' }])
-    path = path.replace(`{${name}}`, () => encodeURIComponent(text))
+    if (parts.some((part) => part === '' || part === '.' || part === '..' || /[\x00-\x1f\x7f]/.test(part))) {
+      throw invalid([{ pointer: `/input/path/${name}`, message: 'must not be empty, `.`, `..` or hold control characters' }])
+    }
+    path = path.replace(written, () => parts.map(encodeURIComponent).join('/'))
   }
   if (hasDotSegment(path)) throw invalid([{ pointer: '/input/path', message: 'must not make a `.` or `..` of a path segment' }])
   return path

@@ -1,4 +1,4 @@
-import type { ErrorClass, Manifest, Predicate } from '../catalog/index.ts'
+import type { AnswerClass, Manifest, Predicate } from '../catalog/index.ts'
 
 /** A provider's answer as predicates look at it. */
 export interface JudgedAnswer {
@@ -9,23 +9,24 @@ export interface JudgedAnswer {
 }
 
 export function matches (predicate: Predicate, answer: JudgedAnswer): boolean {
-  const { status, header, pointer, is } = predicate
+  const { status, header, pointer, is, absent } = predicate
   if (status !== undefined && ![status].flat().includes(answer.status)) return false
   const fits = (value: unknown) => value !== undefined && (is === undefined || is.some((wanted) => wanted === value))
   if (header !== undefined && !fits(answer.headers[header])) return false
-  if (pointer !== undefined && !fits(readPointer(answer.json, pointer))) return false
-  return true
+  if (pointer === undefined) return true
+  const value = readPointer(answer.json, pointer)
+  return absent === true ? value === undefined : fits(value)
 }
 
 /** The class of a failed call; undefined when the provider did what it was asked. */
-export function classify (manifest: Manifest, answer: JudgedAnswer): ErrorClass | undefined {
+export function classify (manifest: Manifest, answer: JudgedAnswer): AnswerClass | undefined {
   const failed = answer.status < 200 || answer.status >= 300
   const named = manifest.errors.find((entry) => (failed || entry.when.pointer !== undefined) && matches(entry.when, answer))
   if (named !== undefined) return named.class
   return failed ? classOfStatus(answer.status) : undefined
 }
 
-function classOfStatus (status: number): ErrorClass {
+function classOfStatus (status: number): AnswerClass {
   switch (status) {
     case 401: return 'reauthorise'
     case 403: return 'permission'

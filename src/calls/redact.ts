@@ -1,5 +1,6 @@
 import type { SecretFields } from '../crypto/index.ts'
 import { reveal } from '../crypto/reveal.ts'
+import { isKeptNumber } from '../json.ts'
 
 /** Takes a credential out of whatever a provider sends back. */
 export interface Redactor {
@@ -30,7 +31,7 @@ export function createRedactor (secrets: SecretFields, sent: readonly string[]):
   const json = (value: unknown): unknown => {
     if (typeof value === 'string') return text(value)
     if (Array.isArray(value)) return value.map(json)
-    if (value === null || typeof value !== 'object') return value
+    if (value === null || typeof value !== 'object' || isKeptNumber(value)) return value
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [text(name), json(member)]))
   }
   const bytes = (value: Buffer): Buffer => {

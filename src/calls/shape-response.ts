@@ -1,6 +1,6 @@
 import type { ErrorClass, Manifest } from '../catalog/index.ts'
 import type { Answer } from '../egress/index.ts'
-import { judgeJson } from '../json.ts'
+import { measureJson, parseExactly } from '../json.ts'
 import { classify, readPointer, type JudgedAnswer } from './classify.ts'
 import type { Redactor } from './redact.ts'
 
@@ -24,8 +24,8 @@ export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Red
   const type = (answer.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
   const { json, output } = readBody(answer.body, type, redactor)
   const judged = { status: answer.status, headers: answer.headers, json }
-  const requestIdHeader = manifest.conventions.request_id_header
-  const allowed = Object.entries(answer.headers).filter(([name]) => HEADERS.test(name) || name === requestIdHeader)
+  const { request_id_header: requestIdHeader, response_headers: further = [] } = manifest.conventions
+  const allowed = Object.entries(answer.headers).filter(([name]) => HEADERS.test(name) || name === requestIdHeader || further.includes(name))
   const headers = Object.fromEntries(allowed.map(([name, value]) => [name, redactor.text(value)]))
   return {
     status: answer.status,
@@ -50,9 +50,9 @@ function readBody (body: Buffer, type: string, redactor: Redactor): { json: unkn
 }
 
 function parseJson (body: Buffer): unknown {
-  if (judgeJson(body, JSON_LIMITS) !== undefined) return undefined
+  if (measureJson(body, JSON_LIMITS).problem !== undefined) return undefined
   try {
-    return JSON.parse(body.toString('utf8'))
+    return parseExactly(body.toString('utf8'))
   } catch {
     return undefined
   }
@@ -67,7 +67,7 @@ interface Judgement {
 function judgeError (of: Judgement, type: string, output: unknown): ShapedResponse['error'] {
   const { manifest, judged } = of
   const named = classify(manifest, judged)
-  if (named !== undefined) return { class: named, message: findMessage(of) }
+  if (named !== undefined) return { class: named === 'refresh_then_retry' ? 'reauthorise' : named, message: findMessage(of) }
   if (type.includes('json') && judged.json === undefined && output !== null) return { class: 'provider_unavailable', message: 'The provider announced JSON and sent something else.' }
   if (type === 'text/html') return { class: 'provider_unavailable', message: 'The provider answered with a web page where data was expected.' }
   return undefined

@@ -30,7 +30,7 @@ export function judgeFields (scheme: AuthScheme, environment: Environment, enter
   const config: Record<string, string> = {}
   const previews: Record<string, string> = {}
   for (const field of scheme.fields) {
-    const value = read(field.secret ? entered.credentials : entered.config, field.name)
+    const value = read(field.secret ? entered.credentials : entered.config, field.name) ?? field.default
     if (value === undefined) continue
     const wrong = judgeValue(field, environment, value)
     if (wrong !== undefined) errors.push({ pointer: pointerOf(field), message: wrong })
@@ -51,9 +51,15 @@ export function judgeConfig (scheme: AuthScheme, environment: Environment, confi
 }
 
 /** Known prefix and last four characters, where enough stays hidden. */
-export function maskSecret (field: Field, value: string): string {
+function maskSecret (field: Field, value: string): string {
   const prefix = findPrefix(field, value)?.starts ?? ''
   return value.length - prefix.length >= MASKED_MIN ? `${prefix}…${value.slice(-SHOWN_AT_END)}` : HIDDEN
+}
+
+/** What may be shown of a scheme's secret field. */
+export function previewSecret (scheme: AuthScheme, name: string, value: string): string {
+  const field = scheme.fields.find((candidate) => candidate.name === name)
+  return field === undefined ? HIDDEN : maskSecret(field, value)
 }
 
 function pointerOf (field: Field): string {

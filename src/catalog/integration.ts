@@ -25,6 +25,18 @@ export interface IntegrationAction {
 
 const PLACES: readonly Place[] = ['path', 'query', 'header', 'body']
 
+/** A file in the input, written as binary outputs are. */
+const FILE = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['base64'],
+  properties: {
+    base64: { type: 'string', minLength: 1, contentEncoding: 'base64' },
+    filename: { type: 'string', minLength: 1, maxLength: 255 },
+    content_type: { type: 'string', maxLength: 100, pattern: '^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+$' },
+  },
+}
+
 export function createIntegration (manifest: Manifest): Integration {
   const actions = new Map(manifest.actions.map((definition) => [definition.name, createAction(definition)]))
   const schemes = new Map(manifest.auth.map((scheme) => [scheme.id, scheme]))
@@ -46,7 +58,7 @@ export function createIntegration (manifest: Manifest): Integration {
 function createAction (definition: Action): IntegrationAction {
   const parts = PLACES.flatMap((place) => {
     const schema = definition.input?.[place]
-    return schema === undefined ? [] : [[place, { type: 'object', additionalProperties: false, ...schema }] as const]
+    return schema === undefined ? [] : [[place, { type: 'object', additionalProperties: false, ...schema, ...place === 'body' && withFiles(definition, schema) }] as const]
   })
   const needed = parts.filter(([, schema]) => 'required' in schema && (schema['required'] as string[]).length > 0).map(([place]) => place)
   const schema = { type: 'object', additionalProperties: false, properties: Object.fromEntries(parts), required: needed }
@@ -59,4 +71,10 @@ function createAction (definition: Action): IntegrationAction {
     // Compiled on first use: a catalog has thousands of actions and a process uses few.
     check: (value: unknown) => (compiled ??= compileSchema(schema, '/input'))(value),
   })
+}
+
+function withFiles (definition: Action, schema: Readonly<Record<string, unknown>>): { properties?: object } {
+  if (definition.files === undefined) return {}
+  const described = (name: string) => ({ ...FILE, ...(schema['properties'] as Record<string, object> | undefined)?.[name] })
+  return { properties: { ...schema['properties'] as object, ...Object.fromEntries(definition.files.map((name) => [name, described(name)])) } }
 }

@@ -1,4 +1,5 @@
 import type { Action, AuthScheme, Manifest } from './manifest.ts'
+import { judgeOAuth } from './judge-oauth.ts'
 import { hostMatches, serverTemplate, templateFields } from './servers.ts'
 
 /** Headers that a caller, and so an action's input, can never set. */
@@ -16,6 +17,8 @@ export function judgeManifest (manifest: Manifest): string[] {
     ...judgeUnique('/actions', manifest.actions.map((action) => action.name)),
     ...manifest.auth.flatMap((scheme, index) => judgeScheme(manifest, scheme, `/auth/${index}`)),
     ...manifest.actions.flatMap((action, index) => judgeAction(manifest, action, `/actions/${index}`)),
+    ...judgeServer(manifest, manifest.test.server, '/test/server'),
+    ...judgeHeaders(manifest.conventions.headers, '/conventions/headers'),
   ]
 }
 
@@ -33,7 +36,10 @@ function judgeScheme (manifest: Manifest, scheme: AuthScheme, at: string): strin
   }
   for (const [index, field] of scheme.fields.entries()) {
     if (field.pattern !== undefined && !isRegExp(field.pattern)) problems.push(`${at}/fields/${index}/pattern: is no regular expression`)
+    if (field.default !== undefined && field.secret) problems.push(`${at}/fields/${index}/default: a secret has none`)
   }
+  for (const name of templateFields(manifest.test.path)) if (!config.has(name)) problems.push(`/test/path: {${name}} is no config field of ${scheme.id}`)
+  if (scheme.oauth !== undefined) problems.push(...judgeOAuth(manifest, scheme, `${at}/oauth`))
   for (const environment of manifest.environments) {
     const template = serverTemplate(manifest, scheme, environment)
     const fields = templateFields(template)
@@ -48,7 +54,7 @@ function judgeScheme (manifest: Manifest, scheme: AuthScheme, at: string): strin
 function judgeAction (manifest: Manifest, action: Action, at: string): string[] {
   const problems: string[] = []
   const properties = (place: string) => Object.keys((action.input?.[place as 'path']?.['properties'] ?? {}))
-  const inPath = pathParameters(action.path)
+  const inPath = pathParameters(action.path).map(({ name }) => name)
   if (action.path.replaceAll(PARAMETER, '').search(/[{}?#]/) >= 0) problems.push(`${at}/path: can’t be read`)
   const declared = properties('path')
   for (const name of inPath) if (!declared.includes(name)) problems.push(`${at}/input/path: {${name}} of the path is missing`)
@@ -60,14 +66,45 @@ function judgeAction (manifest: Manifest, action: Action, at: string): string[] 
     if (!properties('body').includes(property)) problems.push(`${at}/from_credential: ${property} is no property of the body`)
     if (!manifest.auth.some((scheme) => scheme.fields.some((candidate) => candidate.name === field))) problems.push(`${at}/from_credential: ${field} is no field`)
   }
-  return problems
+  const encoding = action.body ?? manifest.conventions.body
+  if ((action.graphql !== undefined) !== (encoding === 'graphql')) problems.push(`${at}/graphql: goes with the body encoding graphql, and only with it`)
+  if (action.envelope !== undefined && encoding !== 'json') problems.push(`${at}/envelope: goes with the body encoding json`)
+  if (action.files !== undefined && encoding !== 'multipart') problems.push(`${at}/files: go with the body encoding multipart`)
+  for (const name of action.files ?? []) if (!properties('body').includes(name)) problems.push(`${at}/files: ${name} is no property of the body`)
+  for (const { field } of action.secret_outputs ?? []) {
+    if (field !== undefined && !manifest.auth.some((scheme) => scheme.fields.some((candidate) => candidate.name === field && candidate.secret))) problems.push(`${at}/secret_outputs: ${field} is no secret field`)
+  }
+  return [...problems, ...judgeServer(manifest, action.server, `${at}/server`), ...judgeHeaders(action.headers, `${at}/headers`)]
 }
 
-const PARAMETER = /\{([A-Za-z][A-Za-z0-9_]*)\}/g
+/** A manifest may say what a body is, and nothing else of what the vault or HTTP itself sets. */
+function judgeHeaders (headers: Readonly<Record<string, string>> | undefined, at: string): string[] {
+  return Object.keys(headers ?? {}).flatMap((name) => {
+    if (name !== name.toLowerCase()) return [`${at}: ${name} has to be in lower case`]
+    return isReservedHeader(name) && name !== 'content-type' ? [`${at}: ${name} can’t be set`] : []
+  })
+}
 
-/** Names of a path template's parameters, in their order. */
-export function pathParameters (path: string): string[] {
-  return [...path.matchAll(PARAMETER)].map(([, name]) => name as string)
+/** A further server's host has to be one that every connection's credential may go to. */
+function judgeServer (manifest: Manifest, server: string | undefined, at: string): string[] {
+  if (server === undefined) return []
+  const host = URL.parse(server)?.host
+  return host !== undefined && manifest.also_hosts?.includes(host) === true ? [] : [`${at}: its host is not among /also_hosts`]
+}
+
+const PARAMETER = /\{(\+?)([A-Za-z][A-Za-z0-9_]*)\}/g
+
+export interface PathParameter {
+  readonly name: string
+  /** As it stands in the template. */
+  readonly written: string
+  /** Whether its value may hold slashes. */
+  readonly segments: boolean
+}
+
+/** A path template's parameters, in their order. */
+export function pathParameters (path: string): PathParameter[] {
+  return [...path.matchAll(PARAMETER)].map(([written, plus, name]) => ({ name: name as string, written, segments: plus === '+' }))
 }
 
 function isRegExp (pattern: string): boolean {

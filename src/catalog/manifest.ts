@@ -31,6 +31,8 @@ const Field = Type.Object({
   prefixes: Type.Optional(Type.Array(Prefix, { minItems: 1 })),
   /** Prefixes of other things people paste here by mistake, and what to tell them. */
   refuse: Type.Optional(Type.Array(Type.Object({ starts: Type.String({ minLength: 1 }), because: Type.String() }, closed))),
+  /** Taken when nothing is entered; config only. */
+  default: Type.Optional(Type.String()),
   /** Used by the vault itself and never handed out by resolve. */
   vault_only: Type.Optional(Type.Boolean()),
   /** Spaces are allowed, as in a password; elsewhere a space is a paste gone wrong. */
@@ -44,6 +46,100 @@ const Injection = Type.Union([
   Type.Object({ query: Type.String(), value: Template }, closed),
 ])
 
+const CLASSES = ['reauthorise', 'config_error', 'permission', 'step_up', 'input', 'conflict', 'not_found', 'rate_limited', 'provider_unavailable'] as const
+/** `refresh_then_retry`: an access token past its time; to a caller it is `reauthorise` once a refresh has not helped. */
+const AnswerClass = Type.Enum([...CLASSES, 'refresh_then_retry'])
+
+const Pointer = Type.String({ pattern: '^(/[^/]*)*$' })
+
+/** Tells an answer by its status, a header, or a value in its JSON body; what is given must all hold. */
+const Predicate = Type.Object({
+  status: Type.Optional(Type.Union([Type.Integer(), Type.Array(Type.Integer())])),
+  header: Type.Optional(Type.String({ pattern: '^[a-z0-9-]+$' })),
+  /** JSON pointer (RFC 6901) into the body. */
+  pointer: Type.Optional(Pointer),
+  /** What the header or the pointed-at value is; any value when left out. */
+  is: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Boolean(), Type.Number()]), { minItems: 1 })),
+  /** The pointed-at value is not there. */
+  absent: Type.Optional(Type.Literal(true)),
+}, closed)
+
+const Url = Type.String({ pattern: '^https?://' })
+const PerEnvironment = Type.Union([Type.String({ minLength: 1 }), Type.Record(Type.String(), Type.String({ minLength: 1 }))])
+const TextMap = Type.Record(Type.String(), Type.String())
+
+/**
+ * How a provider's OAuth differs from RFC 6749. Pointers are into its token answer; fields of the
+ * scheme called `access_token` and `refresh_token` take the tokens.
+ */
+const OAuth = Type.Object({
+  /** One for all environments, or one each; `{name}` stands for a config field entered before. */
+  authorize_url: PerEnvironment,
+  token_url: PerEnvironment,
+  /** RFC 7009 unless `style` says otherwise; without one, tokens are only destroyed here. */
+  revoke: Type.Optional(Type.Object({
+    url: PerEnvironment,
+    /** How the token is sent: a form as in RFC 7009, a JSON body, or as the bearer of the call itself. */
+    style: Type.Enum(['form', 'json', 'bearer']),
+    /** Revoking ends every connection this person has made through the app. */
+    whole_account: Type.Optional(Type.Literal(true)),
+  }, closed)),
+  scopes: Type.Object({
+    default: Type.Array(Type.String()),
+    separator: Type.Optional(Type.String({ default: ' ' })),
+    /** Name of the request parameter, `scope` when left out. */
+    parameter: Type.Optional(Type.String()),
+    /** Other scopes worth offering. */
+    offered: Type.Optional(Type.Array(Type.String())),
+  }, closed),
+  authorize_parameters: Type.Optional(TextMap),
+  /** RFC 7636, always S256. `never` where using it changes what the app is. */
+  pkce: Type.Enum(['required', 'use', 'never']),
+  /** RFC 6749, 2.3.1: HTTP Basic, or client_id and client_secret in the body. */
+  client_auth: Type.Enum(['basic', 'body']),
+  token_request: Type.Enum(['form', 'json']),
+  token_answer: Type.Object({
+    /** What a failure at HTTP 200 looks like. */
+    failed: Type.Optional(Type.Array(Predicate)),
+    access_token: Type.Optional(Type.Array(Pointer)),
+    refresh_token: Type.Optional(Type.Array(Pointer)),
+    expires_in: Type.Optional(Type.Array(Pointer)),
+    scope: Type.Optional(Type.Array(Pointer)),
+    /** Seconds until the refresh token ends. */
+    refresh_expires_in: Type.Optional(Type.Array(Pointer)),
+    /** Config fields that the answer fills. */
+    config: Type.Optional(Type.Record(Name, Pointer)),
+    account: Type.Optional(Type.Object({ id: Pointer, label: Type.Optional(Pointer) }, closed)),
+  }, closed),
+  /** Config fields that stand as parameters on the redirect. */
+  redirect_config: Type.Optional(Type.Record(Name, Type.String())),
+  /** How long an access token lives where the answer does not say; null: until it is refused. */
+  access_token_seconds: Type.Union([Type.Integer({ minimum: 60 }), Type.Null()]),
+  refresh: Type.Object({
+    /** Whether there is a refresh token at all. */
+    issued: Type.Enum(['always', 'sometimes', 'never']),
+    /** A new refresh token with each use, the old one spent. */
+    rotates: Type.Boolean(),
+    /** How long a spent one may be used again when an answer was lost. */
+    grace_seconds: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** An unused one ends after this long. */
+    idle_seconds: Type.Optional(Type.Integer({ minimum: 3_600 })),
+    /** Refreshes at one time, for all connections of the provider. */
+    concurrency: Type.Optional(Type.Integer({ minimum: 1 })),
+  }, closed),
+  /** Calls made with a fresh token to learn what the connection is to be about. */
+  after_token: Type.Optional(Type.Array(Type.Object({
+    url: Url,
+    /** Where the list to choose from is; the answer itself when left out. */
+    list: Type.Optional(Pointer),
+    /** Within one entry: what is put into config, and how the entry is shown. */
+    config: Type.Record(Name, Pointer),
+    label: Type.Optional(Pointer),
+  }, closed))),
+  /** Token endpoint errors beyond RFC 6749's own `invalid_grant` and `invalid_client`. */
+  errors: Type.Optional(Type.Array(Type.Object({ when: Predicate, class: Type.Enum(['reauthorise', 'config_error', 'try_later']) }, closed))),
+}, closed)
+
 const AuthScheme = Type.Object({
   id: Name,
   label: Type.String(),
@@ -53,18 +149,8 @@ const AuthScheme = Type.Object({
   inject: Type.Array(Injection, { minItems: 1 }),
   /** Overrides the integration's servers: the same product answers elsewhere for this way in. */
   servers: Type.Optional(Type.Record(Type.String(), Template)),
-}, closed)
-
-const ErrorClass = Type.Enum(['reauthorise', 'config_error', 'permission', 'step_up', 'input', 'conflict', 'not_found', 'rate_limited', 'provider_unavailable'])
-
-/** Tells an answer by its status, a header, or a value in its JSON body; what is given must all hold. */
-const Predicate = Type.Object({
-  status: Type.Optional(Type.Union([Type.Integer(), Type.Array(Type.Integer())])),
-  header: Type.Optional(Type.String()),
-  /** JSON pointer (RFC 6901) into the body. */
-  pointer: Type.Optional(Type.String({ pattern: '^(/[^/]*)*$' })),
-  /** What the header or the pointed-at value is; any value when left out. */
-  is: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Boolean(), Type.Number()]), { minItems: 1 })),
+  /** Linked in a browser: nobody pastes these fields. */
+  oauth: Type.Optional(OAuth),
 }, closed)
 
 const Schema = Type.Record(Type.String(), Type.Unknown())
@@ -74,25 +160,45 @@ const Input = Type.Object({
   path: Type.Optional(Schema), query: Type.Optional(Schema), header: Type.Optional(Schema), body: Type.Optional(Schema),
 }, closed)
 
+/**
+ * How a body is written. `form` puts lists and objects in brackets, `form_plain` repeats the name
+ * of a list; `graphql` sends the action's document with the body's properties as its variables.
+ */
+const BodyEncoding = Type.Enum(['json', 'form', 'form_plain', 'multipart', 'graphql'])
+
 const Action = Type.Object({
   name: Name,
   title: Type.String(),
   help: Type.Optional(Type.String()),
   method: Type.Enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']),
-  /** Path templates below the server's, whole segments: `/v1/things/{thing}`. */
+  /** Path template below the server's: `/v1/things/{thing}`. `{+thing}` may hold slashes (RFC 6570, 3.2.3). */
   path: Type.String({ pattern: '^/' }),
+  /** Another host of the same provider; it has to be among `also_hosts`. */
+  server: Type.Optional(Url),
   effect: Type.Enum(['read', 'idempotent', 'unsafe']),
-  body: Type.Optional(Type.Enum(['json', 'form'])),
+  /** Sent with this action beside those of every request; also what no caller may set, such as a content type. */
+  headers: Type.Optional(TextMap),
+  body: Type.Optional(BodyEncoding),
   input: Type.Optional(Input),
+  /** The body's properties are sent as this one property, `name[]` in a list of one. */
+  envelope: Type.Optional(Type.String({ pattern: '^[A-Za-z_]+(\\[\\])?$' })),
+  /** The operation of a GraphQL API. */
+  graphql: Type.Optional(Type.String()),
+  /** Properties of a multipart body that are files, `{base64, filename?, content_type?}` in the input. */
+  files: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
   /** Properties of the body that come from a credential field when the caller leaves them out. */
   from_credential: Type.Optional(Type.Record(Type.String(), Name)),
+  /** Where a credential stands in the output; with `field` it can become that field of a new connection. */
+  secret_outputs: Type.Optional(Type.Array(Type.Object({ pointer: Pointer, field: Type.Optional(Name) }, closed), { minItems: 1 })),
   scopes: Type.Optional(Type.Array(Type.String())),
 }, closed)
 
 const TestRequest = Type.Object({
   method: Type.Enum(['GET', 'POST']),
+  /** `{name}` stands for a config field. */
   path: Type.String({ pattern: '^/' }),
-  query: Type.Optional(Type.Record(Type.String(), Type.String())),
+  server: Type.Optional(Url),
+  query: Type.Optional(TextMap),
   body: Type.Optional(Type.Unknown()),
   auth_failed: Type.Array(Predicate, { minItems: 1 }),
   /** Refused this request, but valid for others: a restricted key. */
@@ -106,13 +212,19 @@ const TestRequest = Type.Object({
 }, closed)
 
 const Conventions = Type.Object({
-  body: Type.Enum(['json', 'form']),
+  body: BodyEncoding,
   /** How lists and objects stand in a query: `a=1&a=2`, or with brackets as in a form. */
   query: Type.Optional(Type.Enum(['repeat', 'brackets'])),
   /** Sent with every request; the name in lower case. */
-  headers: Type.Optional(Type.Record(Type.String(), Type.String())),
-  request_id_header: Type.Optional(Type.String()),
-  idempotency_header: Type.Optional(Type.String()),
+  headers: Type.Optional(TextMap),
+  request_id_header: Type.Optional(Type.String({ pattern: '^[a-z0-9-]+$' })),
+  /** Honoured on every unsafe call: what makes one safe to repeat. A header's name, or a query parameter's. */
+  idempotency_header: Type.Optional(Type.String({ pattern: '^[a-z0-9-]+$' })),
+  idempotency_query: Type.Optional(Type.String()),
+  /** Headers of answers that callers get beside the usual ones, such as a provider's own rate limits. */
+  response_headers: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9-]+$' }))),
+  /** Calls at one time that the provider takes from one connection. */
+  concurrency: Type.Optional(Type.Integer({ minimum: 1 })),
 }, closed)
 
 export const Manifest = Type.Object({
@@ -131,8 +243,8 @@ export const Manifest = Type.Object({
   /** Hosts a credential may go to beside its server's. */
   also_hosts: Type.Optional(Type.Array(Host)),
   conventions: Conventions,
-  /** The first that fits names the class of a failed call. */
-  errors: Type.Array(Type.Object({ when: Predicate, class: ErrorClass }, closed)),
+  /** The first that fits names the class of a failed call; those with a pointer are looked for at HTTP 200 too. */
+  errors: Type.Array(Type.Object({ when: Predicate, class: AnswerClass }, closed)),
   /** Where the provider's own words about a failure are. */
   error_message: Type.Optional(Type.Array(Type.String())),
   test: TestRequest,
@@ -146,5 +258,7 @@ export type Injection = Static<typeof Injection>
 export type Action = Static<typeof Action>
 export type TestRequest = Static<typeof TestRequest>
 export type Predicate = Static<typeof Predicate>
-export type ErrorClass = Static<typeof ErrorClass>
+export type ErrorClass = typeof CLASSES[number]
+export type AnswerClass = Static<typeof AnswerClass>
+export type BodyEncoding = Static<typeof BodyEncoding>
 export type Place = keyof Static<typeof Input>

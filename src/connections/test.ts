@@ -44,10 +44,10 @@ export function createTester (options: Options): Tester {
   const { database, catalog, opener, calls, ledger } = options
 
   const testCredential = async (connection: UsableConnection, secrets: SecretFields, caller: Caller): Promise<TestResult> => {
-    const { row, integration, scheme, config, hosts, baseUrl } = connection
+    const { row, integration, scheme, config, hosts } = connection
     const place = { workspaceId: row.workspace_id, environment: row.environment, connectionId: row.id, versionId: row.version_id }
     const request = {
-      built: buildTestRequest(integration.manifest, baseUrl), credential: { scheme, secrets, config, hosts }, timeoutMs: TIMEOUT_MS, repeatable: true,
+      built: buildTestRequest(integration.manifest, connection), credential: { scheme, secrets, config, hosts }, timeoutMs: TIMEOUT_MS, repeatable: true,
     }
     const { result, durationMs } = await calls.make({ ...place, invocationId: newId('invocation'), integration, action: '(test)', effect: 'read' }, request, caller)
     return { ...judgeTest(integration.manifest, row.environment, result), duration_ms: durationMs, warnings: [] }

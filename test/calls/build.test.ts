@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { buildRawRequest, buildRequest, describeRequest } from '../../src/calls/index.ts'
-import { encodePairs } from '../../src/calls/encode.ts'
-import { loadCatalog } from '../../src/catalog/index.ts'
+import { describeBody, encodeBody, encodePairs, type RequestBody } from '../../src/calls/encode.ts'
+import { createIntegration } from '../../src/catalog/integration.ts'
+import { loadCatalog, type Action, type Manifest } from '../../src/catalog/index.ts'
 
 const catalog = loadCatalog()
 
@@ -41,7 +42,6 @@ t.test('two-level and flat input', async (t) => {
 t.test('an ambiguous flat name is refused by name', async (t) => {
   const stripe = catalog.require('stripe')
   const twice = { ...stripe.manifest, actions: [{ name: 'twice', title: '', method: 'POST' as const, path: '/x/{id}', effect: 'unsafe' as const, input: { path: { required: ['id'], properties: { id: {} } }, body: { properties: { id: {} } } } }] }
-  const { createIntegration } = await import('../../src/catalog/integration.ts')
   const options = { manifest: twice, baseUrl: 'https://api.stripe.com', fields: [], injected: [] }
   const action = createIntegration(twice).requireAction('twice')
   t.throws(() => buildRequest(action, { id: 'a' }, options), { code: 'input_invalid', details: { errors: [{ pointer: '/input/id', message: /path and body/ }] } })
@@ -122,4 +122,58 @@ t.test('what a credential fills in', async (t) => {
   })
   t.same(build('plaid', 'get_accounts', { access_token: 'own' }, ['secret', 'access_token']).bodyFields, {}, 'a caller’s own comes first')
   t.same(pointers(() => build('plaid', 'get_accounts', {}, ['secret'])), ['/input/body'])
+})
+
+/** The request of an action that no manifest has. */
+function buildOwn (action: Partial<Action>, input: Record<string, unknown>, conventions: Partial<Manifest['conventions']> = {}) {
+  const { manifest: stripe } = catalog.require('stripe')
+  const definition: Action = { name: 'own', title: '', method: 'POST', path: '/x', effect: 'unsafe', ...action }
+  const manifest: Manifest = { ...stripe, conventions: { body: 'json', ...conventions }, actions: [definition] }
+  return buildRequest(createIntegration(manifest).requireAction('own'), input, { manifest, baseUrl: 'https://api.stripe.com', fields: [], injected: [] })
+}
+
+const text = async (built: ReturnType<typeof buildOwn>) => {
+  if (built.body === undefined) return undefined
+  const { contentType, bytes } = await encodeBody(built.body)
+  return `${contentType} ${Buffer.from(bytes).toString('latin1')}`
+}
+
+t.test('envelopes, GraphQL and plain forms', async (t) => {
+  const body = { properties: { amount: { type: 'integer' }, tags: { type: 'array' } } }
+  t.equal(await text(buildOwn({ envelope: 'payments', input: { body } }, { amount: 1 })), 'application/json {"payments":{"amount":1}}')
+  t.equal(await text(buildOwn({ envelope: 'Invoices[]', input: { body } }, { amount: 1 })), 'application/json {"Invoices":[{"amount":1}]}')
+  t.equal(await text(buildOwn({ body: 'graphql', graphql: 'query ($amount: Int) { x }', input: { body } }, { amount: 1 })), 'application/json {"query":"query ($amount: Int) { x }","variables":{"amount":1}}')
+  t.equal(await text(buildOwn({ body: 'graphql', graphql: '{ x }' }, {})), 'application/json {"query":"{ x }","variables":{}}', 'an operation without variables')
+  t.equal(await text(buildOwn({ body: 'form_plain', input: { body } }, { tags: ['a b', 'c&d'], amount: 1 })), 'application/x-www-form-urlencoded tags=a%20b&tags=c%26d&amount=1')
+})
+
+t.test('files in a multipart body', async (t) => {
+  const action: Partial<Action> = { body: 'multipart', files: ['file'], input: { body: { required: ['file', 'type'], properties: { type: { type: 'string' }, tags: { type: 'array' }, file: { description: 'The document.' } } } } }
+  const file = { base64: Buffer.from([0, 255, 13, 10, 45, 45]).toString('base64'), filename: 'a"\r\nb.png', content_type: 'image/png' }
+  const built = buildOwn(action, { type: 'passport', tags: ['a', 'b'], file })
+  const { contentType, bytes } = await encodeBody(built.body as RequestBody)
+  const form = await new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { 'content-type': contentType } }).formData()
+  const received = form.get('file') as File
+  t.match(received, { name: 'a"\r\nb.png', type: 'image/png' })
+  t.same(Buffer.from(await received.arrayBuffer()), Buffer.from([0, 255, 13, 10, 45, 45]), 'byte by byte')
+  t.same([form.get('type'), form.getAll('tags')], ['passport', ['a', 'b']])
+  t.notMatch(Buffer.from(bytes).toString('latin1'), /filename="a"\r\n/, 'a file’s name writes no header')
+  t.match(describeBody(built.body as RequestBody).shown, { type: 'passport', file: { filename: 'a"\r\nb.png', content_type: 'image/png', bytes: 6 } }, 'a dry run shows no content')
+  t.same(pointers(() => buildOwn(action, { type: 'x', file: { base64: 'not base64!!' } })), ['/input/body/file/base64'])
+  t.same(pointers(() => buildOwn(action, { type: 'x', file: 'text' })), ['/input/body/file'])
+  t.same(pointers(() => buildOwn(action, { type: 'x', file: { base64: 'AAAA', content_type: 'a/b\r\nX: 1' } })), ['/input/body/file/content_type'])
+})
+
+t.test('paths with slashes, and other hosts', async (t) => {
+  const file = (path: string) => buildOwn({ method: 'GET', effect: 'read', path: '/repos/{repo}/contents/{+path}', input: { path: { required: ['repo', 'path'], properties: { repo: { type: 'string' }, path: { type: 'string' } } } } }, { repo: 'a/b', path }).url.pathname
+  t.equal(file('docs/a b.md'), '/repos/a%2Fb/contents/docs/a%20b.md')
+  for (const path of ['../x', 'a/../b', 'a//b', '/a', 'a/', '.', '']) t.throws(() => file(path), { code: 'input_invalid' }, path)
+  t.equal(buildOwn({ server: 'https://files.stripe.com', path: '/v1/files', input: { body: {} } }, {}).url.href, 'https://files.stripe.com/v1/files')
+  const { manifest } = catalog.require('onfido')
+  const raw = (more: object) => buildRawRequest({ method: 'POST', path: '/x', ...more }, { manifest, baseUrl: 'https://api.eu.onfido.com/v3.6', fields: [], injected: [] })
+  t.equal(raw({ host: 'sdk.onfido.com' }).url.href, 'https://sdk.onfido.com/x', 'from the root of that host')
+  for (const host of ['evil.com/x', 'a@evil.com', 'evil.com#', 'https://evil.com', '']) t.throws(() => raw({ host }), { code: 'input_invalid' }, host)
+  t.equal(await text(raw({ encoding: 'form', body: { a: [1] } })), 'application/x-www-form-urlencoded a[0]=1')
+  t.match(await text(raw({ encoding: 'multipart', body: { file: { base64: 'AAAA', filename: 'x' }, note: { base64: 'no file!' } } })), /^multipart\/form-data; boundary=/)
+  for (const body of [[1], 'x', 1, null]) t.throws(() => raw({ encoding: 'multipart', body }), { code: 'input_invalid' }, JSON.stringify(body))
 })

@@ -12,12 +12,15 @@ import { readManifest } from '../support/catalog.ts'
 const catalog = loadCatalog()
 
 t.test('the built-in catalog', async (t) => {
-  t.same(catalog.list().map((one) => one.manifest.id), ['alloy', 'jira', 'onfido', 'plaid', 'stripe', 'wise'])
+  t.same(catalog.list().map((one) => one.manifest.id), [
+    'airtable', 'alloy', 'github', 'gocardless', 'google', 'hubspot', 'jira', 'linear', 'notion', 'onfido', 'openai', 'plaid', 'quickbooks_online', 'salesforce',
+    'sendgrid', 'slack', 'stripe', 'twilio', 'wise', 'xero',
+  ])
   for (const { manifest } of catalog.list()) {
-    t.ok(manifest.actions.length >= 6 && manifest.actions.length <= 12, `${manifest.id} has ${manifest.actions.length} actions`)
+    t.ok(manifest.actions.length >= 8, `${manifest.id} has ${manifest.actions.length} actions`)
     for (const action of manifest.actions) t.ok(catalog.require(manifest.id).requireAction(action.name).check({ nonsense: 1 }).length > 0, `${manifest.id}.${action.name} compiles`)
   }
-  t.throws(() => catalog.require('nope'), { code: 'integration_unknown', details: { detail: /alloy, jira/ } })
+  t.throws(() => catalog.require('nope'), { code: 'integration_unknown', details: { detail: /airtable, alloy/ } })
   t.throws(() => catalog.require('stripe').requireAction('nope'), { code: 'action_unknown' })
   t.throws(() => catalog.require('stripe').requireScheme('nope'), { code: 'auth_unknown' })
 })
@@ -29,7 +32,7 @@ t.test('an operator’s folder', async (t) => {
   const ours = loadCatalog(dir)
   t.equal(ours.require('acme_crm').manifest.name, 'Acme CRM')
   t.equal(ours.require('stripe').manifest.name, 'Stripe, ours')
-  t.equal(ours.list().length, 7)
+  t.equal(ours.list().length, 21)
   writeFileSync(join(dir, 'other.yaml'), JSON.stringify(readManifest('wise')))
   t.throws(() => loadCatalog(dir), /other\.yaml: \/id must be the file's name/)
   t.ok(t.throws(() => loadCatalog(join(dir, 'absent')), /can't be read/) instanceof CatalogError)
@@ -49,7 +52,7 @@ t.test('the manifest that the documentation shows', async (t) => {
 t.test('a bad manifest is named by file and place', async (t) => {
   const base = readManifest('jira')
   const [action] = base.actions
-  const [scheme] = base.auth
+  const scheme = base.auth.find((one) => one.id === 'api_token')
   const bad: [object, RegExp][] = [
     [{ extra: 1 }, /m\.yaml: \/extra is not known here/],
     [{ hosts: [] }, /\/hosts/],
@@ -65,10 +68,31 @@ t.test('a bad manifest is named by file and place', async (t) => {
     [{ actions: [{ ...action, method: 'DELETE', effect: 'read' }] }, /does not go with DELETE/],
     [{ actions: [{ ...action, from_credential: { nope: 'api_token' } }] }, /nope is no property/],
     [{ auth: [{ ...scheme, inject: [{ header: 'x', value: '{nope}' }] }] }, /\{nope\} is no field/],
+    [{ actions: [{ ...action, headers: { Accept: 'x' } }] }, /Accept has to be in lower case/],
+    [{ actions: [{ ...action, headers: { authorization: 'x' } }] }, /authorization can’t be set/],
+    [{ actions: [{ ...action, server: 'https://evil.example' }] }, /its host is not among \/also_hosts/],
+    [{ test: { ...base.test, server: 'https://evil.example' } }, /\/test\/server: its host/],
+    [{ test: { ...base.test, path: '/x/{nope}' } }, /\/test\/path: \{nope\} is no config field/],
+    [{ actions: [{ ...action, graphql: '{ x }' }] }, /graphql: goes with the body encoding graphql/],
+    [{ actions: [{ ...action, body: 'graphql' }] }, /graphql: goes with/],
+    [{ actions: [{ ...action, body: 'form', envelope: 'x' }] }, /envelope: goes with the body encoding json/],
+    [{ actions: [{ ...action, files: ['fields'] }] }, /files: go with the body encoding multipart/],
+    [{ actions: [{ ...action, body: 'multipart', files: ['nope'] }] }, /files: nope is no property/],
+    [{ actions: [{ ...action, secret_outputs: [{ pointer: '/x', field: 'site_url' }] }] }, /site_url is no secret field/],
+    [{ auth: [{ ...scheme, fields: [...scheme?.fields ?? [], { name: 'x', label: 'x', secret: true, default: 'y' }] }] }, /a secret has none/],
     [{ auth: [{ ...scheme, servers: undefined }], servers: { sandbox: '{api_token}', live: '{api_token}' } }, /\{api_token\} is no config field/],
     [{ auth: [{ ...scheme, servers: undefined }], servers: { sandbox: 'https://evil.example', live: 'https://evil.example' } }, /its host is not among/],
     [{ auth: [{ ...scheme, fields: [...scheme?.fields ?? [], { name: 'x', label: 'x', secret: false, pattern: '(' }] }] }, /is no regular expression/],
   ]
+  const oauth = { ...base.auth.find((one) => one.id === 'oauth') }
+  const badOAuth = (change: object, expected: RegExp) => bad.push([{ auth: [{ ...oauth, ...change }] }, expected])
+  badOAuth({ fields: oauth.fields?.filter((field) => field.name !== 'access_token') }, /has no secret field access_token/)
+  badOAuth({ fields: oauth.fields?.filter((field) => field.name !== 'refresh_token') }, /does not agree with the field refresh_token/)
+  badOAuth({ fields: oauth.fields?.map((field) => field.name === 'refresh_token' ? { ...field, vault_only: false } : field) }, /has to be secret and vault_only/)
+  badOAuth({ oauth: { ...oauth.oauth, token_url: { live: 'https://x.example' } } }, /token_url: sandbox has none/)
+  badOAuth({ oauth: { ...oauth.oauth, authorize_url: '{nope}/authorize' } }, /nope is no config field/)
+  badOAuth({ oauth: { ...oauth.oauth, authorize_url: 'ftp://x' } }, /authorize_url: is no URL/)
+  badOAuth({ oauth: { ...oauth.oauth, redirect_config: { nope: 'x' } } }, /redirect_config: nope is no config field/)
   for (const [change, expected] of bad) t.throws(() => parseManifest('m.yaml', JSON.stringify({ ...base, ...change })), expected)
   t.throws(() => parseManifest('m.yaml', 'a: [1'), /m\.yaml: is not YAML/)
   t.throws(() => parseManifest('m.yaml', '42'), /m\.yaml: {2}must be object/)

@@ -1,6 +1,7 @@
 interface Schema {
   readonly type?: string | readonly string[]
   readonly enum?: readonly unknown[]
+  readonly examples?: readonly unknown[]
   readonly properties?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
   readonly items?: Schema
@@ -22,6 +23,7 @@ const BY_PATTERN: Readonly<Record<string, string>> = {
 /** A value that fits a schema: all its properties, or only the required ones. */
 export function sample (schema: Schema, which: 'all' | 'required'): unknown {
   if (schema.enum !== undefined) return schema.enum[0]
+  if (schema.examples !== undefined) return schema.examples[0]
   const [type] = [schema.type ?? (schema.properties === undefined ? 'string' : 'object')].flat()
   switch (type) {
     case 'object': {

@@ -6,6 +6,8 @@ const Schema = Type.Unsafe<Record<string, unknown>>({ type: 'object', additional
 const AuthScheme = Type.Object({
   id: Type.String(),
   label: Type.String(),
+  kind: Type.Enum(['pasted', 'oauth2'], { description: 'Whether a person pastes the credential or links the account in a browser.' }),
+  scopes: Type.Optional(Type.Array(Type.String(), { description: 'OAuth scopes asked for unless the app says otherwise.' })),
   find: Type.Optional(Type.String({ description: 'Where a person finds the credential.' })),
   credentials: Schema,
   config: Schema,
@@ -34,7 +36,10 @@ export const IntegrationDetail = Type.Object({
     effect: Type.Enum(['read', 'idempotent', 'unsafe']),
     method: Type.String(),
     path: Type.String(),
-    scopes: Type.Array(Type.String()),
+    scopes: Type.Array(Type.String(), { description: 'OAuth scopes it needs.' }),
+    secret_outputs: Type.Array(Type.Object({ pointer: Type.String(), field: Type.Union([Type.String(), Type.Null()]) }, closed), {
+      description: 'Where the output holds a credential. One with a `field` can be stored as a new connection: `store_as`.',
+    }),
     input: Schema,
   }, closed)),
 }, closed)

@@ -1,4 +1,4 @@
-import type { AuthScheme, Catalog, Integration } from '../../catalog/index.ts'
+import type { AuthScheme, Catalog, Field, Integration } from '../../catalog/index.ts'
 import { VaultError } from '../../errors.ts'
 import type { App } from '../app.ts'
 import { IntegrationDetail, IntegrationPage, IntegrationParams } from '../contract/integration.ts'
@@ -26,7 +26,9 @@ export function integrationRoutes (app: App, rooms: { catalog: Catalog }): void 
       ...presentIntegration(integration),
       actions: integration.manifest.actions.map((action) => ({
         name: action.name, title: action.title, ...action.help !== undefined && { help: action.help }, effect: action.effect, method: action.method,
-        path: action.path, scopes: action.scopes ?? [], input: integration.requireAction(action.name).schema,
+        path: action.path, scopes: action.scopes ?? [],
+        secret_outputs: (action.secret_outputs ?? []).map(({ pointer, field = null }) => ({ pointer, field })),
+        input: integration.requireAction(action.name).schema,
       })),
     }
   })
@@ -41,25 +43,28 @@ function presentScheme (scheme: AuthScheme) {
   return {
     id: scheme.id,
     label: scheme.label,
+    kind: scheme.oauth === undefined ? 'pasted' as const : 'oauth2' as const,
+    ...scheme.oauth !== undefined && { scopes: scheme.oauth.scopes.default },
     ...scheme.find !== undefined && { find: scheme.find },
     credentials: fieldsSchema(scheme, true),
     config: fieldsSchema(scheme, false),
   }
 }
 
-/** The fields of a scheme as a JSON Schema that forms are made from. */
+/** The fields of a scheme as a JSON Schema that forms are made from; what OAuth fills in is no form's. */
 function fieldsSchema (scheme: AuthScheme, secret: boolean): Record<string, unknown> {
-  const fields = scheme.fields.filter((field) => field.secret === secret)
+  const fields = scheme.fields.filter((field) => field.secret === secret && !isFilledByOAuth(scheme, field))
   return {
     type: 'object',
     additionalProperties: false,
-    required: fields.filter((field) => field.required !== false && !isImplied(scheme, field.name)).map((field) => field.name),
+    required: fields.filter((field) => field.required !== false && field.default === undefined && !isImplied(scheme, field.name)).map((field) => field.name),
     properties: Object.fromEntries(fields.map((field) => [field.name, {
       type: 'string',
       title: field.label,
       ...field.help !== undefined && { description: field.help },
       ...field.pattern !== undefined && { pattern: field.pattern },
       ...field.enum !== undefined && { enum: field.enum },
+      ...field.default !== undefined && { default: field.default },
       ...secret && { writeOnly: true },
     }])),
   }
@@ -68,4 +73,10 @@ function fieldsSchema (scheme: AuthScheme, secret: boolean): Record<string, unkn
 /** Whether some credential field says it by its prefix, whatever the prefix. */
 function isImplied (scheme: AuthScheme, config: string): boolean {
   return scheme.fields.some((field) => field.prefixes?.every((prefix) => prefix.config?.[config] !== undefined) === true)
+}
+
+function isFilledByOAuth ({ oauth }: AuthScheme, field: Field): boolean {
+  if (oauth === undefined) return false
+  const filled = [oauth.token_answer.config, oauth.redirect_config, ...oauth.after_token?.map((step) => step.config) ?? []]
+  return field.secret || filled.some((fields) => fields?.[field.name] !== undefined)
 }
