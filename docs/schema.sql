@@ -171,10 +171,26 @@ create table idempotency_keys (
   fingerprint bytea not null,
   resource_id text collate "C" not null,
   created_at timestamp with time zone not null default vault_now(),
+  held_until timestamp with time zone,
   constraint idempotency_keys_pkey PRIMARY KEY (workspace_id, key_hash)
 );
 CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (created_at);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
+
+create table invocation_results (
+  workspace_id text collate "C" not null,
+  invocation_id text collate "C" not null,
+  connection_id text collate "C" not null,
+  environment text not null,
+  sealed bytea not null,
+  key_id text collate "C" not null,
+  created_at timestamp with time zone not null default vault_now(),
+  constraint invocation_results_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint invocation_results_pkey PRIMARY KEY (workspace_id, invocation_id)
+);
+CREATE INDEX invocation_results_age ON public.invocation_results USING btree (created_at);
+CREATE INDEX invocation_results_key ON public.invocation_results USING btree (workspace_id, key_id);
+-- connection_vault_service: DELETE, INSERT, SELECT
 
 create table keks (
   kek_id text collate "C" not null,

@@ -5,7 +5,7 @@ export type KeyScope =
   | { readonly kind: 'system' }
   | { readonly kind: 'workspace', readonly workspaceId: string, readonly environment: Environment }
 
-export type SealPurpose = 'connection-credential'
+export type SealPurpose = 'connection-credential' | 'invocation-result'
 
 /**
  * Where a sealed value belongs. It is authenticated with the ciphertext and mixed into its key:
@@ -15,8 +15,9 @@ export type SealPurpose = 'connection-credential'
 export interface BindingContext {
   readonly purpose: SealPurpose
   readonly scope: KeyScope
-  /** The object the value is a part of, for a credential the connection's id. */
+  /** The object the value is a part of: the connection's id. */
   readonly ownerId: string
+  /** Which of the owner's values of this purpose: the version of a credential, the invocation of a result. */
   readonly versionId: string
   /** Names of the sealed fields, in any order. */
   readonly fieldSet: readonly string[]

@@ -27,8 +27,11 @@ const COMMITMENT_AT = IV_AT + IV_BYTES
 const BODY_AT = COMMITMENT_AT + COMMITMENT_BYTES
 const INFO_PREFIX = Buffer.from('connection-vault envelope 1\0')
 
-/** Ciphertext as it is stored. Only `seal` makes one. */
+/** Ciphertext of secret fields as it is stored. Only `seal` makes one. */
 export type Sealed = Buffer & { readonly __sealed: true }
+
+/** Ciphertext of anything else that is nobody's but a tenant's: a stored result, a queued payload. */
+export type SealedPayload = Buffer & { readonly __sealedPayload: true }
 
 export interface EnvelopeKey {
   readonly id: KeyId

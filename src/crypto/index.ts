@@ -13,7 +13,7 @@ import { createSealer, type Sealer } from './seal.ts'
 
 export { createBearerToken, hashBearerToken, sameDigest } from './bearer-token.ts'
 export type { BindingContext, KeyScope } from './binding.ts'
-export type { Sealed } from './envelope.ts'
+export type { Sealed, SealedPayload } from './envelope.ts'
 export { createLocalKeyring, openLocalKeyring } from './kek/local.ts'
 export { KeyringError, type KekProvider, type WrappedKey } from './kek/provider.ts'
 export type { KekCheck, KekCheckTable, KeyTable, StoredKey } from './keyring.ts'

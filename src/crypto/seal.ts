@@ -1,13 +1,13 @@
 import { VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
 import { encodeBinding, type BindingContext } from './binding.ts'
-import { envelopeKeyId, openEnvelope, sealEnvelope, type Sealed } from './envelope.ts'
-import type { Keyring, ScopeKey } from './keyring.ts'
+import { envelopeKeyId, openEnvelope, sealEnvelope, type Sealed, type SealedPayload } from './envelope.ts'
+import type { Keyring } from './keyring.ts'
 import { reveal } from './reveal.ts'
 import { Secret, type SecretFields } from './secret.ts'
 
-export interface SealedWithKey {
-  readonly sealed: Sealed
+export interface SealedWithKey<T = Sealed> {
+  readonly sealed: T
   /** To check, in the transaction that stores it, that this key is still the scope's current one. */
   readonly keyId: KeyId
 }
@@ -20,31 +20,39 @@ export interface Sealer {
    * place or the key are not those of the sealing, `kek_unavailable` when the key can't be had.
    */
   open (context: BindingContext, sealed: Sealed): Promise<SecretFields>
+  /** Seals what is no credential, and yet nobody's but its tenant's. The bytes are zero-filled. */
+  sealPayload (context: BindingContext, bytes: Buffer): Promise<SealedWithKey<SealedPayload>>
+  /** Opens a payload, as `open` does a credential. */
+  openPayload (context: BindingContext, sealed: SealedPayload): Promise<Buffer>
 }
 
 export function createSealer (keyring: Keyring): Sealer {
+  const sealBytes = async (context: BindingContext, plaintext: Buffer): Promise<SealedWithKey<Buffer>> => {
+    const key = await keyring.current(context.scope)
+    const sealed = sealEnvelope(key, encodeBinding(context), plaintext)
+    plaintext.fill(0)
+    return { sealed, keyId: key.id }
+  }
+  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload): Promise<Buffer> => {
+    const id = envelopeKeyId(sealed)
+    if (id === undefined) throw integrityFailure()
+    const key = keyring.peek(context.scope, id) ?? await keyring.find(context.scope, id)
+    const plaintext = key && openEnvelope(key, encodeBinding(context), sealed)
+    if (plaintext === undefined) throw integrityFailure()
+    return plaintext
+  }
   return Object.freeze({
     seal: async (context: BindingContext, fields: SecretFields) => {
       requireFieldSet(context, Object.keys(fields))
-      const key = await keyring.current(context.scope)
-      const plaintext = encodeFields(fields)
-      const sealed = sealEnvelope(key, encodeBinding(context), plaintext)
-      plaintext.fill(0)
-      return { sealed, keyId: key.id }
+      return await sealBytes(context, encodeFields(fields)) as SealedWithKey
     },
-    open: async (context: BindingContext, sealed: Sealed) => {
-      const id = envelopeKeyId(sealed)
-      if (id === undefined) throw integrityFailure()
-      const key = keyring.peek(context.scope, id) ?? await keyring.find(context.scope, id)
-      if (key === undefined) throw integrityFailure()
-      return openFields(key, context, sealed)
-    },
+    open: async (context: BindingContext, sealed: Sealed) => readFields(context, await openBytes(context, sealed)),
+    sealPayload: async (context: BindingContext, bytes: Buffer) => await sealBytes(context, bytes) as SealedWithKey<SealedPayload>,
+    openPayload: openBytes,
   })
 }
 
-function openFields (key: ScopeKey, context: BindingContext, sealed: Sealed): SecretFields {
-  const plaintext = openEnvelope(key, encodeBinding(context), sealed)
-  if (plaintext === undefined) throw integrityFailure()
+function readFields (context: BindingContext, plaintext: Buffer): SecretFields {
   const pairs = JSON.parse(plaintext.toString('utf8')) as [string, string][]
   plaintext.fill(0)
   // fromEntries defines properties; assigning would let a field called `__proto__` become one.

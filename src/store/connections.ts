@@ -57,6 +57,12 @@ export async function listConnections (on: Executor, workspaceId: WorkspaceId, f
   return await query.execute()
 }
 
+export async function isNameTaken (on: Executor, of: { workspaceId: WorkspaceId, environment: Environment, nameKey: string }): Promise<boolean> {
+  const found = await on.selectFrom('connections').select('id')
+    .where('workspace_id', '=', of.workspaceId).where('environment', '=', of.environment).where('name_key', '=', of.nameKey).executeTakeFirst()
+  return found !== undefined
+}
+
 /** Keeps every other change of this connection out until the transaction ends. */
 export async function lockConnection (tx: Tx, workspaceId: WorkspaceId, id: ConnectionId): Promise<ConnectionRow | undefined> {
   return await tx.selectFrom('connections').selectAll()

@@ -14,7 +14,7 @@ export interface EarlierRequest {
   readonly resourceId: string
 }
 
-const IDEMPOTENCY_HOURS = 24
+export const IDEMPOTENCY_HOURS = 24
 
 /**
  * Takes the key for this request, or answers what an earlier request with it made. A concurrent
@@ -34,10 +34,11 @@ export async function claimIdempotencyKey (tx: Tx, claim: IdempotencyClaim): Pro
   return { fingerprint: earlier.fingerprint, resourceId: earlier.resource_id }
 }
 
-/** Forgets keys past their 24 hours, those of service tokens included. */
+/** Forgets keys past their 24 hours, with the results of their invocations, and those of service tokens. */
 export async function purgeIdempotencyKeys (tx: Tx): Promise<number> {
   const old = sql<Date>`vault_now() - make_interval(hours => ${IDEMPOTENCY_HOURS})`
   const { numDeletedRows } = await tx.deleteFrom('idempotency_keys').where('created_at', '<', old).executeTakeFirst()
+  await tx.deleteFrom('invocation_results').where('created_at', '<', old).execute()
   await tx.updateTable('service_tokens').set({ idempotency_hash: null, idempotency_fingerprint: null })
     .where('idempotency_hash', 'is not', null).where('created_at', '<', old).execute()
   return Number(numDeletedRows)

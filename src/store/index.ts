@@ -15,13 +15,16 @@ export {
   listUnsealed, measureSealingLag, moveHead, releaseSealer, removeUnsealed, type ChainHead, type ChainLink, type Checkpoint, type UnsealedBatch,
 } from './chain.ts'
 export {
-  clearRefusals, countRefusal, deleteConnection, findConnection, insertConnection, listAccountTwins, listConnections, lockConnection, markNeedsReauth,
-  setAccount, setDisabled, updateConnection,
+  clearRefusals, countRefusal, deleteConnection, findConnection, insertConnection, isNameTaken, listAccountTwins, listConnections, lockConnection,
+  markNeedsReauth, setAccount, setDisabled, updateConnection,
   type ConnectionFilter, type ConnectionRow, type ConnectionView, type VersionOf,
 } from './connections.ts'
 export { guard, isUniqueViolation, judgeSchema, judgeServiceRole, openDatabase, type Database, type Executor, type Tx } from './database.ts'
 export { EMBEDDED_SUPERUSER, isAlive, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
 export { claimIdempotencyKey, purgeIdempotencyKeys } from './idempotency.ts'
+export {
+  claimInvocation, finishInvocation, releaseInvocation, renewInvocation, wasStarted, type EarlierInvocation, type InvocationClaim,
+} from './invocations.ts'
 export { createKekCheckTable, createKeyTable, holdCurrentKey } from './keys.ts'
 export { migrate, MigrationError, SERVICE_ROLE } from './migrate.ts'
 export { prepareEmbedded, type DatabaseUrls } from './prepare-embedded.ts'

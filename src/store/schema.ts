@@ -3,8 +3,8 @@
  * Please do not edit it manually.
  */
 
-import type { Sealed, WrappedKey } from "../crypto/index.ts";
-import type { ConnectionId, Environment, KeyId, TokenId, VersionId, WorkspaceId } from "../ids.ts";
+import type { Sealed, SealedPayload, WrappedKey } from "../crypto/index.ts";
+import type { ConnectionId, Environment, InvocationId, KeyId, TokenId, VersionId, WorkspaceId } from "../ids.ts";
 import type { Health, VersionState } from "./states.ts";
 import type { ColumnType } from "kysely";
 
@@ -145,9 +145,20 @@ export interface CredentialVersions {
 export interface IdempotencyKeys {
   created_at: Generated<Timestamp>;
   fingerprint: Buffer;
+  held_until: Timestamp | null;
   key_hash: Buffer;
   resource_id: string;
   workspace_id: string;
+}
+
+export interface InvocationResults {
+  connection_id: ConnectionId;
+  created_at: Generated<Timestamp>;
+  environment: Environment;
+  invocation_id: InvocationId;
+  key_id: KeyId;
+  sealed: SealedPayload;
+  workspace_id: WorkspaceId;
 }
 
 export interface Keks {
@@ -217,6 +228,7 @@ export interface DB {
   connections: Connections;
   credential_versions: CredentialVersions;
   idempotency_keys: IdempotencyKeys;
+  invocation_results: InvocationResults;
   keks: Keks;
   open_invocations: OpenInvocations;
   service_tokens: ServiceTokens;
