@@ -85,7 +85,10 @@ const SETTINGS = {
   egressAllowIssuer: endpoints('EGRESS_ALLOW_ISSUER', 'Private host:port pairs from which keys of trusted issuers may be fetched, plain http allowed there.'),
   rateLimitPerMinute: integer('RATE_LIMIT_PER_MINUTE', 'Requests a caller may make in a minute, per process.', { min: 1, max: 1_000_000_000, fallback: 60_000 }),
   bodyLimitBytes: integer('BODY_LIMIT_BYTES', 'Largest request body read.', { min: 1024, max: 33_554_432, fallback: 1_048_576 }),
+  invokeBodyLimitBytes: integer('INVOKE_BODY_LIMIT_BYTES', 'Largest request body of invoke and request, where files come in base64.', { min: 1024, max: 67_108_864, fallback: 16_777_216 }),
   responseLimitBytes: integer('RESPONSE_LIMIT_BYTES', 'Largest answer of a provider read.', { min: 1024, max: 67_108_864, fallback: 8_388_608 }),
+  callsPerConnection: integer('CALLS_PER_CONNECTION', 'Calls of one connection under way at a time, per process; four times as many may wait.', { min: 1, max: 10_000, fallback: 32 }),
+  callsPerOrigin: integer('CALLS_PER_ORIGIN', 'Calls to one host of a provider under way at a time, per process; four times as many may wait.', { min: 1, max: 10_000, fallback: 128 }),
   shutdownSeconds: integer('SHUTDOWN_SECONDS', 'How long running requests may take to finish after SIGTERM.', { min: 1, max: 600, fallback: 130 }),
   logLevel: oneOf('LOG_LEVEL', 'How much is logged.', { of: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], fallback: 'info' }),
 } as const satisfies Record<string, Setting<unknown>>

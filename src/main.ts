@@ -61,13 +61,14 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
   const catalog = loadCatalog(config.catalogDir)
   const rooms = await openRooms(config, log)
   const { clock, metrics, database, crypto, access, ledger } = rooms
-  const calls = createCalls(rooms)
+  const calls = createCalls({ ...rooms, perConnection: config.callsPerConnection, perOrigin: config.callsPerOrigin })
   const connections = createConnections({ database, catalog, crypto, ledger, calls, clock, log, metrics, maxResponseBytes: config.responseLimitBytes })
-  const invoke = createInvoke({ database, catalog, connections, metrics })
+  const invoke = createInvoke({ database, catalog, crypto, connections, ledger, clock, log, metrics })
   try {
     const listeners = await openListeners({
       access, catalog, connections, invoke, ledger, macs: crypto.macs, log, metrics, version: VERSION,
       bodyLimitBytes: config.bodyLimitBytes,
+      invokeBodyLimitBytes: config.invokeBodyLimitBytes,
       rateLimitPerMinute: config.rateLimitPerMinute,
       tls: readTls(config),
       checks: [

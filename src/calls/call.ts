@@ -1,8 +1,11 @@
 import { hostMatches, type Manifest } from '../catalog/index.ts'
 import type { SecretFields } from '../crypto/index.ts'
-import type { Egress, OutgoingRequest, SendFailure } from '../egress/index.ts'
+import type { Clock } from '../clock.ts'
+import type { Egress, OutgoingRequest, SendFailure, SendResult } from '../egress/index.ts'
 import type { BuiltRequest } from './build-request.ts'
-import { encodeBody } from './encode.ts'
+import { createCircuit } from './circuit.ts'
+import { describeBody, encodeBody } from './encode.ts'
+import { createGate, type Leave, type Patience } from './gate.ts'
 import { describeAuth, injectAuth, injectBody, PLACEHOLDER, type AuthFields, type InjectedAuth } from './inject-auth.ts'
 import { createRedactor } from './redact.ts'
 import { shapeResponse, type ShapedResponse } from './shape-response.ts'
@@ -36,19 +39,66 @@ export interface DescribedRequest {
   readonly body: unknown
 }
 
+/** Where a call waits its turn, and how long. */
+export interface Turn extends Patience {
+  readonly connectionId: string
+  readonly origin: string
+  /** What the provider takes from one connection at a time, if it says so. */
+  readonly perConnection: number | undefined
+}
+
 export interface Calls {
+  /** A turn among the calls of one connection and of one origin; undefined when too many wait, or it does not come in time. */
+  takeTurn (turn: Turn): Promise<Leave | undefined>
   /** Puts the credential in, sends, and takes the credential out of the answer. */
   call (request: CallRequest, limits: CallLimits): Promise<CallResult>
 }
 
-export function createCalls (options: { egress: Pick<Egress, 'send'> }): Calls {
+interface Options {
+  readonly egress: Pick<Egress, 'send'>
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly perConnection: number
+  readonly perOrigin: number
+}
+
+export function createCalls ({ egress, clock, perConnection, perOrigin }: Options): Calls {
+  const connections = createGate()
+  const origins = createGate()
+  const circuit = createCircuit(clock)
+
+  const send = async (request: OutgoingRequest): Promise<SendResult> => {
+    const { origin, host } = request.url
+    const pausedMs = circuit.pausedMs(origin)
+    if (pausedMs !== undefined) {
+      return { kind: 'unreachable', maybeSent: false, detail: `${host} could not be reached several times in a row: calls to it are paused for another ${pausedMs} ms.` }
+    }
+    const result = await egress.send('provider', request)
+    if (result.kind === 'unreachable') circuit.note(origin, false)
+    else if (result.kind === 'answer' || result.maybeSent) circuit.note(origin, true)
+    return result
+  }
+
   return Object.freeze({
+    takeTurn: async ({ connectionId, origin, timeoutMs, signal, ...turn }: Turn) => {
+      const startedMs = clock.monotonicMs()
+      const ofConnection = await connections.enter(connectionId, Math.min(turn.perConnection ?? perConnection, perConnection), { timeoutMs, signal })
+      if (ofConnection === undefined) return undefined
+      const ofOrigin = await origins.enter(origin, perOrigin, { timeoutMs: timeoutMs - (clock.monotonicMs() - startedMs), signal })
+      if (ofOrigin === undefined) {
+        ofConnection()
+        return undefined
+      }
+      return () => {
+        ofOrigin()
+        ofConnection()
+      }
+    },
     call: async ({ manifest, built, credential }: CallRequest, limits: CallLimits): Promise<CallResult> => {
       if (!isHostAllowed(built.url, credential.hosts)) {
         return { kind: 'blocked', maybeSent: false, detail: `${built.url.host} is not a host this credential may go to.` }
       }
       const auth = injectAuth(credential)
-      const result = await options.egress.send('provider', { ...toOutgoing(built, auth, credential.secrets), ...limits })
+      const result = await send({ ...await toOutgoing(built, auth, credential.secrets), ...limits })
       if (result.kind !== 'answer') return result
       const redactor = createRedactor(credential.secrets, sentSecrets(credential, auth))
       return { kind: 'answered', response: shapeResponse(manifest, result, redactor) }
@@ -65,24 +115,28 @@ export function isHostAllowed (url: URL, hosts: readonly string[]): boolean {
 export function describeRequest (built: BuiltRequest, auth: Pick<AuthFields, 'scheme' | 'config'> & { secretNames: readonly string[] }): DescribedRequest {
   const injected = describeAuth(auth)
   const placeholders = Object.fromEntries(Object.keys(built.bodyFields).map((name) => [name, PLACEHOLDER]))
-  const body = built.body === undefined ? null : { ...built.body.value as object, ...placeholders }
-  const encoded = built.body === undefined ? undefined : encodeBody(body, built.body.encoding)
+  const value = isEmpty(placeholders) ? built.body?.value : { ...built.body?.value as object, ...placeholders }
+  const body = built.body === undefined ? undefined : describeBody({ ...built.body, value })
   return {
     method: built.method,
     url: withQuery(built.url, injected.query).href,
-    headers: { ...built.headers, ...encoded && { 'content-type': encoded.contentType }, ...injected.headers },
-    body: built.body?.encoding === 'form' ? encoded?.bytes.toString() : body,
+    headers: { ...built.headers, ...body && { 'content-type': body.contentType }, ...injected.headers },
+    body: body?.shown ?? null,
   }
 }
 
-function toOutgoing (built: BuiltRequest, auth: InjectedAuth, secrets: SecretFields): Pick<OutgoingRequest, 'method' | 'url' | 'headers' | 'body'> {
-  const encoded = built.body === undefined ? undefined : encodeBody(injectBody(built, secrets), built.body.encoding)
+async function toOutgoing (built: BuiltRequest, auth: InjectedAuth, secrets: SecretFields): Promise<Pick<OutgoingRequest, 'method' | 'url' | 'headers' | 'body'>> {
+  const encoded = built.body === undefined ? undefined : await encodeBody({ ...built.body, value: injectBody(built, secrets) })
   return {
     method: built.method,
     url: withQuery(built.url, auth.query),
     headers: { accept: 'application/json', 'user-agent': 'connection-vault', ...built.headers, ...encoded && { 'content-type': encoded.contentType }, ...auth.headers },
     ...encoded && { body: encoded.bytes },
   }
+}
+
+function isEmpty (value: object): boolean {
+  return Object.keys(value).length === 0
 }
 
 function withQuery (url: URL, query: Readonly<Record<string, string>>): URL {

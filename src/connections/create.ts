@@ -4,7 +4,8 @@ import { VaultError } from '../errors.ts'
 import { newId, type ConnectionId, type Environment, type WorkspaceId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import {
-  claimIdempotencyKey, findConnection, guard, holdCurrentKey, insertConnection, insertVersion, isUniqueViolation, type ConnectionView, type Database, type Tx,
+  claimIdempotencyKey, findConnection, guard, holdCurrentKey, insertConnection, insertVersion, isNameTaken, isUniqueViolation,
+  type ConnectionView, type Database, type Tx,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { bindingOf, type VersionPlace } from './credential.ts'
@@ -41,6 +42,8 @@ export interface Created {
 export interface Creator {
   /** Throws `name_taken`, `hosts_invalid`, `actions_invalid`, `config_invalid`, `idempotency_conflict`. */
   create (request: NewConnection, caller: Caller): Promise<Created>
+  /** Throws `name_taken` when a connection has it now. */
+  requireFreeName (of: { workspaceId: WorkspaceId, environment: Environment, name: string }): Promise<void>
 }
 
 export function createCreator (options: { database: Pick<Database, 'db' | 'transaction'>, crypto: Pick<Crypto, 'seal'>, ledger: Pick<Ledger, 'recordIn'> }): Creator {
@@ -90,6 +93,9 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
       const view = await guard(() => findConnection(database.db, request.workspaceId, made.id))
       if (view === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a connection that has been deleted since.' })
       return { view, replayed: made.replayed }
+    },
+    requireFreeName: async ({ workspaceId, environment, name }: { workspaceId: WorkspaceId, environment: Environment, name: string }) => {
+      if (await guard(() => isNameTaken(database.db, { workspaceId, environment, nameKey: foldName(name) }))) throw new VaultError('name_taken')
     },
   })
 }

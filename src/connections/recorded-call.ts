@@ -29,7 +29,10 @@ export interface OutgoingCall {
   readonly timeoutMs: number
   /** Whether it may be made again after it may have been carried out. */
   readonly repeatable: boolean
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined
+  /** Ends the waiting for a turn, before anything is on record or sent. */
+  readonly queueSignal?: AbortSignal | undefined
 }
 
 export interface RecordedCall {
@@ -44,7 +47,7 @@ export interface RecordedCalls {
    * Makes one call, again where that is safe, with its two records: `invoke.started` is on disk
    * before the first byte leaves, `invoke.finished` before the result is given back.
    *
-   * Throws `database_unavailable` or `overloaded` when the first can't be written (nothing was
+   * Throws `concurrency_limited` when its turn does not come (nothing was sent), `database_unavailable` or `overloaded` when the first can't be written (nothing was
    * sent), and `outcome_unknown` when the second can't be after an unsafe call.
    */
   make (subject: CallSubject, request: OutgoingCall, caller: Caller): Promise<RecordedCall>
@@ -69,28 +72,44 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
     }
   }
 
+  const makeNow = async (subject: CallSubject, request: OutgoingCall & { deadlineMs: number }, caller: Caller): Promise<RecordedCall> => {
+    const { invocationId } = subject
+    const details = { integration: subject.integration.manifest.id, action: subject.action, effect: subject.effect, host: request.built.url.host }
+    const record = {
+      principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment, connectionId: subject.connectionId,
+      versionId: subject.versionId, invocationId, requestId: caller.requestId, context: subject.context,
+    }
+    await ledger.openInvocation({ ...record, event: 'invoke.started', outcome: 'ok', details }, request.timeoutMs + CLOSING_MARGIN_MS)
+    const startedMs = clock.monotonicMs()
+    const { result, attempts } = await attempt(subject, request, request.deadlineMs)
+    const durationMs = Math.round(clock.monotonicMs() - startedMs)
+    const closing = { ...record, ...describeEnd(result, subject.effect) }
+    try {
+      await ledger.closeInvocation({ ...closing, event: 'invoke.finished', details: { ...details, ...closing.details, duration_ms: durationMs, attempts } })
+    } catch (error) {
+      if (subject.effect === 'unsafe' && (result.kind === 'answered' || result.maybeSent)) {
+        throw new VaultError('outcome_unknown', { detail: 'The call was made, but its end could not be put on record.', meta: { invocation_id: invocationId }, cause: error })
+      }
+      throw error
+    }
+    return { result, attempts, durationMs }
+  }
+
   return Object.freeze({
     make: async (subject: CallSubject, request: OutgoingCall, caller: Caller) => {
-      const { invocationId } = subject
-      const details = { integration: subject.integration.manifest.id, action: subject.action, effect: subject.effect, host: request.built.url.host }
-      const record = {
-        principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment, connectionId: subject.connectionId,
-        versionId: subject.versionId, invocationId, requestId: caller.requestId, context: subject.context,
+      const deadlineMs = clock.monotonicMs() + request.timeoutMs
+      const leave = await calls.takeTurn({
+        connectionId: subject.connectionId, origin: request.built.url.origin, perConnection: subject.integration.manifest.conventions.concurrency,
+        timeoutMs: request.timeoutMs, signal: request.queueSignal,
+      })
+      if (leave === undefined) {
+        throw new VaultError('concurrency_limited', { detail: 'Too many calls of this connection, or to its provider’s host, are under way. Nothing was sent.', retryAfterSeconds: 1 })
       }
-      await ledger.openInvocation({ ...record, event: 'invoke.started', outcome: 'ok', details }, request.timeoutMs + CLOSING_MARGIN_MS)
-      const startedMs = clock.monotonicMs()
-      const { result, attempts } = await attempt(subject, request, startedMs + request.timeoutMs)
-      const durationMs = Math.round(clock.monotonicMs() - startedMs)
-      const closing = { ...record, ...describeEnd(result, subject.effect) }
       try {
-        await ledger.closeInvocation({ ...closing, event: 'invoke.finished', details: { ...details, ...closing.details, duration_ms: durationMs, attempts } })
-      } catch (error) {
-        if (subject.effect === 'unsafe' && (result.kind === 'answered' || result.maybeSent)) {
-          throw new VaultError('outcome_unknown', { detail: 'The call was made, but its end could not be put on record.', meta: { invocation_id: invocationId }, cause: error })
-        }
-        throw error
+        return await makeNow(subject, { ...request, deadlineMs }, caller)
+      } finally {
+        leave()
       }
-      return { result, attempts, durationMs }
     },
   })
 }

@@ -22,7 +22,7 @@ const UNAVAILABLE = [502, 503, 504]
 /**
  * After how many milliseconds a call that ended like this is made again; undefined when it is not.
  * What certainly never left may be sent again whatever it does; anything else only if it is
- * repeatable, and never beyond its deadline. 429 is waited for as long as Retry-After says
+ * repeatable, and never beyond its deadline. A full provider is waited for as long as Retry-After says
  * (RFC 9110 10.2.3), and without one is the caller's to pace.
  */
 export function judgeRetry (result: CallResult, of: EndedCall): number | undefined {
@@ -58,9 +58,9 @@ function waitFor (result: CallResult, of: EndedCall): number | undefined {
   if (!of.repeatable) return undefined
   if (result.kind === 'interrupted') return backoffMs
   if (result.kind !== 'answered') return undefined
-  const { status, headers } = result.response
+  const { status, headers, error } = result.response
   const askedMs = readRetryAfter(headers['retry-after'], of.now)
-  if (status === 429) return askedMs
+  if (error?.class === 'rate_limited') return askedMs
   return UNAVAILABLE.includes(status) ? Math.max(askedMs ?? 0, backoffMs) : undefined
 }
 

@@ -7,6 +7,7 @@ import { newId } from '../ids.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { authenticate } from './authenticate.ts'
+import { boundLargeBodies } from './body-budget.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { sendProblem, toVaultError } from './problem.ts'
 import type { RefusalRecorder } from './refusals.ts'
@@ -50,7 +51,7 @@ export function createApp (options: AppOptions): App {
   const closing = { now: false }
 
   const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    const known = toVaultError(error, options.bodyLimitBytes)
+    const known = toVaultError(error, request.routeOptions.bodyLimit ?? options.bodyLimitBytes)
     if (ERRORS[known.code].status >= 500) {
       options.log[known.code === 'internal' ? 'error' : 'warn']({ err: known, code: known.code, request_id: request.id, route: request.routeOptions.url ?? '(none)' }, 'request failed')
     }
@@ -73,6 +74,7 @@ export function createApp (options: AppOptions): App {
     }
     if (options.access !== undefined) await authenticate(request, options.access)
   })
+  boundLargeBodies(app)
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? '(none)'
     const status = String(reply.statusCode)

@@ -33,6 +33,7 @@ export interface HttpOptions {
   readonly checks: readonly ReadinessCheck[]
   readonly version: string
   readonly bodyLimitBytes: number
+  readonly invokeBodyLimitBytes: number
   readonly rateLimitPerMinute: number
   readonly tls: AppOptions['tls']
   readonly addresses: Readonly<Record<ListenerName, { readonly host: string, readonly port: number }>>
@@ -107,7 +108,7 @@ async function createInternal (options: HttpOptions, refusals: RefusalRecorder):
     connectionRoutes(routes, options)
     lifecycleRoutes(routes, options)
     resolveRoutes(routes, options)
-    invokeRoutes(routes, options)
+    invokeRoutes(routes, { invoke: options.invoke, bodyLimitBytes: options.invokeBodyLimitBytes })
     auditRoutes(routes, options)
     serviceTokenRoutes(routes, options)
     serveDescription(routes)

@@ -1,7 +1,7 @@
 import type { CallResult, ShapedResponse } from '../calls/index.ts'
 import type { ErrorClass } from '../catalog/index.ts'
 import { VaultError } from '../errors.ts'
-import type { InvocationId } from '../ids.ts'
+import type { ConnectionId, InvocationId } from '../ids.ts'
 
 /** What became of an action that the provider answered. */
 export interface Invocation {
@@ -13,6 +13,9 @@ export interface Invocation {
   readonly attempts: number
   readonly duration_ms: number
   readonly replayed: boolean
+  /** The connection that the credential in the output has become. */
+  readonly stored?: { readonly connection_id: ConnectionId, readonly name: string }
+  readonly store_error?: { readonly code: string, readonly message: string }
 }
 
 export type Effect = 'read' | 'idempotent' | 'unsafe'

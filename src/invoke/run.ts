@@ -1,12 +1,15 @@
 import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuiltRequest, type DescribedRequest, type RawRequest } from '../calls/index.ts'
-import type { Catalog } from '../catalog/index.ts'
+import type { Catalog, IntegrationAction } from '../catalog/index.ts'
 import { describeUsable, requireUsable, type Caller, type Connections, type UsableConnection } from '../connections/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type ConnectionId, type Environment, type InvocationId, type WorkspaceId } from '../ids.ts'
 import type { UseContext } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Database } from '../store/index.ts'
+import type { Once } from './once.ts'
 import { judgeOutcome, type Effect, type Invocation } from './outcome.ts'
+import { carriesKey, withProviderKey } from './provider-key.ts'
+import type { AroundCall, OutputStore, StoreAs } from './store-output.ts'
 
 /** Which connection is used, by which run. */
 export interface Use {
@@ -19,13 +22,15 @@ export interface Use {
   readonly dryRun?: boolean | undefined
   /** Aborted when the caller goes away. */
   readonly signal?: AbortSignal | undefined
-  /** Passed on to providers that have such a header. */
+  /** Under one key a call is made once and its result replayed; providers that have such a header get it as well. */
   readonly idempotencyKey?: string | undefined
 }
 
 export interface ActionUse extends Use {
   readonly action: string
   readonly input: Readonly<Record<string, unknown>>
+  /** Keep the credential in the output as a connection instead of answering it. */
+  readonly storeAs?: StoreAs | undefined
 }
 
 export interface RawUse extends Use {
@@ -37,7 +42,7 @@ export type RunResult = Invocation | { readonly dry_run: true, readonly request:
 export interface Runner {
   /** Runs an action of the catalog. Throws what the contract lists for invoke. */
   invoke (use: ActionUse, caller: Caller): Promise<RunResult>
-  /** Makes a call the catalog has no action for, within the integration's server. */
+  /** Makes a call the catalog has no action for, to one of the connection's hosts. */
   request (use: RawUse, caller: Caller): Promise<RunResult>
 }
 
@@ -46,6 +51,8 @@ interface Options {
   readonly catalog: Catalog
   readonly connections: Pick<Connections, 'opener' | 'recordedCalls' | 'refusals'>
   readonly metrics: Pick<Metrics, 'invocations'>
+  readonly once: Once
+  readonly outputs: OutputStore
 }
 
 interface Prepared {
@@ -53,33 +60,31 @@ interface Prepared {
   readonly built: BuiltRequest
   readonly action: string
   readonly effect: Effect
+  /** All that makes this call the one it is. */
+  readonly meant: object
+  readonly around?: AroundCall | undefined
 }
 
 const TIMEOUT_MS = 30_000
 
 const EFFECTS: Readonly<Record<string, Effect>> = { GET: 'read', HEAD: 'read', PUT: 'idempotent', DELETE: 'idempotent' }
 
-export function createRunner (options: Options): Runner {
-  const { database, catalog, connections, metrics } = options
+type Sender = (prepared: Prepared, use: Use & { readonly invocationId: InvocationId }, caller: Caller) => Promise<Invocation>
 
-  /** Environment, then disabled or pending: before anything of the request is looked at. */
-  const findConnection = async (use: Use, caller: Caller): Promise<UsableConnection> => {
-    const found = await database.usable.find(use.workspaceId, use.connectionId)
-    return describeUsable(catalog, requireUsable(found, { environment: use.environment, visible: caller.environments }))
-  }
-
-  const send = async ({ connection, built, action, effect }: Prepared, use: Use, caller: Caller): Promise<Invocation> => {
+/** Opens the credential, makes the call and says what came of it. */
+function createSender ({ connections, metrics }: Pick<Options, 'connections' | 'metrics'>): Sender {
+  return async ({ connection, built, action, effect }, use, caller) => {
     const { row, scheme, config, hosts, integration } = connection
+    const { invocationId } = use
     const secrets = await connections.opener.open(row, caller)
-    const invocationId = newId('invocation')
     const place = { invocationId, workspaceId: use.workspaceId, environment: row.environment, connectionId: row.id, versionId: row.version_id }
-    const subject = { ...place, integration, action, effect, context: use.context }
-    const sent = withIdempotencyKey(connection, built, { effect, invocationId })
-    const { result, attempts, durationMs } = await connections.recordedCalls.make(subject, {
-      built: sent.built,
-      repeatable: sent.repeatable,
+    const { conventions } = integration.manifest
+    const { result, attempts, durationMs } = await connections.recordedCalls.make({ ...place, integration, action, effect, context: use.context }, {
+      built: withProviderKey(conventions, built, { effect, key: use.idempotencyKey ?? invocationId }),
+      repeatable: effect !== 'unsafe' || carriesKey(conventions),
       credential: { scheme, secrets, config, hosts },
       timeoutMs: use.timeoutMs ?? TIMEOUT_MS,
+      queueSignal: use.signal,
       // Only a read may be given up when its caller goes: anything else is seen through to its end.
       signal: effect === 'read' ? use.signal : undefined,
     }, caller)
@@ -91,32 +96,58 @@ export function createRunner (options: Options): Runner {
     }
     return judgeOutcome(result, { effect, invocationId, attempts, durationMs })
   }
+}
+
+export function createRunner (options: Options): Runner {
+  const { database, catalog, once, outputs } = options
+  const send = createSender(options)
+
+  /** Environment, then disabled or pending: before anything of the request is looked at. */
+  const findConnection = async (use: Use, caller: Caller): Promise<UsableConnection> => {
+    const found = await database.usable.find(use.workspaceId, use.connectionId)
+    return describeUsable(catalog, requireUsable(found, { environment: use.environment, visible: caller.environments }))
+  }
 
   const run = async (prepared: Prepared, use: Use, caller: Caller): Promise<RunResult> => {
-    const { connection, built } = prepared
+    const { connection, built, effect, meant, around } = prepared
     if (!isHostAllowed(built.url, connection.hosts)) {
       throw new VaultError('egress_blocked', { detail: `${built.url.host} is not a host this connection’s credential may go to.` })
     }
-    if (use.dryRun !== true) return await send(prepared, use, caller)
-    return { dry_run: true, request: describeRequest(built, authOf(connection)) }
+    if (use.dryRun === true) return { dry_run: true, request: describeRequest(built, authOf(connection)) }
+    const make = async (invocationId: InvocationId): Promise<Invocation> => {
+      await around?.before()
+      const invocation = await send(prepared, { ...use, invocationId }, caller)
+      return await around?.after(invocation) ?? invocation
+    }
+    const { idempotencyKey: key, context, signal, timeoutMs = TIMEOUT_MS } = use
+    if (key === undefined) return await make(newId('invocation'))
+    const repeatable = effect !== 'unsafe' || carriesKey(connection.integration.manifest.conventions)
+    return await once.run({ key, connection, effect, repeatable, meant: { ...meant, connection: use.connectionId }, context, signal, timeoutMs }, caller, make)
   }
 
   return Object.freeze({
     invoke: async (use: ActionUse, caller: Caller) => {
       const connection = await findConnection(use, caller)
       const action = connection.integration.requireAction(use.action)
-      const { allowed_actions: allowed } = connection.row
-      if (allowed !== null && !allowed.includes(use.action)) throw new VaultError('action_not_allowed', { detail: `This connection allows: ${allowed.join(', ')}.` })
-      const built = passIdempotencyKey(connection, buildRequest(action, use.input, buildOptions(connection)), use)
-      return await run({ connection, built, action: use.action, effect: action.definition.effect }, use, caller)
+      requireAllowed(connection, action)
+      const { storeAs } = use
+      const built = buildRequest(action, use.input, buildOptions(connection))
+      const around = storeAs && outputs.prepare({ connection, action, storeAs }, caller)
+      const meant = { action: use.action, input: use.input, store_as: storeAs === undefined ? null : { name: storeAs.name, labels: storeAs.labels } }
+      return await run({ connection, built, action: use.action, effect: action.definition.effect, meant, around }, use, caller)
     },
     request: async (use: RawUse, caller: Caller) => {
       const connection = await findConnection(use, caller)
       if (connection.row.allowed_actions !== null) throw new VaultError('action_not_allowed', { detail: 'This connection allows only the actions it lists.' })
-      const built = passIdempotencyKey(connection, buildRawRequest(use.request, buildOptions(connection)), use)
-      return await run({ connection, built, action: '(request)', effect: EFFECTS[use.request.method] ?? 'unsafe' }, use, caller)
+      const built = buildRawRequest(use.request, buildOptions(connection))
+      return await run({ connection, built, action: '(request)', effect: EFFECTS[use.request.method] ?? 'unsafe', meant: { request: use.request } }, use, caller)
     },
   })
+}
+
+function requireAllowed (connection: UsableConnection, { definition }: IntegrationAction): void {
+  const { allowed_actions: allowed } = connection.row
+  if (allowed !== null && !allowed.includes(definition.name)) throw new VaultError('action_not_allowed', { detail: `This connection allows: ${allowed.join(', ')}.` })
 }
 
 function authOf (connection: UsableConnection) {
@@ -130,27 +161,4 @@ function buildOptions (connection: UsableConnection) {
     fields: connection.row.field_set,
     injected: Object.keys(describeAuth(authOf(connection)).headers),
   }
-}
-
-/**
- * An unsafe call to a provider with an idempotency header carries a key in any case, the caller's
- * or the invocation's own: with it, the call can be made again without being carried out twice.
- */
-function withIdempotencyKey (
-  connection: UsableConnection, built: BuiltRequest, of: { effect: Effect, invocationId: InvocationId },
-): { built: BuiltRequest, repeatable: boolean } {
-  const header = connection.integration.manifest.conventions.idempotency_header
-  if (of.effect !== 'unsafe') return { built, repeatable: true }
-  if (header === undefined) return { built, repeatable: false }
-  return { built: { ...built, headers: { [header]: of.invocationId, ...built.headers } }, repeatable: true }
-}
-
-/** A key that nobody would honour must not look as if it were. */
-function passIdempotencyKey (connection: UsableConnection, built: BuiltRequest, use: Use): BuiltRequest {
-  if (use.idempotencyKey === undefined) return built
-  const header = connection.integration.manifest.conventions.idempotency_header
-  if (header === undefined) {
-    throw new VaultError('request_invalid', { detail: `${connection.integration.manifest.name} has no idempotency header, so this key would protect nothing.`, errors: [{ pointer: '/headers/idempotency-key', message: 'is not supported by this integration' }] })
-  }
-  return { ...built, headers: { ...built.headers, [header]: use.idempotencyKey } }
 }

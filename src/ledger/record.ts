@@ -10,7 +10,7 @@ export type AuditEventName =
   | 'connection.created' | 'connection.updated' | 'connection.deleted' | 'connection.rotated' | 'connection.rolled_back'
   | 'connection.disabled' | 'connection.enabled' | 'connection.tested' | 'connection.refused' | 'connection.needs_reauth'
   | 'connection.recovered' | 'connection.references_set' | 'connection.resolved' | 'version.destroyed'
-  | 'invoke.started' | 'invoke.finished' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
+  | 'invoke.started' | 'invoke.finished' | 'invoke.replayed' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
 
 export type AuditOutcome = 'ok' | 'refused' | 'failed' | 'unknown'
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { loadCatalog } from '../../src/catalog/index.ts'
 import { retargetCatalog } from '../support/catalog.ts'
@@ -34,6 +35,11 @@ const FAULTS: Record<string, { fault: Fault, read: string, idempotent: string, u
   'answers 429 without a time': { fault: (_received, reply) => { json(reply, 429, {}) }, read: 'failed rate_limited', idempotent: 'failed rate_limited', unsafe: 'failed rate_limited', attempts: 1 },
   'answers 429 for longer than there is': { fault: (_received, reply) => { json(reply, 429, {}, { 'retry-after': '3600' }) }, read: 'failed rate_limited', idempotent: 'failed rate_limited', unsafe: 'failed rate_limited', attempts: 1 },
   'answers 429': { fault: (_received, reply) => { json(reply, 429, {}, { 'retry-after': '1' }) }, read: 'failed rate_limited', idempotent: 'failed rate_limited', unsafe: 'failed rate_limited', attempts: 3 },
+  'answers with a gzip bomb': { fault: (_received, reply) => { reply.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(50_000_000))) }, read: 'response_too_large', idempotent: 'response_too_large', unsafe: 'response_too_large', attempts: 1 },
+  'answers with damaged gzip': { fault: (_received, reply) => { reply.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end('no gzip') }, read: 'upstream_unreachable', idempotent: 'upstream_unreachable', unsafe: 'outcome_unknown', attempts: 3 },
+  'speaks no HTTP': { fault: (_received, reply) => { reply.socket?.end('what is HTTP?\r\n\r\n') }, read: 'upstream_unreachable', idempotent: 'upstream_unreachable', unsafe: 'outcome_unknown', attempts: 3 },
+  'announces less than it sends': { fault: (_received, reply) => { reply.socket?.end('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n{"a":1}') }, read: 'failed provider_unavailable', idempotent: 'failed provider_unavailable', unsafe: 'failed provider_unavailable', attempts: 1 },
+  'answers 403': { fault: (_received, reply) => { json(reply, 403, {}) }, read: 'failed permission', idempotent: 'failed permission', unsafe: 'failed permission', attempts: 1 },
   'answers 422': { fault: (_received, reply) => { json(reply, 422, {}) }, read: 'failed input', idempotent: 'failed input', unsafe: 'failed input', attempts: 1 },
 }
 const ACTIONS = {

@@ -163,12 +163,6 @@ t.test('a credential a body takes', async (t) => {
   t.match(answer.body.output, { echoed: { access_token: '[redacted]' } })
 })
 
-t.test('an idempotency key that nobody would honour is refused', async (t) => {
-  const id = await vault.connect('acme', { integration: 'onfido', credentials: { api_token: 'api_sandbox.abcdefghijk.abcdefghijklmnopqrstuvwxyz012345' } })
-  t.match((await invoke(id, ACTIONS.unsafe, { 'idempotency-key': 'k1' })).body, { status: 400, code: 'request_invalid', detail: /no idempotency header/ })
-  t.equal(provider.received.length, 0)
-})
-
 t.test('a caller that goes away ends a read and not an unsafe call', async (t) => {
   const id = await vault.connect('acme', { integration: 'onfido', credentials: { api_token: 'api_sandbox.abcdefghijk.abcdefghijklmnopqrstuvwxyz012345' } })
   let closed = 0

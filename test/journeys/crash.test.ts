@@ -27,10 +27,10 @@ interface Reply {
 }
 
 /** Undefined when the vault went away before it answered. */
-async function call (method: string, path: string, body?: object): Promise<Reply | undefined> {
+async function call (method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<Reply | undefined> {
   try {
     const response = await fetch(`${vault.urls.internal}/v1/workspaces/acme${path}`, {
-      method, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, ...body && { body: JSON.stringify(body) },
+      method, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers }, ...body && { body: JSON.stringify(body) },
     })
     const text = await response.text()
     return { status: response.status, requestId: response.headers.get('x-request-id') ?? '', body: text === '' ? {} : JSON.parse(text) as Record<string, unknown> }
@@ -118,6 +118,27 @@ for (const round of [1, 2, 3]) {
     await check(t, clients)
   })
 }
+
+t.test('the vault is killed with calls under way that have a key', async (t) => {
+  const { answer } = provider
+  const [client] = clients
+  const invoke = (action: string, key: string) => call('POST', `/connections/${client?.id ?? ''}/invoke`, { environment: 'sandbox', action, input: action === 'create_refund' ? { charge: 'ch_1' } : {} }, { 'idempotency-key': key })
+  const done = await invoke('create_refund', 'crash-done')
+  provider.received.length = 0
+  provider.answer = () => {}
+  const lost = [invoke('create_refund', 'crash-unsafe'), invoke('get_balance', 'crash-read')]
+  await eventually(async () => provider.received.length === 2)
+  await vault.kill('SIGKILL')
+  t.same(await Promise.all(lost), [undefined, undefined])
+  provider.answer = answer
+  vault = await startVaultProcess(settings)
+  provider.received.length = 0
+  t.match(await invoke('create_refund', 'crash-done'), { status: 200, body: { invocation_id: done?.body['invocation_id'], replayed: true } })
+  // The claims of the dead process end within seconds; whoever repeats waits for that.
+  t.match(await invoke('create_refund', 'crash-unsafe'), { status: 502, body: { code: 'outcome_unknown' } })
+  t.match(await invoke('get_balance', 'crash-read'), { status: 200, body: { outcome: 'succeeded', replayed: false } })
+  t.same(provider.received.map((one) => one.method), ['GET'], 'the unsafe one was not sent again')
+})
 
 t.test('the database is killed under load', async (t) => {
   const before = clients.flatMap((client) => client.resolves).length

@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
 import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
 
-const Name = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?=.*\\S)\\P{Cc}*$', description: 'Unique in workspace and environment, without regard to case.' })
+export const ConnectionName = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?=.*\\S)\\P{Cc}*$', description: 'Unique in workspace and environment, without regard to case.' })
 /** No control characters: Postgres can't store NUL, and nobody can see the others. */
 const PRINTABLE = '^\\P{Cc}*$'
-const Labels = Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,64}$' }), Type.String({ maxLength: 200 }), { maxProperties: 32, additionalProperties: false })
+export const Labels = Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,64}$' }), Type.String({ maxLength: 200 }), { maxProperties: 32, additionalProperties: false })
 const Date = Type.String({ format: 'date' })
 const Host = Type.String({ pattern: '^(\\*\\.)?[a-z0-9.-]{1,253}(:\\d{1,5})?$' })
 const AllowedHosts = Type.Array(Host, { minItems: 1, maxItems: 50 })
@@ -17,7 +17,7 @@ const Config = Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLeng
 export const CreateConnection = Type.Object({
   integration: Type.String({ maxLength: 64 }),
   environment: Environment,
-  name: Name,
+  name: ConnectionName,
   auth: Type.Optional(Type.String({ maxLength: 64, description: 'Auth scheme; needed only where the integration has several.' })),
   config: Type.Optional(Config),
   credentials: Credentials,
@@ -28,7 +28,7 @@ export const CreateConnection = Type.Object({
 }, closed)
 
 export const UpdateConnection = Type.Object({
-  name: Type.Optional(Name),
+  name: Type.Optional(ConnectionName),
   labels: Type.Optional(Labels),
   config: Type.Optional(Config),
   expires_on: Type.Optional(Type.Union([Date, Type.Null()])),

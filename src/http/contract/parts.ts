@@ -38,6 +38,6 @@ const IdempotencyKey = '^[\\x21-\\x7e]{1,255}$'
 export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(Type.String({ pattern: IdempotencyKey, description: 'Repeats of a request with the same key within 24 hours make nothing new.' })),
 })
-export const PassedIdempotencyHeaders = Type.Object({
-  'idempotency-key': Type.Optional(Type.String({ pattern: IdempotencyKey, description: 'Passed on to providers that have such a header, refused for the others.' })),
+export const InvokeIdempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(Type.String({ pattern: IdempotencyKey, description: 'Under one key a call is made once in 24 hours; a repeat waits for it and gets its answer, with `replayed`. An answer that turned the call away (a credential refused, too many requests) leaves the key free. Passed on to providers that take such keys.' })),
 })

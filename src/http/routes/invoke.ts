@@ -1,40 +1,63 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { ErrorCode } from '../../errors.ts'
-import type { Invoke } from '../../invoke/index.ts'
+import { requirePermission } from '../../access/index.ts'
+import { VaultError, type ErrorCode } from '../../errors.ts'
+import type { WorkspaceId } from '../../ids.ts'
+import type { Invoke, RunResult } from '../../invoke/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
-import { ConnectionParams, PassedIdempotencyHeaders } from '../contract/parts.ts'
+import { ConnectionParams, InvokeIdempotencyHeaders } from '../contract/parts.ts'
 import { InvokeRequest, RawRequest } from '../contract/invoke.ts'
 import { ofRequest } from './connections.ts'
+import { takeOutput } from './credential-intake.ts'
 
 const ONE = '/v1/workspaces/:workspace_id/connections/:connection_id'
 const tags = ['use']
 const ERRORS: readonly ErrorCode[] = [
   'not_found', 'environment_mismatch', 'connection_disabled', 'connection_pending', 'connection_needs_reauth', 'action_not_allowed', 'egress_blocked',
-  'input_invalid', 'upstream_timeout', 'upstream_unreachable', 'outcome_unknown', 'response_too_large', 'integrity_failure', 'kek_unavailable', 'overloaded',
+  'input_invalid', 'upstream_timeout', 'upstream_unreachable', 'outcome_unknown', 'response_too_large', 'idempotency_conflict', 'invocation_running', 'concurrency_limited', 'integrity_failure', 'kek_unavailable', 'overloaded',
 ]
 
 const RETRIES = 'Made again within its deadline, three times at most, after 502, 503, 504, a 429 with Retry-After, or a broken connection: if it reads or is ' +
   'idempotent, or goes to a provider with an idempotency header under one key. `attempts` says how often it was sent.'
 
-/** Run an action, or any call within the integration's server, without seeing the credential. */
-export function invokeRoutes (app: App, rooms: { invoke: Invoke }): void {
+/** Run an action, or any call to the connection's hosts, without seeing the credential. */
+export function invokeRoutes (app: App, rooms: { invoke: Invoke, bodyLimitBytes: number }): void {
+  // Files come in base64, so that these two take more than other routes; the caller is known before a byte of it is read.
+  const bodyLimit = rooms.bodyLimitBytes
+
   app.post(`${ONE}/invoke`, {
-    schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', description: RETRIES, params: ConnectionParams, headers: PassedIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#') } },
-    config: { errors: [...ERRORS, 'action_unknown'] },
+    bodyLimit,
+    schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', description: RETRIES, params: ConnectionParams, headers: InvokeIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#') } },
+    config: { errors: [...ERRORS, 'action_unknown', 'name_taken'] },
   }, async (request, reply) => {
-    const { action, input } = request.body
-    return await rooms.invoke.invoke({ ...useOf(request, reply), action, input: input ?? {} }, callerOf(request))
+    const { action, input, store_as: store } = request.body
+    if (store !== undefined) requireWriting(request)
+    const storeAs = store && { name: store.name.trim(), labels: store.labels ?? {}, take: takeOutput }
+    return showReplay(reply, await rooms.invoke.invoke({ ...useOf(request, reply), action, input: input ?? {}, storeAs }, callerOf(request)))
   })
 
   app.post(`${ONE}/request`, {
-    schema: { tags, operationId: 'sendRequest', summary: 'Make a call that the catalog has no action for', description: RETRIES, params: ConnectionParams, headers: PassedIdempotencyHeaders, body: RawRequest, response: { 200: Type.Ref('InvokeResponse#') } },
+    bodyLimit,
+    schema: { tags, operationId: 'sendRequest', summary: 'Make a call that the catalog has no action for', description: RETRIES, params: ConnectionParams, headers: InvokeIdempotencyHeaders, body: RawRequest, response: { 200: Type.Ref('InvokeResponse#') } },
     config: { errors: ERRORS },
   }, async (request, reply) => {
-    const { method, path, query, headers, body } = request.body
-    return await rooms.invoke.request({ ...useOf(request, reply), request: { method, path, query, headers, body } }, callerOf(request))
+    const { method, host, path, query, headers, body, encoding } = request.body
+    const raw = { method, host, path, query, headers, body, encoding }
+    return showReplay(reply, await rooms.invoke.request({ ...useOf(request, reply), request: raw }, callerOf(request)))
   })
+}
+
+/** What makes a connection needs the scope of making one. */
+function requireWriting (request: FastifyRequest): void {
+  if (request.principal === null) throw new VaultError('unauthenticated')
+  const { workspace_id: workspaceId } = request.params as { workspace_id: WorkspaceId }
+  requirePermission(request.principal, { scope: 'connections:write', workspaceId })
+}
+
+function showReplay (reply: FastifyReply, result: RunResult): RunResult {
+  if ('replayed' in result && result.replayed) reply.header('idempotent-replayed', 'true')
+  return result
 }
 
 function useOf (request: FastifyRequest, reply: FastifyReply) {
