@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { compare, CONNECTIONS, startServer, type Compared } from './harness.ts'
+import { retargetCatalog } from '../test/support/catalog.ts'
 import { requireOurs, setStage, WORKSPACE } from './stage.ts'
 
 /** `npm run bench -- <case> [--json]`: prints one line of JSON last and keeps docs/benchmarks.md up to date. */
@@ -32,6 +33,31 @@ const CASES: Readonly<Record<string, Case>> = {
       } finally {
         reference.stop()
         await stage.stop()
+      }
+    },
+  },
+  invoke: {
+    about: 'invoke of a read (authentication, guards, decryption, two audit commits, redaction) ÷ Fastify with one bare undici call to the same provider',
+    bar: 0.35,
+    goal: 0.5,
+    unit: 'req/s',
+    run: async (options) => {
+      const provider = await startServer('./provider.ts', {})
+      const { host } = new URL(provider.url)
+      const stage = await setStage(500, { CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: host })
+      const hop = await startServer('./hop.ts', { PROVIDER_URL: provider.url })
+      try {
+        await requireOurs(stage)
+        const body = { environment: 'sandbox', action: 'get_balance' }
+        return await compare(
+          { url: stage.vault.urls.internal, requests: stage.ids.map((id) => stage.post(`/v1/workspaces/${WORKSPACE}/connections/${id}/invoke`, body)) },
+          { url: hop.url, requests: [{ method: 'POST', path: '/hop' }] },
+          options,
+        )
+      } finally {
+        hop.stop()
+        await stage.stop()
+        provider.stop()
       }
     },
   },

@@ -8,6 +8,7 @@ import { isVaultError } from '../errors.ts'
 import { describeError } from '../log.ts'
 import { MigrationError } from '../store/index.ts'
 import { verifyAudit } from './audit.ts'
+import { listCatalog } from './catalog.ts'
 import { initKeyring } from './keys.ts'
 import { runMigrations } from './migrate.ts'
 import { printError, UsageError } from './output.ts'
@@ -25,6 +26,8 @@ const program = new Command('connection-vault')
 program.command('serve').description('run the vault; without DATABASE_URL, outside production, on an embedded Postgres').action(serve)
 
 program.command('migrate').description('bring the schema up to date, as the role of OWNER_DATABASE_URL').action(runMigrations)
+
+program.command('catalog [integration]').description('list what can be connected, or the actions of one integration').action(listCatalog)
 
 const keys = program.command('keys').description('key-encryption keys')
 keys.command('init').description('write a keyring with fresh keys; never overwrites one')
