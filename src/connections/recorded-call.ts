@@ -6,7 +6,7 @@ import { VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, InvocationId, VersionId, WorkspaceId } from '../ids.ts'
 import type { AuditOutcome, Ledger, UseContext } from '../ledger/index.ts'
 import type { Caller } from './caller.ts'
-import { isDoubtful, judgeRetry, settle } from './retry.ts'
+import { ATTEMPT_MIN_MS, isDoubtful, judgeRetry, settle } from './retry.ts'
 
 /** A call that is about to be made, as the record names it. */
 export interface CallSubject {
@@ -100,7 +100,7 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
       const deadlineMs = clock.monotonicMs() + request.timeoutMs
       const leave = await calls.takeTurn({
         connectionId: subject.connectionId, origin: request.built.url.origin, perConnection: subject.integration.manifest.conventions.concurrency,
-        timeoutMs: request.timeoutMs, signal: request.queueSignal,
+        timeoutMs: Math.max(0, request.timeoutMs - ATTEMPT_MIN_MS), signal: request.queueSignal,
       })
       if (leave === undefined) {
         throw new VaultError('concurrency_limited', { detail: 'Too many calls of this connection, or to its provider’s host, are under way. Nothing was sent.', retryAfterSeconds: 1 })

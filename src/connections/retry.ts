@@ -16,7 +16,7 @@ export interface EndedCall {
 const ATTEMPTS_MAX = 3
 const BACKOFF_MS = 200
 /** An attempt with less time than this would only add load to a provider in trouble. */
-const ATTEMPT_MIN_MS = 100
+export const ATTEMPT_MIN_MS = 100
 const UNAVAILABLE = [502, 503, 504]
 
 /**

@@ -56,7 +56,8 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
     internal: await createInternal(options, refusals),
   }
   operationsRoutes(apps.operations, options)
-  const close = async (): Promise<void> => { await Promise.all(Object.values(apps).map(closeApp)) }
+  const open = Object.values(apps).map((app): OpenApp => ({ app, closeUnused: trackUnused(app, options.tls !== undefined && app === apps.internal) }))
+  const close = async (): Promise<void> => { await Promise.all(open.map(closeApp)) }
   try {
     const urls = { operations: '', public: '', internal: '' }
     for (const name of Object.keys(urls) as ListenerName[]) urls[name] = await listen(apps[name], name, options.addresses[name])
@@ -78,9 +79,31 @@ async function listen (app: App, name: ListenerName, address: { host: string, po
   }
 }
 
-/** Connections that fall idle while their last answer goes out are closed as well, not kept for a next request. */
-async function closeApp (app: App): Promise<void> {
-  const idle = setInterval(() => { app.server.closeIdleConnections() }, 50)
+interface OpenApp {
+  readonly app: App
+  readonly closeUnused: () => void
+}
+
+/** Answers what closes the connections, such as those a balancer opens ahead, that no request has come over. */
+function trackUnused ({ server }: App, tls: boolean): () => void {
+  const unused = new Set<object>()
+  server.on(tls ? 'secureConnection' : 'connection', (socket: { once (event: 'close', listener: () => void): unknown }) => {
+    unused.add(socket)
+    socket.once('close', () => { unused.delete(socket) })
+  })
+  server.on('request', ({ socket }) => { unused.delete(socket) })
+  return () => { for (const socket of unused) (socket as { destroy (): void }).destroy() }
+}
+
+/**
+ * Connections that fall idle while their last answer goes out are closed as well, not kept for a
+ * next request, and so are those that have never had one: Node counts them as busy for a minute.
+ */
+async function closeApp ({ app, closeUnused }: OpenApp): Promise<void> {
+  const idle = setInterval(() => {
+    app.server.closeIdleConnections()
+    closeUnused()
+  }, 50)
   try {
     await app.close()
   } finally {

@@ -142,7 +142,7 @@ t.test('a preview shows at most a prefix and four characters, and only of long s
 
 t.test('destinations', async (t) => {
   const jira = catalog.require('jira')
-  const at = (site: string) => resolveDestination({ manifest: jira.manifest, scheme: jira.requireScheme(undefined), environment: 'live' }, { site_url: site })
+  const at = (site: string) => resolveDestination({ manifest: jira.manifest, scheme: jira.requireScheme('api_token'), environment: 'live' }, { site_url: site })
   t.same(at('https://acme.atlassian.net/'), { baseUrl: 'https://acme.atlassian.net', hosts: ['acme.atlassian.net'], hostConfig: { site_url: 'https://acme.atlassian.net/' } })
   const evil = [
     'https://evil.com', 'https://evil.com/.atlassian.net', 'https://evil.com#.atlassian.net', 'https://evil.com?.atlassian.net', 'https://acme.atlassian.net@evil.com',

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { generate } from 'selfsigned'
 import t from 'tap'
@@ -117,4 +118,17 @@ t.test('a shutdown finishes what was begun', async (t) => {
   t.same(rows.map((row) => row.event), ['invoke.started', 'invoke.finished'])
   const [sealer] = await vault.database.query('select lease_owner from audit_sealer')
   t.equal(sealer?.['lease_owner'], null, 'and the lease on sealing is given back')
+})
+
+t.test('a shutdown does not wait for connections that were never used', async (t) => {
+  const vault = await startTestVault()
+  const { port } = new URL(vault.urls.internal)
+  const silent = connect(Number(port), '127.0.0.1')
+  const half = connect(Number(port), '127.0.0.1', () => { half.write('GET /v1') })
+  const closed = Promise.all([silent, half].map((socket) => new Promise((resolve) => { socket.on('error', () => {}).once('close', resolve) })))
+  await new Promise((resolve) => { setTimeout(resolve, 100) })
+  const startedMs = performance.now()
+  await vault.close()
+  await closed
+  t.ok(performance.now() - startedMs < 5_000)
 })

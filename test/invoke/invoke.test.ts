@@ -1,6 +1,7 @@
 import t from 'tap'
 import { loadCatalog } from '../../src/catalog/index.ts'
 import { retargetCatalog } from '../support/catalog.ts'
+import { CREDENTIALS, type SampleCredential } from '../support/credentials.ts'
 import { json, startProvider, type Received } from '../support/provider.ts'
 import { sample } from '../support/sample.ts'
 import { eventually, startTestVault, STRIPE_KEY } from '../support/vault.ts'
@@ -50,23 +51,12 @@ t.test('an action, from input to outcome', async (t) => {
 })
 
 t.test('every action of every integration reaches its provider as its manifest says', async (t) => {
-  const credentials: Record<string, object> = {
-    stripe: { credentials: { secret_key: STRIPE_KEY } },
-    plaid: { credentials: { secret: 'plaidsecretcanary0000000000001' }, config: { client_id: 'abcdef0123456789abcdef01' } },
-    wise: { credentials: { api_token: 'a1b2c3d4-e5f6-a7b8-c9d0-e1f2a3b4c5d6' } },
-    alloy: { credentials: { token: 'alloytoken00000000000000000000001', secret: 'alloysecret0000000000000000000001' } },
-    onfido: { credentials: { api_token: 'api_sandbox.abcdefghijk.abcdefghijklmnopqrstuvwxyz012345' } },
-    jira: { credentials: { api_token: 'ATATT3xFfGF0abcdefghijklmnop' }, config: { site_url: 'https://acme.atlassian.net', email: 'ada@acme.example' } },
-  }
-  const authorization: Record<string, RegExp> = {
-    stripe: /^Bearer sk_test_/, wise: /^Bearer a1b2/, onfido: /^Token token=api_sandbox\./,
-    alloy: new RegExp(`^Basic ${Buffer.from('alloytoken00000000000000000000001:alloysecret0000000000000000000001').toString('base64')}$`),
-    jira: new RegExp(`^Basic ${Buffer.from('ada@acme.example:ATATT3xFfGF0abcdefghijklmnop').toString('base64')}$`),
-  }
-  let called = 0
+  t.same(Object.keys(CREDENTIALS).sort(), loadCatalog().list().map((one) => one.manifest.id), 'all of them')
+  const refused = { error_code: 'INVALID_API_KEYS', ok: false, error: 'invalid_auth', errors: [{ extensions: { type: 'authentication error' } }] }
   for (const integration of loadCatalog().list()) {
     const { manifest } = integration
-    const id = await vault.connect('acme', { integration: manifest.id, name: manifest.id, ...credentials[manifest.id] })
+    const { auth, credentials, config, sends, tested } = CREDENTIALS[manifest.id] as SampleCredential
+    const id = await vault.connect('acme', { integration: manifest.id, name: manifest.id, auth, credentials, config: config ?? {} })
     for (const { name, method } of manifest.actions) {
       provider.received.length = 0
       const input = sample(integration.requireAction(name).schema, 'all') as Record<string, unknown>
@@ -74,17 +64,14 @@ t.test('every action of every integration reaches its provider as its manifest s
       t.match(answer.body, { outcome: 'succeeded' }, `${manifest.id}.${name}`)
       const [received] = provider.received
       t.equal(received?.method, method)
-      if (manifest.id === 'plaid') t.match(received?.headers, { 'plaid-client-id': 'abcdef0123456789abcdef01', 'plaid-secret': 'plaidsecretcanary0000000000001', 'plaid-version': '2020-09-14' })
-      else t.match(received?.headers.authorization, authorization[manifest.id], `${manifest.id}.${name} is authorised`)
-      called++
+      t.match(received?.headers, sends, `${manifest.id}.${name} is authorised`)
     }
-    provider.answer = (_received, reply) => { json(reply, 200, { livemode: false, accountId: 'acc_1', displayName: 'Ada', 0: { id: 42 } }) }
-    t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'ok' }, `${manifest.id} can be tested`)
-    provider.answer = (_received, reply) => { json(reply, 401, { error_code: 'INVALID_API_KEYS' }) }
+    provider.answer = (_received, reply) => { json(reply, 200, tested) }
+    t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'ok', account: manifest.test.account === undefined ? null : { id: /./ } }, `${manifest.id} can be tested`)
+    provider.answer = (_received, reply) => { json(reply, 401, refused) }
     t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'auth_failed' })
     provider.answer = (_received, reply) => { json(reply, 200, { ok: true }) }
   }
-  t.equal(called, 69)
 })
 
 t.test('a provider that can’t be reached', async (t) => {

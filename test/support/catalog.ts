@@ -23,7 +23,8 @@ export function retargetCatalog (url: string, ids: readonly string[] = loadCatal
       const path = /^(?:https:\/\/[^/]*|\{[^}]*\})(\/.*)?$/.exec(server)?.[1] ?? ''
       return `${url}${path}`
     }
-    const retarget = (servers: Record<string, string>) => Object.fromEntries(Object.entries(servers).map(([environment, server]) => [environment, target(server)]))
+    const retarget = (servers: Record<string, string>) =>
+      Object.fromEntries(Object.entries(servers).map(([environment, server]) => [environment, target(server)]))
     const here = { server: url }
     writeFileSync(join(dir, `${id}.yaml`), JSON.stringify({
       ...manifest,

@@ -7,6 +7,7 @@ export interface Received {
   readonly url: string
   readonly headers: IncomingHttpHeaders
   readonly body: string
+  readonly bytes: Buffer
 }
 
 export type Answer = (received: Received, reply: ServerResponse) => void | Promise<void>
@@ -28,7 +29,8 @@ export async function startProvider (answer: Answer): Promise<Provider> {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
-      const one = { method: request.method ?? '', url: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks).toString('utf8') }
+      const bytes = Buffer.concat(chunks)
+      const one = { method: request.method ?? '', url: request.url ?? '', headers: request.headers, body: bytes.toString('utf8'), bytes }
       received.push(one)
       void provider.answer(one, reply)
     })
