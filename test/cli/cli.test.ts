@@ -152,6 +152,24 @@ t.test('a crash says where, and nothing of what', async (t) => {
   t.match(JSON.parse(crashed.stderr), { level: 'fatal', msg: 'uncaughtException', error: /^Error\(E_X\) at / })
 })
 
+t.test('the catalog', async (t) => {
+  const all = await run(['catalog'])
+  t.equal(all.code, 0)
+  const rows = all.output.split('\n').map((line) => line.split(/ {2,}/))
+  t.same(rows[0], ['integration', 'name', 'category', 'auth', 'actions', 'read', 'idempotent', 'unsafe'])
+  t.equal(rows.find(([id]) => id === 'stripe')?.[1], 'Stripe')
+  for (const [, , , , actions, ...effects] of rows.slice(1, 21)) t.equal(effects.reduce((sum, count) => sum + Number(count), 0), Number(actions))
+  t.match(all.output, /20 integrations, \d+ actions/)
+  const one = await run(['catalog', 'twilio'])
+  t.match(one.output, /send_sms +unsafe +POST +\/Messages\.json +form_plain/)
+  t.match(one.output, /api_key_secret\*/)
+  t.match(await run(['catalog', 'nope']), { code: 1, output: /There is no such integration. There are: airtable/ })
+
+  const dir = folder()
+  writeFileSync(join(dir, 'broken.yaml'), 'id: broken\n')
+  t.match(await run(['catalog'], { CATALOG_DIR: dir }), { code: 1, output: /broken\.yaml: \/actions is required/ })
+})
+
 t.test('help', async (t) => {
   t.match(await run(['--help']), { code: 0, output: /serve.*migrate.*keys.*tokens.*audit/s })
   t.match(await run(['nonsense']), { code: 1, output: /unknown command/ })

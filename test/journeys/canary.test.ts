@@ -137,6 +137,26 @@ t.test('every journey and failure', async (t) => {
   provider.answer = (received, reply) => { json(reply, 400, { error_message: `no ${received.body}`, secret: received.headers['plaid-secret'] }) }
   await call('POST', at(`/${plaid[0]?.id}/invoke`), { body: { environment: 'sandbox', action: 'get_accounts' } })
 
+  // Kept results, files, credentials in outputs: what callers get of them is theirs, and nobody else's.
+  const keyed = async (key: string, body: object) => await call('POST', at(`/${id}/invoke`), { body: { environment: 'sandbox', ...body }, headers: { 'idempotency-key': key }, secret: true })
+  const inputSecret = secret('input-')
+  const outputSecret = secret('output-')
+  provider.answer = (_received, reply) => { json(reply, 200, { id: 're_1', note: outputSecret }) }
+  const refund = { action: 'create_refund', input: { charge: 'ch_1', metadata: { note: inputSecret } } }
+  for (let time = 0; time < 2; time++) t.equal((await keyed('canary-1', refund)).status, 200)
+  t.equal((await keyed('canary-1', { ...refund, input: { charge: inputSecret } })).status, 409)
+  provider.answer = (_received, reply) => { json(reply, 409, { error: { message: outputSecret } }) }
+  for (let time = 0; time < 2; time++) await keyed('canary-2', refund)
+  const issued = secret('access-sandbox-')
+  provider.answer = (_received, reply) => { json(reply, 200, { access_token: issued, item_id: 'i' }) }
+  const exchange = async (more: object, taken: boolean) => await call('POST', at(`/${plaid[0]?.id}/invoke`), {
+    body: { environment: 'sandbox', action: 'exchange_public_token', input: { public_token: secret('public-') }, ...more }, secret: taken,
+  })
+  t.match((await exchange({ store_as: { name: 'stored' } }, false)).body, { stored: {}, output: { access_token: '[stored]' } })
+  t.equal((await exchange({}, true)).status, 200)
+  const file = { base64: Buffer.from(secret('file-')).toString('base64'), filename: 'x' }
+  await call('POST', at(`/${id}/request`), { body: { environment: 'sandbox', method: 'POST', path: '/v1/files', encoding: 'multipart', body: { file } } })
+
   const created = await call('POST', '/v1/service-tokens', { body: { name: 'x', preset: 'ops', workspaces: ['*'], environments: ['*'] }, secret: true })
   canaries.push((created.body['token'] as unknown as string).slice(4))
   await call('GET', '/v1/service-tokens')
