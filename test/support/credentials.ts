@@ -21,8 +21,8 @@ export const CREDENTIALS: Readonly<Record<string, SampleCredential>> = {
     sends: { authorization: join('Bearer pat', 'Canary00000001.canary') }, tested: { id: 'usr1' },
   },
   alloy: {
-    auth: 'api_key', credentials: { token: 'alloytoken00000000000000000000001', secret: 'alloysecret0000000000000000000001' }, config: { workflow_token: 'workflow000000000001' },
-    sends: { authorization: basic('alloytoken00000000000000000000001:alloysecret0000000000000000000001'), 'alloy-workflow-token': 'workflow000000000001' }, tested: {},
+    auth: 'api_key', credentials: { token: 'alloytoken00000000000000000000001', secret: 'alloysecret0000000000000000000001' },
+    sends: { authorization: basic('alloytoken00000000000000000000001:alloysecret0000000000000000000001') }, tested: {},
   },
   github: {
     auth: 'personal_access_token', credentials: { personal_access_token: join('ghp', '_', 'canary'.repeat(6)) },
