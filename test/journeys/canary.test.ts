@@ -154,6 +154,7 @@ t.test('every journey and failure', async (t) => {
   })
   t.match((await exchange({ store_as: { name: 'stored' } }, false)).body, { stored: {}, output: { access_token: '[stored]' } })
   t.equal((await exchange({}, true)).status, 200)
+  provider.answer = (_received, reply) => { json(reply, 200, {}) }
   const file = { base64: Buffer.from(secret('file-')).toString('base64'), filename: 'x' }
   await call('POST', at(`/${id}/request`), { body: { environment: 'sandbox', method: 'POST', path: '/v1/files', encoding: 'multipart', body: { file } } })
 
