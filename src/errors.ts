@@ -4,7 +4,7 @@
  */
 const TABLE = {
   request_invalid: [400, 'The request is malformed', false, 'A header, path or query parameter or a property of the body is missing, unknown or of the wrong type. `errors[]` points at each.'],
-  body_not_json: [400, 'The body is not JSON', false, 'The body must be valid UTF-8 and valid JSON (RFC 8259).'],
+  body_not_json: [400, 'The body is not JSON', false, 'The body must be valid UTF-8 and valid JSON (RFC 8259), without a name twice in one object, a number that a double can’t hold, NUL or half a surrogate pair.'],
   body_too_complex: [400, 'The body is too complex', false, 'The JSON is nested deeper, or has more keys, than the vault reads.'],
   body_too_large: [413, 'The body is too large', false, 'Send less: the limit is in `detail`.'],
   media_type_unsupported: [415, 'The media type is not supported', false, 'Send `Content-Type: application/json`.'],
