@@ -214,6 +214,14 @@ create table open_invocations (
 CREATE INDEX open_invocations_deadline ON public.open_invocations USING btree (deadline_at);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
 
+create table open_invocations_cursor (
+  singleton boolean not null default true,
+  seq bigint not null default 0,
+  constraint open_invocations_cursor_pkey PRIMARY KEY (singleton),
+  constraint open_invocations_cursor_singleton_check CHECK (singleton)
+);
+-- connection_vault_service: SELECT, UPDATE
+
 create table service_tokens (
   id text collate "C" not null,
   name text not null,

@@ -53,10 +53,7 @@ export interface RecordedCalls {
   make (subject: CallSubject, request: OutgoingCall, caller: Caller): Promise<RecordedCall>
 }
 
-/** After its deadline an invocation still has this long to write its end before it counts as lost. */
-const CLOSING_MARGIN_MS = 30_000
-
-export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledger, 'openInvocation' | 'closeInvocation'>, clock: Clock, maxResponseBytes: number }): RecordedCalls {
+export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledger, 'record'>, clock: Clock, maxResponseBytes: number }): RecordedCalls {
   const { calls, ledger, clock, maxResponseBytes } = options
 
   /** Until it ends in a way that another attempt would not mend, or its time is over. */
@@ -79,13 +76,14 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
       principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment, connectionId: subject.connectionId,
       versionId: subject.versionId, invocationId, requestId: caller.requestId, context: subject.context,
     }
-    await ledger.openInvocation({ ...record, event: 'invoke.started', outcome: 'ok', details }, request.timeoutMs + CLOSING_MARGIN_MS)
+    // What recovers lost invocations reads their deadline from here.
+    await ledger.record({ ...record, event: 'invoke.started', outcome: 'ok', details: { ...details, timeout_ms: request.timeoutMs } })
     const startedMs = clock.monotonicMs()
     const { result, attempts } = await attempt(subject, request, request.deadlineMs)
     const durationMs = Math.round(clock.monotonicMs() - startedMs)
     const closing = { ...record, ...describeEnd(result, subject.effect) }
     try {
-      await ledger.closeInvocation({ ...closing, event: 'invoke.finished', details: { ...details, ...closing.details, duration_ms: durationMs, attempts } })
+      await ledger.record({ ...closing, event: 'invoke.finished', details: { ...details, ...closing.details, duration_ms: durationMs, attempts } })
     } catch (error) {
       if (subject.effect === 'unsafe' && (result.kind === 'answered' || result.maybeSent)) {
         throw new VaultError('outcome_unknown', { detail: 'The call was made, but its end could not be put on record.', meta: { invocation_id: invocationId }, cause: error })

@@ -4,26 +4,18 @@ import { VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { untilQuiet } from '../quiet.ts'
-import {
-  appendBatch, ensureAuditPartitions, isMissingPartition, isUnstorable, type AuditRow, type Database, type InvocationKey, type OpenInvocation,
-} from '../store/index.ts'
+import { appendBatch, ensureAuditPartitions, isMissingPartition, isUnstorable, type AuditRow, type Database } from '../store/index.ts'
 import { toBatch } from './record.ts'
-
-/** One record on its way to the disk, and what it says of an invocation. */
-export interface Entry {
-  readonly row: AuditRow
-  readonly opens?: OpenInvocation
-  readonly closes?: InvocationKey
-}
 
 export interface GroupCommit {
   /** Resolves when the record is on disk; rejects when it is not, and then nothing may leave. */
-  commit (entry: Entry): Promise<void>
+  commit (row: AuditRow): Promise<void>
   /** Resolves when everything handed in before is on disk or has failed. */
   drain (): Promise<void>
 }
 
-interface Waiting extends Entry {
+interface Waiting {
+  readonly row: AuditRow
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -50,18 +42,15 @@ export function createGroupCommit (options: Options): GroupCommit {
   const queue: Waiting[] = []
   let running: Promise<void> | undefined
 
-  const write = async (entries: readonly Entry[]): Promise<void> => {
+  const write = async (entries: readonly Waiting[]): Promise<void> => {
     const batch = toBatch(entries.map((entry) => entry.row), await macs.key('audit-batch'))
-    const opened = entries.flatMap((entry) => entry.opens ?? [])
-    const closed = entries.flatMap((entry) => entry.closes ?? [])
-    const invocations = opened.length + closed.length > 0 ? { opened, closed } : undefined
     try {
-      await appendBatch(database.writes, batch, invocations)
+      await appendBatch(database.writes, batch)
     } catch (error) {
       if (!isMissingPartition(error)) throw error
       log.warn('an audit partition was missing and is made now')
       await ensureAuditPartitions(database.db)
-      await appendBatch(database.writes, batch, invocations)
+      await appendBatch(database.writes, batch)
     }
   }
 
@@ -93,10 +82,10 @@ export function createGroupCommit (options: Options): GroupCommit {
   }
 
   return Object.freeze({
-    commit: async (entry: Entry) => {
+    commit: async (row: AuditRow) => {
       if (queue.length >= QUEUE_MAX) throw new VaultError('overloaded', { detail: 'Audit records wait for the database.', retryAfterSeconds: 1 })
       await new Promise<void>((resolve, reject) => {
-        queue.push({ ...entry, resolve, reject })
+        queue.push({ row, resolve, reject })
         running ??= run()
       })
     },

@@ -23,61 +23,24 @@ export interface AuditBatch {
   readonly mac: Buffer
 }
 
-/** An invocation that has been allowed to start and has not been closed. */
-export interface OpenInvocation {
-  readonly workspace_id: string
-  readonly id: string
-  readonly connection_id: string
-  readonly version_id: string
-  readonly environment: Environment
-  readonly details: Record<string, unknown>
-  readonly context: Record<string, unknown> | null
-  /** Milliseconds from now until it counts as lost. */
-  readonly deadline_ms: number
-}
-
-export interface InvocationKey {
-  readonly workspace_id: string
-  readonly id: string
-}
-
-export interface InvocationChanges {
-  readonly opened: readonly OpenInvocation[]
-  readonly closed: readonly InvocationKey[]
-}
-
 const EVENT_COLUMNS = `occurred_at, id, event, outcome, reason, workspace_id, environment, connection_id, version_id,
   invocation_id, principal_kind, principal_id, actor, request_id, context, details`
 
 // One JSON parameter instead of an array for each column: half the time to bind and to parse.
-const APPEND_EVENTS = `
-  queued as (
+const APPEND: Statement = {
+  name: 'audit_append',
+  text: `with queued as (
     insert into audit_unsealed (batch_id, events, first_at, last_at, digest, key_id, mac) values ($1, $2, $3, $4, $5, $6, $7)
   )
   insert into audit_events (batch_id, ${EVENT_COLUMNS})
   select $1, ${EVENT_COLUMNS} from json_to_recordset($8::json) as r (
     occurred_at timestamptz, id text, event text, outcome text, reason text, workspace_id text, environment text, connection_id text,
-    version_id text, invocation_id text, principal_kind text, principal_id text, actor text, request_id text, context jsonb, details jsonb)`
-
-const APPEND: Statement = { name: 'audit_append', text: `with ${APPEND_EVENTS}` }
-
-const APPEND_INVOCATIONS: Statement = {
-  name: 'audit_append_invocations',
-  text: `with opened as (
-    insert into open_invocations (workspace_id, id, connection_id, version_id, environment, details, context, deadline_at)
-    select workspace_id, id, connection_id, version_id, environment, details, context, vault_now() + deadline_ms * interval '1 millisecond'
-    from json_to_recordset($9::json) as o (workspace_id text, id text, connection_id text, version_id text, environment text,
-      details jsonb, context jsonb, deadline_ms float8)
-  ), closed as (
-    delete from open_invocations i using json_to_recordset($10::json) as c (workspace_id text, id text)
-    where i.workspace_id = c.workspace_id and i.id = c.id
-  ), ${APPEND_EVENTS}`,
+    version_id text, invocation_id text, principal_kind text, principal_id text, actor text, request_id text, context jsonb, details jsonb)`,
 }
 
-/** Commits a batch, and what it says of invocations, as one statement. */
-export async function appendBatch (writes: Pipeline, batch: AuditBatch, invocations?: InvocationChanges): Promise<void> {
-  if (invocations === undefined) await writes.run(APPEND, batchValues(batch))
-  else await writes.run(APPEND_INVOCATIONS, [...batchValues(batch), JSON.stringify(invocations.opened), JSON.stringify(invocations.closed)])
+/** Commits a batch as one statement. */
+export async function appendBatch (writes: Pipeline, batch: AuditBatch): Promise<void> {
+  await writes.run(APPEND, batchValues(batch))
 }
 
 /** The same as a part of a transaction. */
@@ -102,15 +65,6 @@ export function isMissingPartition (error: unknown): boolean {
 /** SQLSTATE class 22: one record holds what Postgres can't store. */
 export function isUnstorable (error: unknown): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('22')
-}
-
-/** Invocations past their deadline: their process died. Removes and answers them. */
-export async function takeLostInvocations (tx: Tx, limit: number): Promise<Omit<OpenInvocation, 'deadline_ms'>[]> {
-  return await tx.deleteFrom('open_invocations')
-    .where(({ eb, refTuple }) => eb(refTuple('workspace_id', 'id'), 'in', eb.selectFrom('open_invocations')
-      .select(['workspace_id', 'id']).where('deadline_at', '<', sql<Date>`vault_now()`)
-      .orderBy('deadline_at').limit(limit).forUpdate().skipLocked().$asTuple('workspace_id', 'id')))
-    .returning(['workspace_id', 'id', 'connection_id', 'version_id', 'environment', 'details', 'context']).execute()
 }
 
 export interface AuditFilter {

@@ -7,8 +7,8 @@
  * - Time is the database's (`vault_now()`), so that replicas need not agree about theirs.
  */
 export {
-  appendBatch, appendBatchIn, ensureAuditPartitions, isMissingPartition, isUnstorable, listAuditEvents, takeLostInvocations,
-  type AuditBatch, type AuditFilter, type AuditRow, type InvocationKey, type OpenInvocation, type StoredEvent,
+  appendBatch, appendBatchIn, ensureAuditPartitions, isMissingPartition, isUnstorable, listAuditEvents,
+  type AuditBatch, type AuditFilter, type AuditRow, type StoredEvent,
 } from './audit.ts'
 export {
   claimSealer, findLastCheckpoint, getHead, holdHead, insertCheckpoint, insertLinks, listBatchEvents, listCheckpoints, listForeignEvents, listLinks,
@@ -28,6 +28,7 @@ export {
 export { createKekCheckTable, createKeyTable, holdCurrentKey } from './keys.ts'
 export { migrate, MigrationError, SERVICE_ROLE } from './migrate.ts'
 export { prepareEmbedded, type DatabaseUrls } from './prepare-embedded.ts'
+export { deriveOpenInvocations, takeLostInvocations } from './open-invocations.ts'
 export type { Health, VersionState } from './states.ts'
 export { findTokenByIdempotency, findUsableToken, insertToken, listTokens, revokeToken, type TokenRow } from './tokens.ts'
 export type { UsableRow, UsableTable } from './usable.ts'

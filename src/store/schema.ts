@@ -178,6 +178,11 @@ export interface OpenInvocations {
   workspace_id: string;
 }
 
+export interface OpenInvocationsCursor {
+  seq: Generated<number>;
+  singleton: Generated<boolean>;
+}
+
 export interface ServiceTokens {
   created_at: Generated<Timestamp>;
   created_by: string;
@@ -231,6 +236,7 @@ export interface DB {
   invocation_results: InvocationResults;
   keks: Keks;
   open_invocations: OpenInvocations;
+  open_invocations_cursor: OpenInvocationsCursor;
   service_tokens: ServiceTokens;
   system_keys: SystemKeys;
   uses_cursor: UsesCursor;

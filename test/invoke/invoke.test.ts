@@ -199,6 +199,7 @@ t.test('when the end can’t be put on record', async (t) => {
   await vault.database.query('grant insert on audit_events to connection_vault_service')
   t.equal((await answers('read')).status, 500)
   await vault.database.query('grant insert on audit_events to connection_vault_service')
+  await eventually(async () => (await vault.database.query('select from open_invocations where connection_id = $1', [id])).length === 2)
   await vault.database.advance('2 minutes')
   await eventually(async () => (await records(id, 'invoke.finished')).length === 2)
   t.match(await records(id, 'invoke.finished'), [{ outcome: 'unknown', principal: { kind: 'system' } }, { outcome: 'unknown', principal: { kind: 'system' } }], 'recovery closes both')

@@ -71,14 +71,25 @@ t.test('when the database refuses, the caller is told and nothing is lost sight 
 t.test('an invocation is open until it is finished; a lost one is closed as unknown', async (t) => {
   const started = (id: string) => ({
     ...record({ event: 'invoke.started' }), workspaceId: 'acme', environment: 'live' as const, connectionId: 'conn_1', versionId: 'ver_1',
-    invocationId: id as ReturnType<typeof newId<'invocation'>>, context: { run_id: 'run' }, details: { action: 'pay', effect: 'unsafe' },
+    invocationId: id as ReturnType<typeof newId<'invocation'>>, context: { run_id: 'run' }, details: { action: 'pay', effect: 'unsafe', timeout_ms: 60_000 },
   })
   const [finished, lost] = [started(newId('invocation')), started(newId('invocation'))]
-  await Promise.all([ledger.openInvocation(finished, 60_000), ledger.openInvocation(lost, 60_000)])
-  await ledger.closeInvocation({ ...finished, event: 'invoke.finished' })
+  const late = started(newId('invocation'))
+  const ends = async (of: typeof late) => { await ledger.record({ ...of, event: 'invoke.finished' }) }
+  await ledger.record(finished, lost, late)
+  await ends(finished)
+  t.equal(await ledger.recoverInvocations(), 0)
+  await ledger.sealer.seal()
   t.equal(await ledger.recoverInvocations(), 0, 'not before its deadline')
-  await database.advance('2 minutes')
-  t.equal(await ledger.recoverInvocations(), 1)
+  t.same(new Set((await database.query<{ id: string }>('select id from open_invocations')).map(({ id }) => id)), new Set([lost.invocationId, late.invocationId]))
+  await ends(late)
+  await database.advance('89 seconds')
+  t.equal(await ledger.recoverInvocations(), 0, 'nor within the margin after it')
+  await database.advance('2 seconds')
+  t.equal(await ledger.recoverInvocations(), 1, 'and not when its end is on record, sealed or not')
+  await ledger.sealer.seal()
+  t.equal(await ledger.recoverInvocations(), 0)
+  t.same(await database.query('select from open_invocations'), [])
   t.equal(await ledger.recoverInvocations(), 0, 'once')
   const rows = await database.query('select event, outcome, reason, principal_kind, context, details from audit_events where invocation_id = $1 order by id', [lost.invocationId])
   t.match(rows, [
