@@ -9,7 +9,7 @@ const ROOT = new URL('..', import.meta.url).pathname
 
 /** Rooms from top to bottom; those in one row are siblings. Imports go down only. */
 const LAYERS = [
-  ['http'], ['invoke'], ['connections'], ['calls'], ['catalog', 'access'], ['ledger'], ['egress'], ['store'], ['crypto'],
+  ['http'], ['invoke'], ['connections'], ['calls'], ['catalog', 'access', 'oauth'], ['ledger'], ['egress'], ['store'], ['crypto'],
 ]
 
 /** Who may turn a `Secret` into text, and why. */
@@ -25,7 +25,7 @@ const MAY_WRAP: Readonly<Record<string, string>> = {
   'src/http/routes/credential-intake.ts': 'create and rotate take pasted credentials through it',
 }
 
-const VOCABULARY = ['config', 'errors', 'ids', 'clock', 'log', 'metrics', 'json', 'schema', 'quiet']
+const VOCABULARY = ['config', 'errors', 'ids', 'clock', 'log', 'metrics', 'json', 'schema', 'quiet', 'predicate']
 
 const rooms = LAYERS.flat()
 const room = (name: string) => `^src/${name}/`

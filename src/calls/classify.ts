@@ -1,22 +1,5 @@
-import type { AnswerClass, Manifest, Predicate } from '../catalog/index.ts'
-
-/** A provider's answer as predicates look at it. */
-export interface JudgedAnswer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  /** The parsed body; undefined when it is not JSON. */
-  readonly json: unknown
-}
-
-export function matches (predicate: Predicate, answer: JudgedAnswer): boolean {
-  const { status, header, pointer, is, absent } = predicate
-  if (status !== undefined && ![status].flat().includes(answer.status)) return false
-  const fits = (value: unknown) => value !== undefined && (is === undefined || is.some((wanted) => wanted === value))
-  if (header !== undefined && !fits(answer.headers[header])) return false
-  if (pointer === undefined) return true
-  const value = readPointer(answer.json, pointer)
-  return absent === true ? value === undefined : fits(value)
-}
+import type { AnswerClass, Manifest } from '../catalog/index.ts'
+import { matches, type JudgedAnswer } from '../predicate.ts'
 
 /** The class of a failed call; undefined when the provider did what it was asked. */
 export function classify (manifest: Manifest, answer: JudgedAnswer): AnswerClass | undefined {
@@ -36,15 +19,4 @@ function classOfStatus (status: number): AnswerClass {
   }
   if (status >= 500) return 'provider_unavailable'
   return status >= 400 ? 'input' : 'config_error'
-}
-
-/** JSON pointer (RFC 6901). */
-export function readPointer (value: unknown, pointer: string): unknown {
-  let at = value
-  for (const token of pointer.split('/').slice(1)) {
-    const name = token.replaceAll('~1', '/').replaceAll('~0', '~')
-    if (at === null || typeof at !== 'object' || !Object.hasOwn(at, name)) return undefined
-    at = (at as Record<string, unknown>)[name]
-  }
-  return at
 }

@@ -8,6 +8,5 @@
  */
 export { buildRawRequest, buildRequest, buildTestRequest, type BuiltRequest, type RawRequest } from './build-request.ts'
 export { createCalls, describeRequest, isHostAllowed, type CallCredential, type CallResult, type Calls, type DescribedRequest } from './call.ts'
-export { matches, readPointer } from './classify.ts'
 export { describeAuth, injectAuth, type AuthFields, type InjectedAuth } from './inject-auth.ts'
 export type { ShapedResponse } from './shape-response.ts'

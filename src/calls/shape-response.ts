@@ -1,7 +1,8 @@
 import type { ErrorClass, Manifest } from '../catalog/index.ts'
 import type { Answer } from '../egress/index.ts'
 import { measureJson, parseExactly } from '../json.ts'
-import { classify, readPointer, type JudgedAnswer } from './classify.ts'
+import { readPointer, type JudgedAnswer } from '../predicate.ts'
+import { classify } from './classify.ts'
 import type { Redactor } from './redact.ts'
 
 /** A provider's answer as a caller gets it: nothing of the credential in it. */

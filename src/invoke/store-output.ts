@@ -1,9 +1,9 @@
-import { readPointer } from '../calls/index.ts'
 import type { AuthScheme, IntegrationAction } from '../catalog/index.ts'
 import type { Caller, Connections, UsableConnection } from '../connections/index.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { readPointer } from '../predicate.ts'
 import type { Invocation } from './outcome.ts'
 
 /** How a credential in an action's output is to be kept. */

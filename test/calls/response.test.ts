@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { matches, readPointer } from '../../src/calls/index.ts'
+import { matches, readPointer } from '../../src/predicate.ts'
 import { classify } from '../../src/calls/classify.ts'
 import { createRedactor } from '../../src/calls/redact.ts'
 import { shapeResponse } from '../../src/calls/shape-response.ts'
