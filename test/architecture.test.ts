@@ -9,7 +9,7 @@ const ROOT = new URL('..', import.meta.url).pathname
 
 /** Rooms from top to bottom; those in one row are siblings. Imports go down only. */
 const LAYERS = [
-  ['http'], ['invoke'], ['connections'], ['calls'], ['catalog', 'access', 'oauth'], ['ledger'], ['egress'], ['store'], ['crypto'],
+  ['http'], ['invoke'], ['connections'], ['calls'], ['catalog', 'access'], ['ledger'], ['egress'], ['store'], ['crypto'],
 ]
 
 /** Who may turn a `Secret` into text, and why. */

@@ -11,7 +11,7 @@ import { createKeyring, type KekCheckTable, type Keyring, type KeyTable } from '
 import { createMacs, type Macs } from './mac.ts'
 import { createSealer, type Sealer } from './seal.ts'
 
-export { createBearerToken, createOneTimeToken, hashBearerToken, sameDigest } from './bearer-token.ts'
+export { createBearerToken, hashBearerToken, sameDigest } from './bearer-token.ts'
 export type { BindingContext, KeyScope } from './binding.ts'
 export type { Sealed, SealedPayload } from './envelope.ts'
 export { createLocalKeyring, openLocalKeyring } from './kek/local.ts'
