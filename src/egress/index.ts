@@ -7,10 +7,12 @@
  * - Redirects are never followed, nothing is sent twice, and no error object of the HTTP client gets out.
  */
 import type { Metrics } from '../metrics.ts'
+import { createGuardedAgents, type GuardedAgents } from './agent.ts'
 import type { Exceptions } from './guard.ts'
 import { createPools, resolveBySystem, type Resolve } from './pools.ts'
 import { send, type OutgoingRequest, type SendResult } from './send.ts'
 
+export type { GuardedAgent, GuardedAgents, WatchedExchange } from './agent.ts'
 export { endpointOf, judgeAddress, judgeUrl, type Exceptions, type GuardVerdict } from './guard.ts'
 export type { Answer, OutgoingRequest, SendFailure, SendResult } from './send.ts'
 
@@ -19,18 +21,20 @@ export type EgressPurpose = 'provider' | 'issuer'
 
 export interface Egress {
   send (purpose: EgressPurpose, request: OutgoingRequest): Promise<SendResult>
+  agents (purpose: EgressPurpose): GuardedAgents
   close (): Promise<void>
 }
 
 export function createEgress (options: { exceptions: Readonly<Record<EgressPurpose, Exceptions>>, metrics: Pick<Metrics, 'egress'>, resolve?: Resolve }): Egress {
   const { exceptions, metrics, resolve = resolveBySystem } = options
-  const agents = { provider: createPools(exceptions.provider, resolve), issuer: createPools(exceptions.issuer, resolve) }
+  const pools = { provider: createPools(exceptions.provider, resolve), issuer: createPools(exceptions.issuer, resolve) }
   return Object.freeze({
     send: async (purpose: EgressPurpose, request: OutgoingRequest) => {
-      const result = await send(agents[purpose], exceptions[purpose], request)
+      const result = await send(pools[purpose], exceptions[purpose], request)
       metrics.egress.inc({ purpose, result: result.kind })
       return result
     },
-    close: async () => { await Promise.all(Object.values(agents).map((agent) => agent.close())) },
+    agents: (purpose: EgressPurpose) => createGuardedAgents(exceptions[purpose], resolve, (result) => { metrics.egress.inc({ purpose, result }) }),
+    close: async () => { await Promise.all(Object.values(pools).map((agent) => agent.close())) },
   })
 }

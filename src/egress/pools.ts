@@ -37,7 +37,8 @@ export function createPools (exceptions: Exceptions, resolve: Resolve): Agent {
   })
 }
 
-function guardedLookup (resolve: Resolve): LookupFunction {
+/** A look-up for `net.connect` that fails when any address of the answer is not public. What it gives is what is connected to. */
+export function guardedLookup (resolve: Resolve): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, (error, addresses) => {
       if (error !== null) { callback(error, ''); return }

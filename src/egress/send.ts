@@ -82,7 +82,7 @@ function exchange (agent: Agent, request: OutgoingRequest): Promise<SendResult> 
         else started = true
       },
       onResponseStart: (_controller, status, headers) => {
-        if (status >= 200) head = { status, headers: flatten(headers) }
+        if (status >= 200) head = { status, headers: flattenHeaders(headers) }
       },
       onResponseData: (_controller, chunk) => {
         size += chunk.length
@@ -115,7 +115,7 @@ function dispatchOptions (request: OutgoingRequest): Agent.DispatchOptions {
 }
 
 /** Only the class of the error is looked at; the error itself goes no further. */
-function describeFailure (error: Error, started: boolean): SendFailure {
+export function describeFailure (error: Error, started: boolean): SendFailure {
   if (error instanceof BlockedAddress) return { kind: 'blocked', maybeSent: false, detail: `The destination is not called: ${error.message}.` }
   if (started) return { kind: 'interrupted', maybeSent: true, detail: 'The connection broke before the answer was complete.' }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
@@ -130,10 +130,10 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^(ENOTFOUND|EAI_)/, 'The provider’s name can’t be resolved.'],
   [/^ECONNREFUSED/, 'The provider refuses connections.'],
   [/^(UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)/, 'The provider does not accept the connection in time.'],
-  [/(CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO_)/, 'No TLS connection to the provider: its certificate or protocol is not accepted.'],
+  [/(CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO_|EPROTO)/, 'No TLS connection to the provider: its certificate or protocol is not accepted.'],
 ]
 
-function flatten (headers: Record<string, string | string[] | undefined>): Record<string, string> {
+export function flattenHeaders (headers: Record<string, string | string[] | undefined>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), Array.isArray(value) ? value.join(', ') : value ?? '']))
 }
 
