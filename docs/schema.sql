@@ -76,6 +76,41 @@ create table audit_unsealed (
 );
 -- connection_vault_service: DELETE, INSERT, SELECT
 
+create table connect_sessions (
+  workspace_id text collate "C" not null,
+  id text collate "C" not null,
+  environment text not null,
+  state text not null default 'open'::text,
+  ended_reason text,
+  integrations text[] not null,
+  name text not null,
+  labels jsonb not null,
+  actor text not null,
+  return_url text,
+  confirmation text not null,
+  reconnect_id text collate "C",
+  allow_account_change boolean not null,
+  token_hash bytea not null,
+  cookie_hash bytea,
+  attempts integer not null default 0,
+  expires_at timestamp with time zone not null,
+  completion_hash bytea,
+  confirm_until timestamp with time zone,
+  connection_id text collate "C",
+  created_by text not null,
+  created_at timestamp with time zone not null default vault_now(),
+  constraint connect_sessions_check CHECK (((state = 'confirming'::text) = (completion_hash IS NOT NULL))),
+  constraint connect_sessions_check1 CHECK (((state = 'ended'::text) = (ended_reason IS NOT NULL))),
+  constraint connect_sessions_confirmation_check CHECK ((confirmation = ANY (ARRAY['required'::text, 'none'::text]))),
+  constraint connect_sessions_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint connect_sessions_pkey PRIMARY KEY (workspace_id, id),
+  constraint connect_sessions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'bound'::text, 'confirming'::text, 'completed'::text, 'ended'::text])))
+);
+CREATE INDEX connect_sessions_age ON public.connect_sessions USING btree (created_at);
+CREATE INDEX connect_sessions_due ON public.connect_sessions USING btree (COALESCE(confirm_until, expires_at)) WHERE (state = ANY (ARRAY['open'::text, 'bound'::text, 'confirming'::text]));
+CREATE INDEX connect_sessions_token ON public.connect_sessions USING btree (token_hash);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
+
 create table connection_references (
   workspace_id text collate "C" not null,
   connection_id text collate "C" not null,
@@ -127,11 +162,19 @@ create table connections (
   created_at timestamp with time zone not null default vault_now(),
   updated_by text not null,
   updated_at timestamp with time zone not null default vault_now(),
+  lease_owner text,
+  lease_until timestamp with time zone,
+  fence bigint not null default 0,
+  refresh_started_at timestamp with time zone,
+  refresh_failures integer not null default 0,
+  last_refreshed_at timestamp with time zone,
+  next_refresh_at timestamp with time zone,
   constraint connections_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint connections_health_check CHECK ((health = ANY (ARRAY['pending'::text, 'active'::text, 'needs_reauth'::text, 'error'::text]))),
   constraint connections_pkey PRIMARY KEY (workspace_id, id)
 );
 CREATE UNIQUE INDEX connections_name ON public.connections USING btree (workspace_id, environment, name_key);
+CREATE INDEX connections_refresh ON public.connections USING btree (next_refresh_at) WHERE (next_refresh_at IS NOT NULL);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
 
 create table credential_versions (
@@ -151,6 +194,13 @@ create table credential_versions (
   created_at timestamp with time zone not null default vault_now(),
   grace_until timestamp with time zone,
   destroyed_at timestamp with time zone,
+  app_owner text collate "C",
+  app_id text collate "C",
+  granted_scopes text[],
+  grant_holder text,
+  token_expires_at timestamp with time zone,
+  refresh_expires_at timestamp with time zone,
+  constraint credential_versions_app CHECK (((app_owner IS NULL) = (app_id IS NULL))),
   constraint credential_versions_check CHECK (((state = 'destroyed'::text) = (sealed IS NULL))),
   constraint credential_versions_check1 CHECK (((state = 'previous'::text) = (grace_until IS NOT NULL))),
   constraint credential_versions_check2 CHECK (((state = 'destroyed'::text) = (destroyed_at IS NOT NULL))),
@@ -160,6 +210,7 @@ create table credential_versions (
   constraint credential_versions_workspace_id_connection_id_fkey FOREIGN KEY (workspace_id, connection_id) REFERENCES connections(workspace_id, id) ON DELETE CASCADE,
   constraint credential_versions_workspace_id_connection_id_number_key UNIQUE (workspace_id, connection_id, number)
 );
+CREATE INDEX credential_versions_app ON public.credential_versions USING btree (app_id) WHERE ((app_id IS NOT NULL) AND (state = 'current'::text));
 CREATE INDEX credential_versions_grace ON public.credential_versions USING btree (grace_until) WHERE (state = 'previous'::text);
 CREATE INDEX credential_versions_key ON public.credential_versions USING btree (workspace_id, key_id) WHERE (sealed IS NOT NULL);
 CREATE UNIQUE INDEX credential_versions_one_current ON public.credential_versions USING btree (workspace_id, connection_id) WHERE (state = 'current'::text);
@@ -200,6 +251,77 @@ create table keks (
 );
 -- connection_vault_service: INSERT, SELECT
 
+create table oauth_app_secrets (
+  workspace_id text collate "C" not null,
+  app_id text collate "C" not null,
+  id text collate "C" not null,
+  number integer not null,
+  state text not null,
+  hosts text[] not null,
+  preview text not null,
+  sealed bytea,
+  key_id text collate "C" not null,
+  created_by text not null,
+  created_at timestamp with time zone not null default vault_now(),
+  grace_until timestamp with time zone,
+  destroyed_at timestamp with time zone,
+  constraint oauth_app_secrets_check CHECK (((state = 'destroyed'::text) = (sealed IS NULL))),
+  constraint oauth_app_secrets_check1 CHECK (((state = 'previous'::text) = (grace_until IS NOT NULL))),
+  constraint oauth_app_secrets_check2 CHECK (((state = 'destroyed'::text) = (destroyed_at IS NOT NULL))),
+  constraint oauth_app_secrets_pkey PRIMARY KEY (workspace_id, app_id, id),
+  constraint oauth_app_secrets_state_check CHECK ((state = ANY (ARRAY['current'::text, 'previous'::text, 'destroyed'::text]))),
+  constraint oauth_app_secrets_workspace_id_app_id_fkey FOREIGN KEY (workspace_id, app_id) REFERENCES oauth_apps(workspace_id, id) ON DELETE CASCADE,
+  constraint oauth_app_secrets_workspace_id_app_id_number_key UNIQUE (workspace_id, app_id, number)
+);
+CREATE INDEX oauth_app_secrets_grace ON public.oauth_app_secrets USING btree (grace_until) WHERE (state = 'previous'::text);
+CREATE INDEX oauth_app_secrets_key ON public.oauth_app_secrets USING btree (workspace_id, key_id) WHERE (sealed IS NOT NULL);
+CREATE UNIQUE INDEX oauth_app_secrets_one_current ON public.oauth_app_secrets USING btree (workspace_id, app_id) WHERE (state = 'current'::text);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (destroyed_at, grace_until, key_id, sealed, state)
+
+create table oauth_apps (
+  workspace_id text collate "C" not null,
+  id text collate "C" not null,
+  integration text collate "C" not null,
+  environment text not null,
+  client_id text not null,
+  scopes jsonb not null,
+  last_secret_number integer not null,
+  revision bigint not null default 1,
+  created_by text not null,
+  created_at timestamp with time zone not null default vault_now(),
+  updated_by text not null,
+  updated_at timestamp with time zone not null default vault_now(),
+  constraint oauth_apps_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint oauth_apps_pkey PRIMARY KEY (workspace_id, id)
+);
+CREATE INDEX oauth_apps_id ON public.oauth_apps USING btree (id);
+CREATE UNIQUE INDEX oauth_apps_place ON public.oauth_apps USING btree (workspace_id, integration, environment);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
+
+create table oauth_states (
+  workspace_id text collate "C" not null,
+  session_id text collate "C" not null,
+  id text collate "C" not null,
+  environment text not null,
+  state_hash bytea not null,
+  integration text collate "C" not null,
+  auth text collate "C" not null,
+  config jsonb not null,
+  app_owner text collate "C" not null,
+  app_id text collate "C" not null,
+  scopes text[] not null,
+  sealed bytea,
+  key_id text collate "C",
+  expires_at timestamp with time zone not null,
+  constraint oauth_states_check CHECK (((sealed IS NULL) = (key_id IS NULL))),
+  constraint oauth_states_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint oauth_states_pkey PRIMARY KEY (workspace_id, session_id),
+  constraint oauth_states_workspace_id_session_id_fkey FOREIGN KEY (workspace_id, session_id) REFERENCES connect_sessions(workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX oauth_states_hash ON public.oauth_states USING btree (state_hash);
+CREATE INDEX oauth_states_key ON public.oauth_states USING btree (workspace_id, key_id) WHERE (sealed IS NOT NULL);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (key_id, sealed)
+
 create table open_invocations (
   workspace_id text collate "C" not null,
   id text collate "C" not null,
@@ -221,6 +343,71 @@ create table open_invocations_cursor (
   constraint open_invocations_cursor_singleton_check CHECK (singleton)
 );
 -- connection_vault_service: SELECT, UPDATE
+
+create table pending_links (
+  workspace_id text collate "C" not null,
+  session_id text collate "C" not null,
+  connection_id text collate "C" not null,
+  id text collate "C" not null,
+  environment text not null,
+  stage text not null,
+  integration text collate "C" not null,
+  auth text collate "C" not null,
+  config jsonb not null,
+  choices jsonb not null,
+  field_set text[] not null,
+  hosts text[] not null,
+  host_config jsonb not null,
+  previews jsonb not null,
+  sealed bytea not null,
+  key_id text collate "C" not null,
+  app_owner text collate "C",
+  app_id text collate "C",
+  granted_scopes text[],
+  grant_holder text,
+  account_id text,
+  account_label text,
+  token_expires_at timestamp with time zone,
+  refresh_expires_at timestamp with time zone,
+  created_at timestamp with time zone not null default vault_now(),
+  constraint pending_links_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint pending_links_pkey PRIMARY KEY (workspace_id, session_id),
+  constraint pending_links_stage_check CHECK ((stage = ANY (ARRAY['choosing'::text, 'confirming'::text]))),
+  constraint pending_links_workspace_id_session_id_fkey FOREIGN KEY (workspace_id, session_id) REFERENCES connect_sessions(workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX pending_links_key ON public.pending_links USING btree (workspace_id, key_id);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
+
+create table revocations (
+  workspace_id text collate "C" not null,
+  id text collate "C" not null,
+  connection_id text collate "C" not null,
+  environment text not null,
+  reason text not null,
+  integration text collate "C" not null,
+  auth text collate "C" not null,
+  config jsonb not null,
+  purpose text not null,
+  owner_id text collate "C" not null,
+  version_id text collate "C" not null,
+  field_set text[] not null,
+  hosts text[] not null,
+  host_config jsonb not null,
+  sealed bytea not null,
+  key_id text collate "C" not null,
+  app_owner text collate "C" not null,
+  app_id text collate "C" not null,
+  account_id text,
+  grant_holder text,
+  attempts integer not null default 0,
+  due_at timestamp with time zone not null default vault_now(),
+  created_at timestamp with time zone not null default vault_now(),
+  constraint revocations_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint revocations_pkey PRIMARY KEY (workspace_id, id)
+);
+CREATE INDEX revocations_due ON public.revocations USING btree (due_at);
+CREATE INDEX revocations_key ON public.revocations USING btree (workspace_id, key_id);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
 
 create table service_tokens (
   id text collate "C" not null,

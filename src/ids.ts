@@ -6,6 +6,7 @@ import { V7Generator } from 'uuidv7'
  */
 const PREFIXES = {
   connection: 'conn', version: 'ver', invocation: 'inv', token: 'tok', audit: 'aud', batch: 'bat', key: 'key', request: 'req',
+  app: 'app', session: 'cs', revocation: 'rev',
 } as const
 
 export type IdKind = keyof typeof PREFIXES
@@ -15,9 +16,16 @@ export type VersionId = Id<'version'>
 export type InvocationId = Id<'invocation'>
 export type TokenId = Id<'token'>
 export type KeyId = Id<'key'>
+export type AppId = Id<'app'>
+export type SessionId = Id<'session'>
+export type RevocationId = Id<'revocation'>
 
 /** The host product's own id of a tenant: opaque, compared exactly. */
 export type WorkspaceId = string & { readonly __id: 'workspace' }
+
+/** Whose an OAuth app is: a workspace's, or with an empty text, which is no workspace's id, the vault's own. */
+export type AppOwner = WorkspaceId | typeof GLOBAL_OWNER
+export const GLOBAL_OWNER = ''
 
 /** Whether a text can be the id of a workspace. */
 export function isWorkspaceId (text: string): text is WorkspaceId {

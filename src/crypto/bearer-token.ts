@@ -28,6 +28,12 @@ export function hashBearerToken (token: string): Buffer | undefined {
   return body !== undefined && sum === checksum(body) ? sha256(token) : undefined
 }
 
+/** 256 random bits for a link, a state or a code that is used once, and the hash it is found by. */
+export function createOneTimeToken (): NewBearerToken {
+  const token = randomBytes(RANDOM_BYTES).toString('base64url')
+  return { token, hash: sha256(token) }
+}
+
 /** Equality of two digests, in constant time. */
 export function sameDigest (a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b)

@@ -6,7 +6,7 @@ import type { Connections, CredentialVersions } from './schema.ts'
 export type ConnectionRow = Selectable<Connections>
 
 /** A connection with what its current version shows of itself: no sealed bytes. */
-export type ConnectionView = ConnectionRow & {
+export type ConnectionView = ConnectionRow & Pick<Selectable<CredentialVersions>, 'app_owner' | 'app_id' | 'granted_scopes' | 'token_expires_at'> & {
   readonly version_number: number
   readonly hosts: string[]
   readonly host_config: Record<string, string>
@@ -71,10 +71,11 @@ export async function lockConnection (tx: Tx, workspaceId: WorkspaceId, id: Conn
 
 type Changes = Omit<Updateable<Connections>, 'workspace_id' | 'id' | 'environment' | 'integration' | 'revision' | 'updated_at'>
 
-/** Writes the changes and moves the revision, and with it the ETag, on. */
+/** Writes the changes and moves the revision, and with it the ETag, on; a new credential ends any lease on the old. */
 export async function updateConnection (tx: Tx, row: Pick<ConnectionRow, 'workspace_id' | 'id'>, changes: Changes): Promise<void> {
+  const fenced = changes.current_version === undefined ? {} : { fence: sql<number>`fence + 1`, lease_owner: null, lease_until: null }
   await tx.updateTable('connections')
-    .set({ ...changes, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
+    .set({ ...changes, ...fenced, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
     .where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()
 }
 
@@ -140,14 +141,14 @@ export async function listAccountTwins (on: Executor, row: Pick<ConnectionRow, '
     .limit(10).execute()
 }
 
-type VersionPart = Pick<Selectable<CredentialVersions>, 'hosts' | 'host_config' | 'previews'>
+type VersionPart = Pick<Selectable<CredentialVersions>, 'hosts' | 'host_config' | 'previews' | 'app_owner' | 'app_id' | 'granted_scopes' | 'token_expires_at'>
 
 function selectViews (on: Executor) {
   return on.selectFrom('connections as c')
     .innerJoin('credential_versions as v', (join) => join
       .onRef('v.workspace_id', '=', 'c.workspace_id').onRef('v.connection_id', '=', 'c.id').onRef('v.id', '=', 'c.current_version'))
     .selectAll('c')
-    .select(['v.number as version_number', 'v.hosts', 'v.host_config', 'v.previews'] satisfies (`v.${keyof VersionPart}` | 'v.number as version_number')[])
+    .select(['v.number as version_number', 'v.hosts', 'v.host_config', 'v.previews', 'v.app_owner', 'v.app_id', 'v.granted_scopes', 'v.token_expires_at'] satisfies (`v.${keyof VersionPart}` | 'v.number as version_number')[])
     .select((of) => of.selectFrom('connection_uses as u').select((max) => max.fn.max('u.last_used_at').as('at'))
       .whereRef('u.workspace_id', '=', 'c.workspace_id').whereRef('u.connection_id', '=', 'c.id').as('last_used_at'))
 }

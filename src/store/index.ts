@@ -7,8 +7,8 @@
  * - Time is the database's (`vault_now()`), so that replicas need not agree about theirs.
  */
 export {
-  appendBatch, appendBatchIn, ensureAuditPartitions, isMissingPartition, isUnstorable, listAuditEvents,
-  type AuditBatch, type AuditFilter, type AuditRow, type StoredEvent,
+  appendBatch, appendBatchIn, ensureAuditPartitions, isMissingPartition, isUnstorable, listAuditEvents, type AuditBatch, type AuditFilter, type AuditRow,
+  type StoredEvent,
 } from './audit.ts'
 export {
   claimSealer, findLastCheckpoint, getHead, holdHead, insertCheckpoint, insertLinks, listBatchEvents, listCheckpoints, listForeignEvents, listLinks,
@@ -16,20 +16,21 @@ export {
 } from './chain.ts'
 export {
   clearRefusals, countRefusal, deleteConnection, findConnection, insertConnection, isNameTaken, listAccountTwins, listConnections, lockConnection,
-  markNeedsReauth, setAccount, setDisabled, updateConnection,
-  type ConnectionFilter, type ConnectionRow, type ConnectionView, type VersionOf,
+  markNeedsReauth, setAccount, setDisabled, updateConnection, type ConnectionFilter, type ConnectionRow, type ConnectionView, type VersionOf,
 } from './connections.ts'
+export * from './connect-sessions.ts'
 export { guard, isUniqueViolation, judgeSchema, judgeServiceRole, openDatabase, type Database, type Executor, type Tx } from './database.ts'
 export { EMBEDDED_SUPERUSER, isAlive, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
 export { claimIdempotencyKey, purgeIdempotencyKeys } from './idempotency.ts'
-export {
-  claimInvocation, finishInvocation, releaseInvocation, renewInvocation, wasStarted, type EarlierInvocation, type InvocationClaim,
-} from './invocations.ts'
+export * from './invocations.ts'
 export { createKekCheckTable, createKeyTable, holdCurrentKey } from './keys.ts'
+export * from './leases.ts'
 export { migrate, MigrationError, SERVICE_ROLE } from './migrate.ts'
 export { prepareEmbedded, type DatabaseUrls } from './prepare-embedded.ts'
+export * from './oauth-apps.ts'
 export { deriveOpenInvocations, takeLostInvocations } from './open-invocations.ts'
-export type { Health, VersionState } from './states.ts'
+export * from './revocations.ts'
+export type { Health, LinkChoice, SessionState, VersionState } from './states.ts'
 export { findTokenByIdempotency, findUsableToken, insertToken, listTokens, revokeToken, type TokenRow } from './tokens.ts'
 export type { UsableRow, UsableTable } from './usable.ts'
 export { deriveUses, listReferences, listUses, replaceReferences, type ReferenceRow, type UseRow } from './usage.ts'

@@ -1,5 +1,5 @@
 import type { KekCheck, KekCheckTable, KeyScope, KeyTable, StoredKey, WrappedKey } from '../crypto/index.ts'
-import type { Environment, KeyId, WorkspaceId } from '../ids.ts'
+import { GLOBAL_OWNER, type AppOwner, type Environment, type KeyId } from '../ids.ts'
 import type { Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
 import { builder, prepare } from './statements.ts'
@@ -67,11 +67,12 @@ export function createKekCheckTable (reads: Pipeline): KekCheckTable {
 }
 
 /**
- * Whether this key is still the workspace's current one, held so until the transaction ends: a
+ * Whether this key is still its scope's current one, held so until the transaction ends: a
  * process with an old key in memory can't slip a row in after the key was replaced.
  */
-export async function holdCurrentKey (tx: Tx, workspaceId: WorkspaceId, keyId: KeyId): Promise<boolean> {
-  const row = await tx.selectFrom('workspace_keys').select('id')
-    .where('workspace_id', '=', workspaceId).where('id', '=', keyId).where('state', '=', 'current').forShare().executeTakeFirst()
+export async function holdCurrentKey (tx: Tx, owner: AppOwner, keyId: KeyId): Promise<boolean> {
+  const row = owner === GLOBAL_OWNER
+    ? await tx.selectFrom('system_keys').select('id').where('id', '=', keyId).where('state', '=', 'current').forShare().executeTakeFirst()
+    : await tx.selectFrom('workspace_keys').select('id').where('workspace_id', '=', owner).where('id', '=', keyId).where('state', '=', 'current').forShare().executeTakeFirst()
   return row !== undefined
 }

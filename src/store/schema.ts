@@ -3,9 +3,9 @@
  * Please do not edit it manually.
  */
 
-import type { Sealed, SealedPayload, WrappedKey } from "../crypto/index.ts";
-import type { ConnectionId, Environment, InvocationId, KeyId, TokenId, VersionId, WorkspaceId } from "../ids.ts";
-import type { Health, VersionState } from "./states.ts";
+import type { Sealed, SealedPayload, SealPurpose, WrappedKey } from "../crypto/index.ts";
+import type { AppId, AppOwner, ConnectionId, Environment, InvocationId, KeyId, RevocationId, SessionId, TokenId, VersionId, WorkspaceId } from "../ids.ts";
+import type { Health, LinkChoice, SessionState, VersionState } from "./states.ts";
 import type { ColumnType } from "kysely";
 
 export type Generated<T> = T extends ColumnType<infer S, infer I, infer U>
@@ -98,14 +98,21 @@ export interface Connections {
   disabled_at: Timestamp | null;
   environment: Environment;
   expires_on: string | null;
+  fence: Generated<number>;
   health: Health;
   health_reason: string | null;
   id: ConnectionId;
   integration: string;
   labels: ColumnType<Record<string, string>, string, string>;
+  last_refreshed_at: Timestamp | null;
   last_version_number: number;
+  lease_owner: string | null;
+  lease_until: Timestamp | null;
   name: string;
   name_key: string;
+  next_refresh_at: Timestamp | null;
+  refresh_failures: Generated<number>;
+  refresh_started_at: Timestamp | null;
   refusals: Generated<number>;
   revision: Generated<number>;
   updated_at: Generated<Timestamp>;
@@ -123,7 +130,34 @@ export interface ConnectionUses {
   workspace_id: string;
 }
 
+export interface ConnectSessions {
+  actor: string;
+  allow_account_change: boolean;
+  attempts: Generated<number>;
+  completion_hash: Buffer | null;
+  confirm_until: Timestamp | null;
+  confirmation: "required" | "none";
+  connection_id: ConnectionId | null;
+  cookie_hash: Buffer | null;
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  ended_reason: string | null;
+  environment: Environment;
+  expires_at: Timestamp;
+  id: SessionId;
+  integrations: string[];
+  labels: ColumnType<Record<string, string>, string, string>;
+  name: string;
+  reconnect_id: ConnectionId | null;
+  return_url: string | null;
+  state: SessionState;
+  token_hash: Buffer;
+  workspace_id: WorkspaceId;
+}
+
 export interface CredentialVersions {
+  app_id: AppId | null;
+  app_owner: AppOwner | null;
   connection_id: ConnectionId;
   created_at: Generated<Timestamp>;
   created_by: string;
@@ -131,14 +165,18 @@ export interface CredentialVersions {
   environment: Environment;
   field_set: string[];
   grace_until: Timestamp | null;
+  grant_holder: string | null;
+  granted_scopes: string[] | null;
   host_config: ColumnType<Record<string, string>, string, string>;
   hosts: string[];
   id: VersionId;
   key_id: KeyId;
   number: number;
   previews: ColumnType<Record<string, string>, string, string>;
+  refresh_expires_at: Timestamp | null;
   sealed: Sealed | null;
   state: VersionState;
+  token_expires_at: Timestamp | null;
   workspace_id: WorkspaceId;
 }
 
@@ -167,6 +205,54 @@ export interface Keks {
   kek_id: string;
 }
 
+export interface OauthApps {
+  client_id: string;
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  environment: Environment;
+  id: AppId;
+  integration: string;
+  last_secret_number: number;
+  revision: Generated<number>;
+  scopes: ColumnType<Record<string, string[]>, string, string>;
+  updated_at: Generated<Timestamp>;
+  updated_by: string;
+  workspace_id: AppOwner;
+}
+
+export interface OauthAppSecrets {
+  app_id: AppId;
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  destroyed_at: Timestamp | null;
+  grace_until: Timestamp | null;
+  hosts: string[];
+  id: VersionId;
+  key_id: KeyId;
+  number: number;
+  preview: string;
+  sealed: Sealed | null;
+  state: VersionState;
+  workspace_id: AppOwner;
+}
+
+export interface OauthStates {
+  app_id: AppId;
+  app_owner: AppOwner;
+  auth: string;
+  config: ColumnType<Record<string, string>, string, string>;
+  environment: Environment;
+  expires_at: Timestamp;
+  id: VersionId;
+  integration: string;
+  key_id: KeyId | null;
+  scopes: string[];
+  sealed: Sealed | null;
+  session_id: SessionId;
+  state_hash: Buffer;
+  workspace_id: WorkspaceId;
+}
+
 export interface OpenInvocations {
   connection_id: string;
   context: ColumnType<Record<string, unknown> | null, string | null, never>;
@@ -181,6 +267,60 @@ export interface OpenInvocations {
 export interface OpenInvocationsCursor {
   seq: Generated<number>;
   singleton: Generated<boolean>;
+}
+
+export interface PendingLinks {
+  account_id: string | null;
+  account_label: string | null;
+  app_id: AppId | null;
+  app_owner: AppOwner | null;
+  auth: string;
+  choices: ColumnType<LinkChoice[], string, string>;
+  config: ColumnType<Record<string, string>, string, string>;
+  connection_id: ConnectionId;
+  created_at: Generated<Timestamp>;
+  environment: Environment;
+  field_set: string[];
+  grant_holder: string | null;
+  granted_scopes: string[] | null;
+  host_config: ColumnType<Record<string, string>, string, string>;
+  hosts: string[];
+  id: VersionId;
+  integration: string;
+  key_id: KeyId;
+  previews: ColumnType<Record<string, string>, string, string>;
+  refresh_expires_at: Timestamp | null;
+  sealed: Sealed;
+  session_id: SessionId;
+  stage: "choosing" | "confirming";
+  token_expires_at: Timestamp | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface Revocations {
+  account_id: string | null;
+  app_id: AppId;
+  app_owner: AppOwner;
+  attempts: Generated<number>;
+  auth: string;
+  config: ColumnType<Record<string, string>, string, string>;
+  connection_id: ConnectionId;
+  created_at: Generated<Timestamp>;
+  due_at: Generated<Timestamp>;
+  environment: Environment;
+  field_set: string[];
+  grant_holder: string | null;
+  host_config: ColumnType<Record<string, string>, string, string>;
+  hosts: string[];
+  id: RevocationId;
+  integration: string;
+  key_id: KeyId;
+  owner_id: string;
+  purpose: SealPurpose;
+  reason: string;
+  sealed: Sealed;
+  version_id: VersionId;
+  workspace_id: WorkspaceId;
 }
 
 export interface ServiceTokens {
@@ -228,6 +368,7 @@ export interface DB {
   audit_events: AuditEvents;
   audit_sealer: AuditSealer;
   audit_unsealed: AuditUnsealed;
+  connect_sessions: ConnectSessions;
   connection_references: ConnectionReferences;
   connection_uses: ConnectionUses;
   connections: Connections;
@@ -235,8 +376,13 @@ export interface DB {
   idempotency_keys: IdempotencyKeys;
   invocation_results: InvocationResults;
   keks: Keks;
+  oauth_app_secrets: OauthAppSecrets;
+  oauth_apps: OauthApps;
+  oauth_states: OauthStates;
   open_invocations: OpenInvocations;
   open_invocations_cursor: OpenInvocationsCursor;
+  pending_links: PendingLinks;
+  revocations: Revocations;
   service_tokens: ServiceTokens;
   system_keys: SystemKeys;
   uses_cursor: UsesCursor;

@@ -3,3 +3,17 @@ export type Health = 'pending' | 'active' | 'needs_reauth' | 'error'
 
 /** `current` is in use, `previous` can be rolled back to until its grace ends, `destroyed` holds nothing. */
 export type VersionState = 'current' | 'previous' | 'destroyed'
+
+/**
+ * `open`: nobody has come yet. `bound`: to the browser that came first. `confirming`: an account is
+ * linked, and the host has yet to say for whom. `completed` and `ended` are final.
+ */
+export type SessionState = 'open' | 'bound' | 'confirming' | 'completed' | 'ended'
+
+/** One of several accounts that a grant reaches. */
+export interface LinkChoice {
+  readonly label: string
+  readonly detail: string | null
+  /** Config that choosing it fills in. */
+  readonly config: Readonly<Record<string, string>>
+}
