@@ -1,5 +1,6 @@
 import type { FieldError } from '../errors.ts'
 import type { Environment } from '../ids.ts'
+import { isLinked, issuedFields } from './linking.ts'
 import type { AuthScheme, Field } from './manifest.ts'
 
 /** What a person entered, in plain text: only routes where credentials come in hold one of these. */
@@ -52,7 +53,11 @@ export function judgeConfig (scheme: AuthScheme, environment: Environment, confi
 
 /** Known prefix and last four characters, where enough stays hidden. */
 function maskSecret (field: Field, value: string): string {
-  const prefix = findPrefix(field, value)?.starts ?? ''
+  return previewText(value, findPrefix(field, value)?.starts)
+}
+
+/** What may be shown of a secret text whose prefix is nothing secret. */
+export function previewText (value: string, prefix = ''): string {
   return value.length - prefix.length >= MASKED_MIN ? `${prefix}…${value.slice(-SHOWN_AT_END)}` : HIDDEN
 }
 
@@ -73,10 +78,13 @@ function read (values: Readonly<Record<string, string>>, name: string): string |
 }
 
 function judgeUnknown (scheme: AuthScheme, entered: Entered): FieldError[] {
+  const issued = issuedFields(scheme)
   const judge = (part: keyof Entered, secret: boolean): FieldError[] => Object.keys(entered[part]).flatMap((name) => {
-    const field = scheme.fields.find((candidate) => candidate.name === name)
+    // What the provider issues is nobody's to enter, and is no field to whoever enters.
+    const fields = scheme.fields.filter((candidate) => isLinked(scheme) || !issued.has(candidate.name))
+    const field = fields.find((candidate) => candidate.name === name)
     if (field?.secret === secret) return []
-    const names = scheme.fields.filter((candidate) => candidate.secret === secret).map((candidate) => candidate.name)
+    const names = fields.filter((candidate) => candidate.secret === secret).map((candidate) => candidate.name)
     const message = field === undefined ? `is not a field of ${scheme.id}; known: ${names.join(', ') || 'none'}` : `belongs in ${field.secret ? 'credentials' : 'config'}`
     return [{ pointer: `/${part}/${name.slice(0, 100)}`, message }]
   })

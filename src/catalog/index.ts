@@ -6,9 +6,10 @@
  * - A manifest that does not hold together stops the start, named by file and place.
  * - Where a credential may go is the manifest's to say, never the caller's.
  */
-export { judgeConfig, judgeFields, previewSecret, type AcceptedFields, type Entered, type FieldsVerdict } from './fields.ts'
+export { judgeConfig, judgeFields, previewSecret, previewText, type AcceptedFields, type Entered, type FieldsVerdict } from './fields.ts'
 export type { Integration, IntegrationAction } from './integration.ts'
 export { isReservedHeader, pathParameters, type PathParameter } from './judge-manifest.ts'
+export { isLinked, issuedFields } from './linking.ts'
 export { CatalogError, loadCatalog, parseManifest, type Catalog } from './load.ts'
 export type { Action, AnswerClass, AuthScheme, BodyEncoding, ErrorClass, Field, Injection, Manifest, Place, Predicate, TestRequest } from './manifest.ts'
 export { decidesHost, fillTemplate, hostMatches, isNarrower, resolveDestination, templateFields, type Destination } from './servers.ts'

@@ -11,11 +11,19 @@ export function judgeOAuth (manifest: Manifest, scheme: AuthScheme, at: string):
     if (find(name)?.secret !== false) problems.push(`${at}/${where}: ${name} is no config field`)
   }
   if (find('access_token')?.secret !== true) problems.push(`${at}: the scheme has no secret field access_token`)
+  const credentials = oauth.grant === 'client_credentials'
+  if (credentials !== (oauth.client !== undefined)) problems.push(`${at}/client: belongs to a client credentials grant, and it needs one`)
+  if (oauth.client !== undefined) {
+    requireConfig(oauth.client.id, 'client/id')
+    if (find(oauth.client.secret)?.secret !== true) problems.push(`${at}/client/secret: is no secret field`)
+    if (find('access_token')?.required !== false) problems.push(`${at}: access_token is not pasted and has to say required: false`)
+  }
+  if (credentials === (oauth.authorize_url !== undefined)) problems.push(`${at}/authorize_url: is where a browser is sent, and only there needed`)
   const refreshToken = find('refresh_token')
   if ((refreshToken !== undefined) !== (oauth.refresh.issued !== 'never')) problems.push(`${at}/refresh/issued: does not agree with the field refresh_token`)
   if (refreshToken !== undefined && !(refreshToken.secret && refreshToken.vault_only === true)) problems.push(`${at}: refresh_token has to be secret and vault_only`)
 
-  for (const [name, urls] of Object.entries({ authorize_url: oauth.authorize_url, token_url: oauth.token_url, 'revoke/url': oauth.revoke?.url })) {
+  for (const [name, urls] of Object.entries({ authorize_url: oauth.authorize_url, token_url: oauth.token_url, issuer: oauth.issuer, 'revoke/url': oauth.revoke?.url })) {
     if (urls === undefined) continue
     for (const environment of manifest.environments) {
       const url = typeof urls === 'string' ? urls : urls[environment]

@@ -73,9 +73,18 @@ const TextMap = Type.Record(Type.String(), Type.String())
  * scheme called `access_token` and `refresh_token` take the tokens.
  */
 const OAuth = Type.Object({
+  /**
+   * What the token is had with: a person's consent in a browser (RFC 6749, 4.1) through an
+   * operator's app, or the connection's own client id and secret (4.4), which are pasted then.
+   */
+  grant: Type.Optional(Type.Enum(['authorization_code', 'client_credentials'], { default: 'authorization_code' })),
+  /** The fields that hold the client of a client credentials grant. */
+  client: Type.Optional(Type.Object({ id: Name, secret: Name }, closed)),
   /** One for all environments, or one each; `{name}` stands for a config field entered before. */
-  authorize_url: PerEnvironment,
+  authorize_url: Type.Optional(PerEnvironment),
   token_url: PerEnvironment,
+  /** Issuer identifier (RFC 8414) of a provider whose redirects say it: their `iss` has to be it (RFC 9207). */
+  issuer: Type.Optional(PerEnvironment),
   /** RFC 7009 unless `style` says otherwise; without one, tokens are only destroyed here. */
   revoke: Type.Optional(Type.Object({
     url: PerEnvironment,
@@ -104,12 +113,16 @@ const OAuth = Type.Object({
     access_token: Type.Optional(Type.Array(Pointer)),
     refresh_token: Type.Optional(Type.Array(Pointer)),
     expires_in: Type.Optional(Type.Array(Pointer)),
+    /** When it ends, in milliseconds since 1970. */
+    expires_at_ms: Type.Optional(Type.Array(Pointer)),
     scope: Type.Optional(Type.Array(Pointer)),
     /** Seconds until the refresh token ends. */
     refresh_expires_in: Type.Optional(Type.Array(Pointer)),
     /** Config fields that the answer fills. */
     config: Type.Optional(Type.Record(Name, Pointer)),
     account: Type.Optional(Type.Object({ id: Pointer, label: Type.Optional(Pointer) }, closed)),
+    /** Who gave the grant, where a JWT in the answer says so: where the JWT is, and where in its claims. */
+    holder: Type.Optional(Type.Object({ token: Pointer, pointer: Pointer }, closed)),
   }, closed),
   /** Config fields that stand as parameters on the redirect. */
   redirect_config: Type.Optional(Type.Record(Name, Type.String())),
@@ -135,6 +148,10 @@ const OAuth = Type.Object({
     /** Within one entry: what is put into config, and how the entry is shown. */
     config: Type.Record(Name, Pointer),
     label: Type.Optional(Pointer),
+    /** A second line to tell it from the others. */
+    detail: Type.Optional(Pointer),
+    /** What a person is asked where there are several. */
+    question: Type.Optional(Type.String()),
   }, closed))),
   /** Token endpoint errors beyond RFC 6749's own `invalid_grant` and `invalid_client`. */
   errors: Type.Optional(Type.Array(Type.Object({ when: Predicate, class: Type.Enum(['reauthorise', 'config_error', 'try_later']) }, closed))),

@@ -100,7 +100,8 @@ t.test('a bad manifest is named by file and place', async (t) => {
 
 t.test('pasted fields', async (t) => {
   const judge = (id: string, environment: Environment, credentials: Record<string, string>, config: Record<string, string> = {}) => {
-    const verdict = judgeFields(catalog.require(id).requireScheme(undefined), environment, { credentials, config })
+    const [integration = '', scheme] = id.split('.')
+    const verdict = judgeFields(catalog.require(integration).requireScheme(scheme), environment, { credentials, config })
     return 'errors' in verdict ? verdict.errors.map((error) => `${error.pointer} ${error.message}`).join('; ') : verdict.accepted
   }
   const body = 'x1y2z3'.repeat(5)
@@ -120,9 +121,9 @@ t.test('pasted fields', async (t) => {
   t.match(judge('stripe', 'sandbox', JSON.parse(`{"secret_key":"sk_test_${body}","__proto__":"x","constructor":"y"}`) as Record<string, string>), /__proto__ is not a field.*constructor is not a field/)
   t.match(judge('stripe', 'sandbox', {}, { secret_key: `sk_test_${body}` }), /\/config\/secret_key belongs in credentials/)
   t.match(judge('stripe', 'sandbox', { secret_key: `sk_test_${body}` }, { connected_account: 'nope' }), /\/config\/connected_account does not look right/)
-  t.match(judge('onfido', 'live', { api_token: `api_live_us.abc.${body}` }), { config: { region: 'us' } }, 'the token says its region')
-  t.match(judge('onfido', 'live', { api_token: `api_live_us.abc.${body}` }, { region: 'eu' }), /must be us/)
-  t.match(judge('onfido', 'live', { api_token: `api_live.abc.${body}` }, { region: 'mars' }), /must be one of: eu, us, ca/)
+  t.match(judge('onfido.api_token', 'live', { api_token: `api_live_us.abc.${body}` }), { config: { region: 'us' } }, 'the token says its region')
+  t.match(judge('onfido.api_token', 'live', { api_token: `api_live_us.abc.${body}` }, { region: 'eu' }), /must be us/)
+  t.match(judge('onfido.api_token', 'live', { api_token: `api_live.abc.${body}` }, { region: 'mars' }), /must be one of: eu, us, ca/)
   t.match(judge('plaid', 'sandbox', { secret: 'abcdef0123', access_token: 'access-production-1' }, { client_id: 'abcdef0123456789' }), /is a live key/)
   t.match(judge('plaid', 'sandbox', { secret: 'abcdef0123' }, { client_id: 'abcdef0123456789' }), { previews: { secret: '••••' } }, 'a short secret is not shown at all')
   t.notMatch(JSON.stringify(judge('stripe', 'sandbox', { secret_key: 'sk_live_canarycanarycanary', webhook_secret: 'canary' }, { connected_account: 'canary' })), /canary/, 'errors never quote values')
@@ -152,7 +153,7 @@ t.test('destinations', async (t) => {
   for (const site of evil) t.throws(() => at(site), { code: 'config_invalid' }, site)
 
   const onfido = catalog.require('onfido')
-  const region = (value: string) => resolveDestination({ manifest: onfido.manifest, scheme: onfido.requireScheme(undefined), environment: 'live' }, { region: value })
+  const region = (value: string) => resolveDestination({ manifest: onfido.manifest, scheme: onfido.requireScheme('api_token'), environment: 'live' }, { region: value })
   t.same(region('us').hosts, ['api.us.onfido.com'], 'only this region’s host')
   for (const value of ['evil.com/', 'eu.evil.com#', 'mars', '']) t.throws(() => region(value), { code: 'config_invalid' }, value)
 
