@@ -47,6 +47,41 @@ function integer (env: string, about: string, range: { min: number, max: number,
   }
 }
 
+/** Where browsers are sent: https, but for a loopback address. */
+function publicUrl (env: string, about: string): Setting<string | undefined> {
+  return {
+    env,
+    about,
+    parse: (raw) => {
+      if (raw === undefined) return undefined
+      const url = URL.parse(raw)
+      if (url === null || !isSafeOrigin(url) || url.search !== '' || url.hash !== '') throw new SettingProblem(`${env} must be an https URL without a query, such as https://connect.example.com`)
+      return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
+    },
+  }
+}
+
+/** Origins as browsers write them, comma separated. */
+function origins (env: string, about: string): Setting<ReadonlySet<string>> {
+  return {
+    env,
+    about,
+    parse: (raw = '') => {
+      const entries = raw.split(',').map((entry) => entry.trim()).filter((entry) => entry !== '')
+      const urls = entries.map((entry) => URL.parse(entry))
+      if (urls.some((url) => url === null || !isSafeOrigin(url) || url.pathname !== '/' || url.search !== '' || url.hash !== '')) {
+        throw new SettingProblem(`${env} must list https origins, such as https://app.example.com, separated by commas`)
+      }
+      return new Set(urls.map((url) => url?.origin ?? ''))
+    },
+  }
+}
+
+function isSafeOrigin (url: URL): boolean {
+  const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
+  return url.username === '' && url.password === '' && (url.protocol === 'https:' || (url.protocol === 'http:' && loopback))
+}
+
 /** `host:port` pairs, comma separated, compared exactly with a URL's host and port. */
 function endpoints (env: string, about: string): Setting<ReadonlySet<string>> {
   return {
@@ -74,6 +109,9 @@ const SETTINGS = {
   internalPort: integer('INTERNAL_PORT', 'Port of the internal listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 8080 }),
   publicHost: text('PUBLIC_HOST', 'Address of the public listener (browsers and agents).', '127.0.0.1'),
   publicPort: integer('PUBLIC_PORT', 'Port of the public listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 8081 }),
+  publicUrl: publicUrl('PUBLIC_URL', 'Where browsers reach the public listener; it may have a path, under which it is proxied. OAuth apps are registered with it. Without it, the listener’s own address.'),
+  returnOrigins: origins('RETURN_ORIGINS', 'Origins of the host product that a browser may be sent back to after linking.'),
+  productName: text('PRODUCT_NAME', 'How the hosted connect page names the host product.', 'Connection Vault'),
   operationsHost: text('OPERATIONS_HOST', 'Address of the operations listener (/livez, /readyz, /metrics).', '127.0.0.1'),
   operationsPort: integer('OPERATIONS_PORT', 'Port of the operations listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 9090 }),
   tlsCertFile: text('TLS_CERT_FILE', 'PEM certificate chain for the internal listener; with TLS_KEY_FILE it speaks only TLS.'),
@@ -134,10 +172,19 @@ function judgeTogether (config: Config, use: 'serve' | 'operate'): string[] {
 /** Sections of NODE_DEBUG that print request headers, and with them every credential sent. */
 const LEAKY_DEBUG = ['http', 'https', 'http2', 'net', 'tls', 'stream', 'undici', 'fetch', 'websocket', '*']
 
+/** Namespaces of the `debug` package whose lines hold client secrets and codes: simple-oauth2 prints its requests. */
+const LEAKY_NAMESPACES = ['simple-oauth2:client', 'simple-oauth2:request-options']
+
 function judgeDebug (env: Env): string[] {
   const sections = (env['NODE_DEBUG'] ?? '').toLowerCase().split(',').map((section) => section.trim())
   const leaky = sections.some((section) => LEAKY_DEBUG.some((name) => section === name || section.includes('*')))
-  return leaky ? ['NODE_DEBUG would print credentials: unset it'] : []
+  const patterns = (env['DEBUG'] ?? '').split(/[\s,]+/).filter((pattern) => pattern !== '' && !pattern.startsWith('-'))
+  // Any wildcard that might reach them; an exclusion beside it is not relied on.
+  const printing = patterns.some((pattern) => {
+    const [start = ''] = pattern.split('*')
+    return LEAKY_NAMESPACES.some((name) => pattern.includes('*') ? name.startsWith(start) : name === pattern)
+  })
+  return [...leaky ? ['NODE_DEBUG would print credentials: unset it'] : [], ...printing ? ['DEBUG would print credentials: unset it'] : []]
 }
 
 /** The text of `.env.example`. */

@@ -46,6 +46,10 @@ t.test('settings', async (t) => {
   t.match(refused({ EGRESS_ALLOW_PROVIDER: 'https://a:1' }), /host:port/)
   for (const debug of ['http', 'net,tls', 'undici', 'HTTP', 'ht*', '*']) t.match(refused({ NODE_DEBUG: debug }), /NODE_DEBUG would print credentials/, debug)
   t.equal(refused({ NODE_DEBUG: 'timer' }), '')
+  for (const debug of ['*', 'simple-oauth2*', 'simple-oauth2:client', 'a, simple-oauth2:request-options', 'app:* s*', '*,-simple-oauth2*', 'simple-*:client']) {
+    t.match(refused({ DEBUG: debug }), /^DEBUG would print credentials/, debug)
+  }
+  for (const debug of ['', 'app:*', '-simple-oauth2*', 'simple-oauth3*']) t.equal(refused({ DEBUG: debug }), '', debug)
   t.same([...readConfig('serve', { EGRESS_ALLOW_PROVIDER: ' 127.0.0.1:4010 ,[::1]:80' }).egressAllowProvider], ['127.0.0.1:4010', '[::1]:80'])
   for (const line of describeSettings().split('\n')) t.match(line, /^(#.*)?$/, 'every line of .env.example is a comment')
 })
