@@ -1,9 +1,10 @@
 import type { Clock } from './clock.ts'
+import type { Connections } from './connections/index.ts'
 import type { RefusalRecorder } from './http/index.ts'
 import type { Ledger } from './ledger/index.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { deriveUses, destroyExpiredVersions, ensureAuditPartitions, purgeIdempotencyKeys, type Database } from './store/index.ts'
+import { deriveUses, destroyExpiredAppSecrets, destroyExpiredVersions, ensureAuditPartitions, purgeIdempotencyKeys, purgeSessions, type Database } from './store/index.ts'
 
 /** Work that nobody waits for. Every process runs all of it; the database sees to it that none is done twice. */
 interface Job {
@@ -15,21 +16,28 @@ interface Job {
 interface Rooms {
   readonly database: Database
   readonly ledger: Ledger
+  readonly connections: Pick<Connections, 'sessions' | 'revoker'>
   readonly refusals: RefusalRecorder
 }
 
 const BATCH = 500
 const LINKS = 5_000
+const SESSIONS = 100
+const GRANTS = 20
 
 /** The background loops, one row each. */
-export function listJobs ({ database, ledger, refusals }: Rooms): readonly Job[] {
+export function listJobs ({ database, ledger, connections, refusals }: Rooms): readonly Job[] {
   return [
     { name: 'seal-chain', everyMs: 400, run: () => ledger.sealer.seal() },
     { name: 'derive-uses', everyMs: 5_000, run: () => repeat(LINKS, () => database.transaction((tx) => deriveUses(tx, LINKS))) },
     { name: 'recover-invocations', everyMs: 5_000, run: () => repeat(BATCH, () => ledger.recoverInvocations()) },
     { name: 'destroy-versions', everyMs: 5_000, run: () => repeat(BATCH, () => destroyVersions(database, ledger)) },
+    { name: 'destroy-app-secrets', everyMs: 5_000, run: () => database.transaction((tx) => destroyExpiredAppSecrets(tx)) },
+    { name: 'end-sessions', everyMs: 5_000, run: () => repeat(SESSIONS, () => connections.sessions.endDue()) },
+    { name: 'revoke-grants', everyMs: 15_000, run: () => repeat(GRANTS, () => connections.revoker.run()) },
     { name: 'note-refusals', everyMs: 5_000, run: async () => { refusals.flush() } },
     { name: 'ensure-partitions', everyMs: 3_600_000, run: () => ensureAuditPartitions(database.db) },
+    { name: 'purge-sessions', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeSessions(tx)) },
     { name: 'purge-idempotency-keys', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeIdempotencyKeys(tx)) },
   ]
 }

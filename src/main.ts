@@ -1,20 +1,14 @@
 import { readFileSync } from 'node:fs'
-import { createAccess, parseTrustedIssuers } from './access/index.ts'
 import { createCalls } from './calls/index.ts'
 import { loadCatalog } from './catalog/index.ts'
-import { systemClock } from './clock.ts'
-import { ConfigError, type Config } from './config.ts'
+import type { Config } from './config.ts'
 import { createConnections } from './connections/index.ts'
-import { createCrypto, openLocalKeyring } from './crypto/index.ts'
-import { createEgress } from './egress/index.ts'
 import { openListeners, type Listeners } from './http/index.ts'
 import { newId } from './ids.ts'
 import { createInvoke } from './invoke/index.ts'
 import { listJobs, startJobs } from './jobs.ts'
-import { createLedger } from './ledger/index.ts'
 import type { Log } from './log.ts'
-import { createMetrics } from './metrics.ts'
-import { createKekCheckTable, createKeyTable, judgeSchema, judgeServiceRole, openDatabase } from './store/index.ts'
+import { openRooms, readSetting } from './rooms.ts'
 
 /** A running vault. */
 export interface Vault {
@@ -25,44 +19,19 @@ export interface Vault {
 
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
-/** The rooms that the operator's tools use as well. Throws where database, schema and keyring don't fit together. */
-export async function openRooms (config: Config & { readonly databaseUrl: string, readonly keyringFile: string }, log: Log) {
-  const clock = systemClock
-  const metrics = createMetrics()
-  const database = openDatabase({ url: config.databaseUrl, poolSize: config.databasePoolSize, log })
-  try {
-    const behind = await judgeSchema(database) ?? (config.nodeEnv === 'production' ? await judgeServiceRole(database) : undefined)
-    if (behind !== undefined) throw new ConfigError(behind)
-    const crypto = createCrypto({
-      keks: openLocalKeyring(config.keyringFile),
-      keys: createKeyTable(database.reads),
-      checks: createKekCheckTable(database.reads),
-      cacheMs: config.keyCacheSeconds * 1_000,
-    })
-    await crypto.checkKeks()
-    const egress = createEgress({ exceptions: { provider: config.egressAllowProvider, issuer: config.egressAllowIssuer }, metrics })
-    const issuers = config.trustedIssuersFile === undefined ? [] : parseTrustedIssuers(readSetting('TRUSTED_ISSUERS_FILE', config.trustedIssuersFile))
-    const access = createAccess({ database, macs: crypto.macs, egress, issuers, clock })
-    const ledger = createLedger({ database, macs: crypto.macs, clock, log, metrics, owner: newId('request') })
-    const close = async () => {
-      await ledger.drain()
-      await egress.close()
-      await database.close()
-    }
-    return { clock, metrics, database, crypto, egress, access, ledger, close }
-  } catch (error) {
-    await database.close()
-    throw error
-  }
-}
-
 /** Puts the vault together, starts its jobs and opens its listeners. */
 export async function startVault (config: Config & { readonly databaseUrl: string, readonly keyringFile: string }, log: Log): Promise<Vault> {
   const catalog = loadCatalog(config.catalogDir)
   const rooms = await openRooms(config, log)
-  const { clock, metrics, database, crypto, access, ledger } = rooms
+  const { clock, metrics, database, crypto, access, ledger, oauth } = rooms
   const calls = createCalls({ ...rooms, perConnection: config.callsPerConnection, perOrigin: config.callsPerOrigin })
-  const connections = createConnections({ database, catalog, crypto, ledger, calls, clock, log, metrics, maxResponseBytes: config.responseLimitBytes })
+  // Known once the listener is open, where the configuration does not say.
+  const address = { public: config.publicUrl ?? '' }
+  const publicUrl = () => address.public
+  const connections = createConnections({
+    database, catalog, crypto, ledger, calls, clock, log, metrics, oauth, publicUrl, owner: newId('request'), returnOrigins: config.returnOrigins,
+    maxResponseBytes: config.responseLimitBytes,
+  })
   const invoke = createInvoke({ database, catalog, crypto, connections, ledger, clock, log, metrics })
   try {
     const listeners = await openListeners({
@@ -70,6 +39,8 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
       bodyLimitBytes: config.bodyLimitBytes,
       invokeBodyLimitBytes: config.invokeBodyLimitBytes,
       rateLimitPerMinute: config.rateLimitPerMinute,
+      productName: config.productName,
+      publicUrl,
       tls: readTls(config),
       checks: [
         { name: 'database', check: () => database.ping() },
@@ -81,10 +52,12 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
         operations: { host: config.operationsHost, port: config.operationsPort },
       },
     })
-    const jobs = startJobs(listJobs({ database, ledger, refusals: listeners.refusals }), { clock, log, metrics })
+    address.public = config.publicUrl ?? listeners.urls.public
+    const jobs = startJobs(listJobs({ database, ledger, connections, refusals: listeners.refusals }), { clock, log, metrics })
     const close = async () => {
       await listeners.close()
       await connections.refusals.drain()
+      await connections.revoker.drain()
       await jobs.stop()
       listeners.refusals.flush()
       await ledger.drain()
@@ -104,13 +77,5 @@ function readTls (config: Config): { cert: string, key: string, ca?: string } | 
     cert: readSetting('TLS_CERT_FILE', config.tlsCertFile),
     key: readSetting('TLS_KEY_FILE', config.tlsKeyFile),
     ...config.tlsClientCaFile !== undefined && { ca: readSetting('TLS_CLIENT_CA_FILE', config.tlsClientCaFile) },
-  }
-}
-
-function readSetting (name: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new ConfigError(`${name}: ${file} can’t be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`)
   }
 }

@@ -1,4 +1,4 @@
-import type { ErrorClass, Manifest } from '../catalog/index.ts'
+import type { AnswerClass, ErrorClass, Manifest } from '../catalog/index.ts'
 import type { Answer } from '../egress/index.ts'
 import { measureJson, parseExactly } from '../json.ts'
 import { readPointer, type JudgedAnswer } from '../predicate.ts'
@@ -13,6 +13,8 @@ export interface ShapedResponse {
   /** Parsed JSON, text, `{content_type, base64}` for other bytes, null for none. */
   readonly output: unknown
   readonly error: { readonly class: ErrorClass, readonly message: string } | undefined
+  /** The provider refuses the token, and another one may do. */
+  readonly tokenRefused: boolean
   /** For the predicates of test requests. */
   readonly judged: JudgedAnswer
 }
@@ -25,6 +27,7 @@ export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Red
   const type = (answer.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
   const { json, output } = readBody(answer.body, type, redactor)
   const judged = { status: answer.status, headers: answer.headers, json }
+  const named = classify(manifest, judged)
   const { request_id_header: requestIdHeader, response_headers: further = [] } = manifest.conventions
   const allowed = Object.entries(answer.headers).filter(([name]) => HEADERS.test(name) || name === requestIdHeader || further.includes(name))
   const headers = Object.fromEntries(allowed.map(([name, value]) => [name, redactor.text(value)]))
@@ -33,7 +36,8 @@ export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Red
     headers,
     requestId: requestIdHeader === undefined ? null : headers[requestIdHeader] ?? null,
     output,
-    error: judgeError({ manifest, judged, redactor }, type, output),
+    error: judgeError({ manifest, judged, redactor, named }, type, output),
+    tokenRefused: named === 'refresh_then_retry',
     judged,
   }
 }
@@ -63,11 +67,11 @@ interface Judgement {
   readonly manifest: Manifest
   readonly judged: JudgedAnswer
   readonly redactor: Redactor
+  readonly named: AnswerClass | undefined
 }
 
 function judgeError (of: Judgement, type: string, output: unknown): ShapedResponse['error'] {
-  const { manifest, judged } = of
-  const named = classify(manifest, judged)
+  const { judged, named } = of
   if (named !== undefined) return { class: named === 'refresh_then_retry' ? 'reauthorise' : named, message: findMessage(of) }
   if (type.includes('json') && judged.json === undefined && output !== null) return { class: 'provider_unavailable', message: 'The provider announced JSON and sent something else.' }
   if (type === 'text/html') return { class: 'provider_unavailable', message: 'The provider answered with a web page where data was expected.' }

@@ -1,4 +1,4 @@
-import { loadCatalog, type Integration } from '../catalog/index.ts'
+import { isLinked, loadCatalog, type Integration } from '../catalog/index.ts'
 import { readConfig } from '../config.ts'
 import { print, table } from './output.ts'
 
@@ -21,7 +21,7 @@ function describeAll (integrations: readonly Integration[]): string {
 
 function describeOne ({ manifest }: Integration): string {
   const { conventions } = manifest
-  const auth = manifest.auth.map((scheme) => [scheme.id, scheme.oauth === undefined ? 'pasted' : 'linked in a browser', scheme.fields.map((field) => `${field.name}${field.secret ? '*' : ''}`).join(', ')])
+  const auth = manifest.auth.map((scheme) => [scheme.id, isLinked(scheme) ? 'linked in a browser' : 'pasted', scheme.fields.map((field) => `${field.name}${field.secret ? '*' : ''}`).join(', ')])
   const actions = manifest.actions.map((action) => [
     action.name, action.effect, action.method, `${action.server ?? ''}${action.path}`, action.body ?? (action.input?.body === undefined ? '' : conventions.body), action.title,
   ])

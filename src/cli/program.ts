@@ -11,11 +11,18 @@ import { verifyAudit } from './audit.ts'
 import { listCatalog } from './catalog.ts'
 import { initKeyring } from './keys.ts'
 import { runMigrations } from './migrate.ts'
-import { printError, UsageError } from './output.ts'
+import { deleteOAuthApp, listOAuthApps, setOAuthApp, type SetAppOptions } from './oauth-apps.ts'
+import { fail, printError, UsageError } from './output.ts'
 import { serve } from './serve.ts'
 import { createServiceToken, listServiceTokens, revokeServiceToken, type TokenOptions } from './tokens.ts'
 
 const list = (text: string): string[] => text.split(',').map((item) => item.trim()).filter((item) => item !== '')
+
+function collectScopes (given: string, before: Readonly<Record<string, string[]>>): Record<string, string[]> {
+  const at = given.indexOf('=')
+  if (at < 1) fail('--scopes takes the way to sign in and its scopes, such as oauth=read,write')
+  return { ...before, [given.slice(0, at)]: list(given.slice(at + 1)) }
+}
 
 /** The operator's verbs. Settings come from the environment; .env.example lists them. */
 const program = new Command('connection-vault')
@@ -45,6 +52,21 @@ tokens.command('create').description('make a token; it is printed once')
   .action(async (options: TokenOptions) => { await createServiceToken(options) })
 tokens.command('list').description('list tokens, newest first').action(listServiceTokens)
 tokens.command('revoke <id>').description('revoke a token; it stops working within a second').action(revokeServiceToken)
+
+const apps = program.command('oauth-apps').description('client ids and secrets registered with providers, the vault’s own or a workspace’s')
+apps.command('list').description('list apps with the redirect URI to register for each').option('--workspace <id>', 'of this workspace').action(listOAuthApps)
+apps.command('set <integration> <environment>').description('make or change an app; its client secret is read from standard input')
+  .requiredOption('--client-id <id>', 'as the provider shows it')
+  .option('--scopes <scheme=list>', 'scopes to ask for, comma separated, such as oauth=read,write; once for each way to sign in', collectScopes, {})
+  .option('--keep-secret', 'leave the client secret as it is')
+  .option('--overlap-seconds <seconds>', 'how long the secret before stays valid beside a new one; a day unless told')
+  .option('--workspace <id>', 'of this workspace')
+  .action(async (integration: string, environment: string, options: SetAppOptions) => { await setOAuthApp(integration, environment, options) })
+apps.command('delete <integration> <environment>').description('delete an app').option('--workspace <id>', 'of this workspace')
+  .option('--force', 'although connections were linked through it')
+  .action(async (integration: string, environment: string, options: { workspace?: string, force?: boolean }) => {
+    await deleteOAuthApp(integration, environment, options)
+  })
 
 const audit = program.command('audit').description('the record of what happened')
 audit.command('verify').description('recompute the whole chain; exit code 1 when anything was changed')

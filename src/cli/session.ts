@@ -4,7 +4,7 @@ import { systemClock } from '../clock.ts'
 import { ConfigError, readConfig, type Config } from '../config.ts'
 import { createLocalKeyring } from '../crypto/index.ts'
 import { createLog } from '../log.ts'
-import { openRooms } from '../main.ts'
+import { openRooms } from '../rooms.ts'
 import { isAlive, migrate, prepareEmbedded, startEmbeddedPostgres } from '../store/index.ts'
 
 /** A configuration with everything in it that the rooms need. */

@@ -1,11 +1,11 @@
 import { isNarrower, resolveDestination, type AuthScheme, type Destination, type Integration } from '../catalog/index.ts'
 import type { Crypto, SealedWithKey, SecretFields } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
-import { newId, type ConnectionId, type Environment, type WorkspaceId } from '../ids.ts'
+import { newId, type AppId, type AppOwner, type ConnectionId, type Environment, type WorkspaceId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import {
   claimIdempotencyKey, findConnection, guard, holdCurrentKey, insertConnection, insertVersion, isNameTaken, isUniqueViolation,
-  type ConnectionView, type Database, type Tx,
+  type ConnectionView, type Database, type Tx, type UsableRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { bindingOf, type VersionPlace } from './credential.ts'
@@ -50,13 +50,13 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
   const { database, crypto, ledger } = options
 
   const insert = async (tx: Tx, { request, version }: { request: NewConnection, version: SealedVersion }, caller: Caller): Promise<void> => {
-    const { place, destination } = version
+    const { place } = version
     const { credential } = request
     await insertConnection(tx, {
       workspace_id: place.workspaceId, id: place.connectionId, environment: request.environment,
       integration: credential.integration.manifest.id, auth: credential.scheme.id,
       name: request.name, name_key: foldName(request.name), health: 'active',
-      config: JSON.stringify(omit(credential.config, destination.hostConfig)), labels: JSON.stringify(request.labels),
+      config: JSON.stringify(omit(credential.config, place.hostConfig)), labels: JSON.stringify(request.labels),
       allowed_actions: request.allowedActions === undefined ? null : [...request.allowedActions],
       allowed_hosts: null, expires_on: request.expiresOn ?? null,
       current_version: place.versionId, last_version_number: 1, created_by: caller.by, updated_by: caller.by,
@@ -65,7 +65,7 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
     await ledger.recordIn(tx, {
       event: 'connection.created', outcome: 'ok', principal: caller.principal, workspaceId: place.workspaceId, environment: request.environment,
       connectionId: place.connectionId, versionId: place.versionId, requestId: caller.requestId,
-      details: { integration: credential.integration.manifest.id, auth: credential.scheme.id, hosts: [...destination.hosts] },
+      details: { integration: credential.integration.manifest.id, auth: credential.scheme.id, hosts: [...place.hosts] },
     })
   }
 
@@ -115,7 +115,6 @@ export async function whileKeyChanges<T> (attempt: (first: boolean) => Promise<T
 /** A version sealed for its place, not stored yet. */
 export interface SealedVersion {
   readonly place: VersionPlace
-  readonly destination: Destination
   readonly sealed: SealedWithKey
 }
 
@@ -127,17 +126,36 @@ export async function sealVersion (
 ): Promise<SealedVersion> {
   const server = { manifest: credential.integration.manifest, scheme: credential.scheme, environment: of.environment }
   const destination = narrow(resolveDestination(server, credential.config), of.allowedHosts)
-  const place: VersionPlace = {
-    workspaceId: of.workspaceId, environment: of.environment, connectionId: of.connectionId, versionId: newId('version'),
-    fieldSet: Object.keys(credential.secrets), hosts: destination.hosts, hostConfig: destination.hostConfig,
-  }
-  return { place, destination, sealed: await crypto.seal(bindingOf(place), credential.secrets) }
+  return await sealPlace(crypto, { ...of, hosts: destination.hosts, hostConfig: destination.hostConfig }, credential.secrets)
+}
+
+/** The same for a credential that goes where the one before it went: a renewed token. */
+export async function sealSuccessor (crypto: Pick<Crypto, 'seal'>, row: UsableRow, secrets: SecretFields): Promise<SealedVersion> {
+  const of = { workspaceId: row.workspace_id, connectionId: row.id, environment: row.environment, hosts: row.hosts, hostConfig: row.host_config }
+  return await sealPlace(crypto, of, secrets)
+}
+
+async function sealPlace (crypto: Pick<Crypto, 'seal'>, of: Omit<VersionPlace, 'versionId' | 'fieldSet'>, secrets: SecretFields): Promise<SealedVersion> {
+  const { workspaceId, environment, connectionId, hosts, hostConfig } = of
+  const place: VersionPlace = { workspaceId, environment, connectionId, versionId: newId('version'), fieldSet: Object.keys(secrets), hosts, hostConfig }
+  return { place, sealed: await crypto.seal(bindingOf(place), secrets) }
+}
+
+/** What an OAuth grant adds to a version. */
+export interface GrantColumns {
+  readonly app_owner: AppOwner | null
+  readonly app_id: AppId | null
+  readonly granted_scopes: string[] | null
+  readonly grant_holder: string | null
+  readonly token_expires_at: Date | null
+  readonly refresh_expires_at: Date | null
 }
 
 interface VersionColumns {
   readonly number: number
   readonly previews: Readonly<Record<string, string>>
   readonly by: string
+  readonly grant?: GrantColumns | undefined
 }
 
 export async function insertSealedVersion (tx: Tx, version: SealedVersion, row: VersionColumns): Promise<void> {
@@ -145,7 +163,7 @@ export async function insertSealedVersion (tx: Tx, version: SealedVersion, row: 
   await insertVersion(tx, {
     workspace_id: place.workspaceId, connection_id: place.connectionId, id: place.versionId, number: row.number, environment: place.environment,
     state: 'current', field_set: [...place.fieldSet], hosts: [...place.hosts], host_config: JSON.stringify(place.hostConfig),
-    previews: JSON.stringify(row.previews), sealed: sealed.sealed, key_id: sealed.keyId, created_by: row.by,
+    previews: JSON.stringify(row.previews), sealed: sealed.sealed, key_id: sealed.keyId, created_by: row.by, ...row.grant,
   })
 }
 

@@ -8,6 +8,7 @@ import {
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { foldName, nameTaken, requireKnownActions } from './create.ts'
+import type { Revoker } from './revoke.ts'
 import { requireRevision } from './view.ts'
 
 /** What a PATCH may say; null takes a limit or a value away. */
@@ -54,10 +55,11 @@ interface Options {
   readonly database: Pick<Database, 'transaction'>
   readonly catalog: Catalog
   readonly ledger: Pick<Ledger, 'recordIn'>
+  readonly revoker: Revoker
 }
 
 export function createEditor (options: Options): Editor {
-  const { database, catalog, ledger } = options
+  const { database, catalog, ledger, revoker } = options
 
   const change = async (of: Of, caller: Caller, work: (tx: Tx, row: ConnectionRow) => Promise<void>): Promise<ConnectionView> =>
     await database.transaction(async (tx) => {
@@ -81,15 +83,17 @@ export function createEditor (options: Options): Editor {
     }),
 
     remove: async (of: Of, { force, ifMatch }: Removal, caller: Caller) => {
-      await database.transaction(async (tx) => {
+      revoker.soon(await database.transaction(async (tx) => {
         const row = await requireLocked(tx, of, caller)
         requireRevision(ifMatch, row.revision)
         const references = await listReferences(tx, row)
         const uses = await listUses(tx, row, LATELY_DAYS)
         if (!force && references.length + uses.length > 0) throw inUse(references, uses)
+        const revocation = await revoker.discardConnection(tx, row, 'connection_deleted')
         await deleteConnection(tx, row)
         await ledger.recordIn(tx, recordOf('connection.deleted', { row, caller }, { integration: row.integration, forced: force }))
-      })
+        return revocation
+      }))
     },
   })
 }

@@ -13,24 +13,34 @@ export function requireUsable (row: UsableRow | undefined, run: { environment: E
   }
   if (row.disabled_at !== null) throw new VaultError('connection_disabled')
   if (row.health === 'pending') throw new VaultError('connection_pending')
-  if (row.health === 'needs_reauth' || row.health === 'error') {
+  // A grant that is not renewed any more is good until its token ends.
+  const lasts = row.health_reason === 'grant_rejected' && row.token_ttl !== null && row.token_ttl > 0
+  if ((row.health === 'needs_reauth' || row.health === 'error') && !lasts) {
     throw new VaultError('connection_needs_reauth', { detail: REASONS[row.health_reason ?? ''] ?? 'The provider refuses the stored credential.' })
   }
   return row
 }
 
 const REASONS: Readonly<Record<string, string>> = {
+  grant_rejected: 'The provider no longer renews this grant. Link the account again.',
   credential_refused: 'The provider has refused the credential repeatedly. Rotate the connection.',
 }
 
-/** `stale_usable`: it expires sooner than was asked for. A pasted credential can't be renewed here, so what is left of it is served. */
+/** `stale_usable`: it expires sooner than was asked for, and no other can be had: what is left of it is served. */
 export type Freshness = 'fresh' | 'stale_usable'
 
-export function judgeFreshness (expiresAt: Date | null, now: Date, minTtlSeconds: number): Freshness {
-  return expiresAt === null || expiresAt.getTime() - now.getTime() > minTtlSeconds * 1_000 ? 'fresh' : 'stale_usable'
+/** A token's lifetime is the database's to measure; a day that was entered ends by anybody's clock. */
+export function judgeFreshness (row: Pick<UsableRow, 'expires_on' | 'token_ttl'>, now: Date, minTtlSeconds: number): Freshness {
+  const entered = row.expires_on === null ? Infinity : (endOf(row.expires_on).getTime() - now.getTime()) / 1_000
+  return Math.min(entered, row.token_ttl ?? Infinity) > minTtlSeconds ? 'fresh' : 'stale_usable'
 }
 
-/** The end of the day a pasted credential is said to expire on, UTC. */
-export function expiryOf (expiresOn: string | null): Date | null {
-  return expiresOn === null ? null : new Date(Date.parse(`${expiresOn}T00:00:00Z`) + 86_400_000)
+function endOf (day: string): Date {
+  return new Date(Date.parse(`${day}T00:00:00Z`) + 86_400_000)
+}
+
+/** When a credential ends: its token, or the day that was entered for it (its end, UTC), whichever is first. */
+export function expiryOf ({ expires_on: day, token_expires_at: token }: Pick<UsableRow, 'expires_on' | 'token_expires_at'>): Date | null {
+  const entered = day === null ? null : endOf(day)
+  return entered === null || (token !== null && token < entered) ? token : entered
 }

@@ -12,6 +12,7 @@ import { describeUsable, type CredentialOpener, type UsableConnection } from './
 import type { Of } from './edit.ts'
 import { expiryOf, judgeFreshness, requireUsable, type Freshness } from './guards.ts'
 import type { Refusals } from './refusals.ts'
+import { isRenewable, type Renewer } from './renew.ts'
 
 export interface ResolveRequest {
   readonly environment: Environment
@@ -44,25 +45,26 @@ interface Options {
   readonly opener: CredentialOpener
   readonly ledger: Pick<Ledger, 'record' | 'recordSoon'>
   readonly refusals: Refusals
+  readonly renewer: Renewer
   readonly clock: Clock
   readonly metrics: Pick<Metrics, 'resolves'>
 }
 
 export function createResolver (options: Options): Resolver {
-  const { database, catalog, opener, ledger, refusals, clock, metrics } = options
+  const { database, catalog, opener, ledger, refusals, renewer, clock, metrics } = options
 
   const open = async (found: UsableRow | undefined, request: ResolveRequest, caller: Caller): Promise<Resolved> => {
     const row = requireUsable(found, { environment: request.environment, visible: caller.environments })
-    const connection = describeUsable(catalog, row)
-    const expiresAt = expiryOf(row.expires_on)
-    const freshness = judgeFreshness(expiresAt, clock.now(), request.minTtlSeconds ?? 0)
-    return { ...connection, secrets: await opener.open(row, caller), expiresAt, freshness }
+    const { minTtlSeconds, rejectedVersion } = request
+    const connection = await renewer.ensureFresh(describeUsable(catalog, row), { minTtlSeconds, rejectedVersion }, caller)
+    const freshness = judgeFreshness(connection.row, clock.now(), minTtlSeconds ?? 0)
+    return { ...connection, secrets: await opener.open(connection.row, caller), expiresAt: expiryOf(connection.row), freshness }
   }
 
   return Object.freeze({
     resolve: async ({ workspaceId, id }: Of, request: ResolveRequest, caller: Caller) => {
       let found = await database.usable.find(workspaceId, id)
-      if (found !== undefined && request.rejectedVersion === found.version_id) {
+      if (found !== undefined && request.rejectedVersion === found.version_id && !isRenewable(describeUsable(catalog, found))) {
         await refusals.count(requireUsable(found, { environment: request.environment, visible: caller.environments }), caller)
         // Somebody may have rotated it meanwhile: then the new one is what the caller is after.
         found = await database.usable.find(workspaceId, id)

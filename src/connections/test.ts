@@ -1,16 +1,20 @@
 import { buildTestRequest, type CallResult } from '../calls/index.ts'
 import type { Catalog, Manifest } from '../catalog/index.ts'
+import type { Clock } from '../clock.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
 import { newId, type Environment } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
+import type { OAuthProtocol } from '../oauth/index.ts'
 import { matches, readPointer } from '../predicate.ts'
 import { clearRefusals, guard, listAccountTwins, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
+import { issueToken } from './grant.ts'
 import { requireUsable } from './guards.ts'
 import type { RecordedCalls } from './recorded-call.ts'
+import type { Renewer } from './renew.ts'
 
 /** `limited`: valid, but not allowed this one request. `unreachable` says nothing about the credential. */
 export type TestVerdict = 'ok' | 'auth_failed' | 'limited' | 'unreachable'
@@ -36,19 +40,36 @@ interface Options {
   readonly catalog: Catalog
   readonly opener: CredentialOpener
   readonly calls: RecordedCalls
+  readonly renewer: Pick<Renewer, 'ensureFresh'>
   readonly ledger: Pick<Ledger, 'recordIn'>
+  readonly oauth: Pick<OAuthProtocol, 'clientCredentials'>
+  readonly clock: Clock
 }
 
 const TIMEOUT_MS = 15_000
 
 export function createTester (options: Options): Tester {
-  const { database, catalog, opener, calls, ledger } = options
+  const { database, catalog, opener, calls, renewer, ledger, oauth, clock } = options
+
+  /** A client that has no token yet is tested by getting one. */
+  const withToken = async ({ integration, scheme, row, config }: UsableConnection, secrets: SecretFields): Promise<{ secrets: SecretFields } | TestResult> => {
+    if (scheme.oauth?.grant !== 'client_credentials' || secrets['access_token'] !== undefined) return { secrets }
+    const startedMs = clock.monotonicMs()
+    const issued = await issueToken(oauth, { integration, scheme, environment: row.environment, config }, secrets)
+    if (issued.kind === 'granted') return { secrets: { ...secrets, access_token: issued.tokens.accessToken } }
+    const result = issued.kind === 'rejected' ? 'auth_failed' as const : 'unreachable' as const
+    const status = 'status' in issued ? issued.status ?? null : null
+    return { result, detail: issued.description, status, account: null, duration_ms: Math.round(clock.monotonicMs() - startedMs), warnings: [] }
+  }
 
   const testCredential = async (connection: UsableConnection, secrets: SecretFields, caller: Caller): Promise<TestResult> => {
     const { row, integration, scheme, config, hosts } = connection
     const place = { workspaceId: row.workspace_id, environment: row.environment, connectionId: row.id, versionId: row.version_id }
+    const tokened = await withToken(connection, secrets)
+    if ('result' in tokened) return tokened
     const request = {
-      built: buildTestRequest(integration.manifest, connection), credential: { scheme, secrets, config, hosts }, timeoutMs: TIMEOUT_MS, repeatable: true,
+      built: buildTestRequest(integration.manifest, connection), credential: { scheme, secrets: tokened.secrets, config, hosts },
+      timeoutMs: TIMEOUT_MS, repeatable: true,
     }
     const { result, durationMs } = await calls.make({ ...place, invocationId: newId('invocation'), integration, action: '(test)', effect: 'read' }, request, caller)
     return { ...judgeTest(integration.manifest, row.environment, result), duration_ms: durationMs, warnings: [] }
@@ -82,9 +103,9 @@ export function createTester (options: Options): Tester {
       const found = await database.usable.find(of.workspaceId, of.id)
       if (found === undefined || !caller.environments.includes(found.environment)) throw new VaultError('not_found')
       const row = requireTestable(found, caller)
-      const connection = describeUsable(catalog, row)
-      const tested = await testCredential(connection, await opener.open(row, caller), caller)
-      await note(row, tested, caller)
+      const connection = await renewer.ensureFresh(describeUsable(catalog, row), {}, caller)
+      const tested = await testCredential(connection, await opener.open(connection.row, caller), caller)
+      await note(connection.row, tested, caller)
       return { ...tested, warnings: await warn(connection, tested) }
     },
   })

@@ -9,4 +9,5 @@
 export { openListeners, type HttpOptions, type Listeners } from './listeners.ts'
 export type { ReadinessCheck } from './operations.ts'
 export type { RefusalRecorder } from './refusals.ts'
+export { enteredApp } from './routes/oauth-apps.ts'
 export { ROUTE_TABLE, type RouteAccess } from './route-table.ts'

@@ -14,10 +14,13 @@ import { operationsRoutes, type ReadinessCheck } from './operations.ts'
 import { describeApi, serveDescription } from './reference.ts'
 import { createRefusalRecorder, type RefusalRecorder } from './refusals.ts'
 import { auditRoutes } from './routes/audit.ts'
+import { connectRoutes } from './routes/connect.ts'
+import { connectSessionRoutes } from './routes/connect-sessions.ts'
 import { connectionRoutes } from './routes/connections.ts'
 import { integrationRoutes } from './routes/integrations.ts'
 import { invokeRoutes } from './routes/invoke.ts'
 import { lifecycleRoutes } from './routes/lifecycle.ts'
+import { oauthAppRoutes } from './routes/oauth-apps.ts'
 import { resolveRoutes } from './routes/resolve.ts'
 import { serviceTokenRoutes } from './routes/service-tokens.ts'
 
@@ -35,6 +38,8 @@ export interface HttpOptions {
   readonly bodyLimitBytes: number
   readonly invokeBodyLimitBytes: number
   readonly rateLimitPerMinute: number
+  readonly productName: string
+  readonly publicUrl: () => string
   readonly tls: AppOptions['tls']
   readonly addresses: Readonly<Record<ListenerName, { readonly host: string, readonly port: number }>>
 }
@@ -56,6 +61,8 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
     internal: await createInternal(options, refusals),
   }
   operationsRoutes(apps.operations, options)
+  // A plugin of its own: what its pages do to errors and headers stays with them.
+  await apps.public.register(async (scoped) => { await connectRoutes(scoped, options) })
   const open = Object.values(apps).map((app): OpenApp => ({ app, closeUnused: trackUnused(app, options.tls !== undefined && app === apps.internal) }))
   const close = async (): Promise<void> => { await Promise.all(open.map(closeApp)) }
   try {
@@ -132,6 +139,8 @@ async function createInternal (options: HttpOptions, refusals: RefusalRecorder):
     lifecycleRoutes(routes, options)
     resolveRoutes(routes, options)
     invokeRoutes(routes, { invoke: options.invoke, bodyLimitBytes: options.invokeBodyLimitBytes })
+    connectSessionRoutes(routes, options)
+    oauthAppRoutes(routes, options)
     auditRoutes(routes, options)
     serviceTokenRoutes(routes, options)
     serveDescription(routes)

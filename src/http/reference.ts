@@ -1,8 +1,10 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { App } from './app.ts'
+import { ConnectSession } from './contract/connect-session.ts'
 import { Connection } from './contract/connection.ts'
 import { InvokeResponse } from './contract/invoke.ts'
+import { OAuthApp } from './contract/oauth-app.ts'
 import { Problem } from './contract/problem.ts'
 import { ResolvedCredential } from './contract/resolve.ts'
 import { ServiceToken } from './contract/service-token.ts'
@@ -12,7 +14,7 @@ Unknown properties are refused. Lists are paged by \`cursor\`. \`X-Actor\` names
 
 /** The contract as OpenAPI 3.1 under /openapi.yaml, and a page to read it under /docs. Before any route. */
 export async function describeApi (app: App, version: string): Promise<void> {
-  for (const schema of [Problem, Connection, ResolvedCredential, InvokeResponse, ServiceToken]) app.addSchema(schema)
+  for (const schema of [Problem, Connection, ResolvedCredential, InvokeResponse, ServiceToken, ConnectSession, OAuthApp]) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -21,6 +23,8 @@ export async function describeApi (app: App, version: string): Promise<void> {
       tags: [
         { name: 'catalog', description: 'What can be connected' },
         { name: 'connections', description: 'Credentials in custody' },
+        { name: 'linking', description: 'Link an account in a browser' },
+        { name: 'oauth', description: 'Apps registered with providers' },
         { name: 'use', description: 'Resolve a credential, or run an action without seeing it' },
         { name: 'audit', description: 'What happened' },
         { name: 'operations', description: 'For operators' },

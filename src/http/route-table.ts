@@ -11,6 +11,8 @@ const inWorkspace = (scope: Scope): RouteAccess => ({ scope, over: 'workspace' }
 
 const CONNECTIONS = '/v1/workspaces/:workspace_id/connections'
 const CONNECTION = `${CONNECTIONS}/:connection_id`
+const SESSIONS = '/v1/workspaces/:workspace_id/connect-sessions'
+const APPS = '/v1/workspaces/:workspace_id/oauth-apps'
 
 export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   'GET /v1/integrations': { scope: 'connections:read', over: 'shared' },
@@ -27,6 +29,7 @@ export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   [`POST ${CONNECTION}/test`]: inWorkspace('connections:write'),
   [`POST ${CONNECTION}/disable`]: inWorkspace('connections:write'),
   [`POST ${CONNECTION}/enable`]: inWorkspace('connections:write'),
+  [`POST ${CONNECTION}/refresh`]: inWorkspace('connections:write'),
   [`GET ${CONNECTION}/usage`]: inWorkspace('connections:read'),
   [`PUT ${CONNECTION}/references`]: inWorkspace('connections:write'),
   [`POST ${CONNECTION}/resolve`]: inWorkspace('credentials:resolve'),
@@ -34,6 +37,19 @@ export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   [`POST ${CONNECTION}/invoke`]: inWorkspace('actions:invoke'),
   [`POST ${CONNECTION}/request`]: inWorkspace('requests:send'),
   'GET /v1/workspaces/:workspace_id/audit-events': inWorkspace('audit:read'),
+
+  [`POST ${SESSIONS}`]: inWorkspace('connections:write'),
+  [`GET ${SESSIONS}/:session_id`]: inWorkspace('connections:read'),
+  [`POST ${SESSIONS}/:session_id/complete`]: inWorkspace('connections:write'),
+
+  'GET /v1/oauth-apps': { scope: 'oauth_apps:write', over: 'tenants' },
+  'GET /v1/oauth-apps/:integration/:environment': { scope: 'oauth_apps:write', over: 'tenants' },
+  'PUT /v1/oauth-apps/:integration/:environment': { scope: 'oauth_apps:write', over: 'tenants' },
+  'DELETE /v1/oauth-apps/:integration/:environment': { scope: 'oauth_apps:write', over: 'tenants' },
+  [`GET ${APPS}`]: inWorkspace('oauth_apps:write'),
+  [`GET ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
+  [`PUT ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
+  [`DELETE ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
 
   'GET /v1/audit/verify': { scope: 'audit:read', over: 'tenants' },
   'GET /v1/service-tokens': { scope: 'tokens:manage', over: 'tenants' },

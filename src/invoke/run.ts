@@ -1,7 +1,7 @@
 import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuiltRequest, type DescribedRequest, type RawRequest } from '../calls/index.ts'
 import type { Catalog, IntegrationAction } from '../catalog/index.ts'
-import { describeUsable, requireUsable, type Caller, type Connections, type UsableConnection } from '../connections/index.ts'
-import { VaultError } from '../errors.ts'
+import { describeUsable, isRenewable, requireUsable, type Caller, type Connections, type RecordedCall, type UsableConnection } from '../connections/index.ts'
+import { isVaultError, VaultError } from '../errors.ts'
 import { newId, type ConnectionId, type Environment, type InvocationId, type WorkspaceId } from '../ids.ts'
 import type { UseContext } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
@@ -49,7 +49,7 @@ export interface Runner {
 interface Options {
   readonly database: Pick<Database, 'usable'>
   readonly catalog: Catalog
-  readonly connections: Pick<Connections, 'opener' | 'recordedCalls' | 'refusals'>
+  readonly connections: Pick<Connections, 'opener' | 'recordedCalls' | 'refusals' | 'renewer'>
   readonly metrics: Pick<Metrics, 'invocations'>
   readonly once: Once
   readonly outputs: OutputStore
@@ -69,17 +69,25 @@ const TIMEOUT_MS = 30_000
 
 const EFFECTS: Readonly<Record<string, Effect>> = { GET: 'read', HEAD: 'read', PUT: 'idempotent', DELETE: 'idempotent' }
 
-type Sender = (prepared: Prepared, use: Use & { readonly invocationId: InvocationId }, caller: Caller) => Promise<Invocation>
+type IdentifiedUse = Use & { readonly invocationId: InvocationId }
+type Sender = (prepared: Prepared, use: IdentifiedUse, caller: Caller) => Promise<Invocation>
 
-/** Opens the credential, makes the call and says what came of it. */
+interface Sending {
+  readonly use: IdentifiedUse
+  readonly caller: Caller
+}
+
+/** Opens the credential, makes the call and says what came of it. A token that is refused is renewed once and the call made again: the provider has not acted on it. */
 function createSender ({ connections, metrics }: Pick<Options, 'connections' | 'metrics'>): Sender {
-  return async ({ connection, built, action, effect }, use, caller) => {
+  const { renewer } = connections
+
+  const callWith = async (connection: UsableConnection, { built, action, effect }: Prepared, { use, caller }: Sending): Promise<RecordedCall> => {
     const { row, scheme, config, hosts, integration } = connection
     const { invocationId } = use
     const secrets = await connections.opener.open(row, caller)
     const place = { invocationId, workspaceId: use.workspaceId, environment: row.environment, connectionId: row.id, versionId: row.version_id }
     const { conventions } = integration.manifest
-    const { result, attempts, durationMs } = await connections.recordedCalls.make({ ...place, integration, action, effect, context: use.context }, {
+    return await connections.recordedCalls.make({ ...place, integration, action, effect, context: use.context }, {
       built: withProviderKey(conventions, built, { effect, key: use.idempotencyKey ?? invocationId }),
       repeatable: effect !== 'unsafe' || carriesKey(conventions),
       credential: { scheme, secrets, config, hosts },
@@ -88,13 +96,33 @@ function createSender ({ connections, metrics }: Pick<Options, 'connections' | '
       // Only a read may be given up when its caller goes: anything else is seen through to its end.
       signal: effect === 'read' ? use.signal : undefined,
     }, caller)
-    const observe = (outcome: string) => { metrics.invocations.observe({ integration: integration.manifest.id, outcome }, durationMs / 1_000) }
+  }
+
+  /** The call, and with which version of the credential it was made at last. */
+  const callFresh = async (prepared: Prepared, sending: Sending): Promise<RecordedCall & { row: UsableConnection['row'] }> => {
+    const connection = await renewer.ensureFresh(prepared.connection, {}, sending.caller)
+    const first = { ...await callWith(connection, prepared, sending), row: connection.row }
+    if (first.result.kind !== 'answered' || !first.result.response.tokenRefused || !isRenewable(connection)) return first
+    const renewed = await renewer.ensureFresh(connection, { rejectedVersion: connection.row.version_id }, sending.caller).catch((error: unknown) => {
+      if (isVaultError(error)) return undefined
+      throw error
+    })
+    if (renewed === undefined) return first
+    const second = await callWith(renewed, prepared, sending)
+    return { ...second, attempts: first.attempts + second.attempts, durationMs: first.durationMs + second.durationMs, row: renewed.row }
+  }
+
+  return async (prepared, use, caller) => {
+    const { effect } = prepared
+    const { manifest } = prepared.connection.integration
+    const { result, attempts, durationMs, row } = await callFresh(prepared, { use, caller })
+    const observe = (outcome: string) => { metrics.invocations.observe({ integration: manifest.id, outcome }, durationMs / 1_000) }
     observe(result.kind === 'answered' ? result.response.error?.class ?? 'succeeded' : result.kind)
     if (result.kind === 'answered') {
       if (result.response.error?.class === 'reauthorise') await connections.refusals.count(row, caller)
       else if (result.response.error === undefined) await connections.refusals.clear(row)
     }
-    return judgeOutcome(result, { effect, invocationId, attempts, durationMs })
+    return judgeOutcome(result, { effect, invocationId: use.invocationId, attempts, durationMs })
   }
 }
 

@@ -10,13 +10,15 @@ export type AuditEventName =
   | 'connection.created' | 'connection.updated' | 'connection.deleted' | 'connection.rotated' | 'connection.rolled_back'
   | 'connection.disabled' | 'connection.enabled' | 'connection.tested' | 'connection.refused' | 'connection.needs_reauth'
   | 'connection.recovered' | 'connection.references_set' | 'connection.resolved' | 'version.destroyed'
+  | 'connection.linked' | 'connection.reconnected' | 'connection.refreshed' | 'connect_session.created' | 'connect_session.opened' | 'connect_session.ended'
+  | 'grant.revoked' | 'oauth_app.created' | 'oauth_app.updated' | 'oauth_app.deleted'
   | 'invoke.started' | 'invoke.finished' | 'invoke.replayed' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
 
 export type AuditOutcome = 'ok' | 'refused' | 'failed' | 'unknown'
 
 /** Who did it. `actor` is the person the dashboard says it acts for. */
 export interface AuditPrincipal {
-  readonly kind: 'service_token' | 'jwt' | 'operator' | 'system' | 'anonymous'
+  readonly kind: 'service_token' | 'jwt' | 'operator' | 'system' | 'connect_session' | 'anonymous'
   readonly id: string | null
   readonly actor: string | null
 }

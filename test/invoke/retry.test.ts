@@ -6,7 +6,7 @@ const now = new Date('2026-01-31T12:00:00Z')
 const ended = (changes: Partial<EndedCall> = {}): EndedCall => ({ repeatable: true, attempts: 1, remainingMs: 30_000, now, jitter: 1, ...changes })
 const failed = (kind: 'blocked' | 'unreachable' | 'interrupted' | 'timeout' | 'cancelled' | 'too_large', maybeSent = true): CallResult => ({ kind, maybeSent, detail: '' })
 const answered = (status: number, headers: Record<string, string> = {}, errorClass?: 'rate_limited' | 'input'): CallResult => ({
-  kind: 'answered', response: { status, headers, requestId: null, output: null, error: errorClass && { class: errorClass, message: '' }, judged: { status, headers, json: undefined } },
+  kind: 'answered', response: { status, headers, requestId: null, output: null, error: errorClass && { class: errorClass, message: '' }, tokenRefused: false, judged: { status, headers, json: undefined } },
 })
 const full = (headers: Record<string, string> = {}, status = 429) => answered(status, headers, 'rate_limited')
 
@@ -40,7 +40,7 @@ t.test('what is not', async (t) => {
 
 t.test('what several attempts come to', async (t) => {
   const refused = (errorClass: 'rate_limited' | 'provider_unavailable' | 'conflict' | 'input' | undefined): CallResult => ({
-    kind: 'answered', response: { status: 503, headers: {}, requestId: null, output: null, error: errorClass && { class: errorClass, message: '' }, judged: { status: 503, headers: {}, json: undefined } },
+    kind: 'answered', response: { status: 503, headers: {}, requestId: null, output: null, error: errorClass && { class: errorClass, message: '' }, tokenRefused: false, judged: { status: 503, headers: {}, json: undefined } },
   })
   t.ok(isDoubtful(failed('interrupted')))
   t.notOk(isDoubtful(failed('unreachable', false)))

@@ -45,11 +45,12 @@ export interface RunningCli {
 }
 
 /** Runs a verb of the CLI. Nothing of this process's settings reaches it but what is given. */
-export function runCli (args: readonly string[], env: Record<string, string>): RunningCli {
+export function runCli (args: readonly string[], env: Record<string, string>, input?: string): RunningCli {
   const { PATH = '', HOME = '', TMPDIR = '' } = process.env
-  const child = spawn(process.execPath, [CLI, ...args], { env: { PATH, HOME, ...TMPDIR !== '' && { TMPDIR }, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [CLI, ...args], { env: { PATH, HOME, ...TMPDIR !== '' && { TMPDIR }, ...env }, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] })
+  child.stdin?.end(input)
   let text = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => { text += chunk.toString('utf8') })
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { text += chunk.toString('utf8') })
   const output = () => text
   const done = new Promise<{ code: number | null, output: string }>((resolve) => { child.once('close', (code) => { resolve({ code, output: text }) }) })
   return { child, output, done }

@@ -5,7 +5,8 @@ import { SCOPES } from '../../src/access/index.ts'
 import { readConfig } from '../../src/config.ts'
 import { createLocalKeyring } from '../../src/crypto/index.ts'
 import { createLog } from '../../src/log.ts'
-import { openRooms, startVault, type Vault } from '../../src/main.ts'
+import { startVault, type Vault } from '../../src/main.ts'
+import { openRooms } from '../../src/rooms.ts'
 import { createTestDatabase, type TestDatabase } from './cluster.ts'
 
 export interface Answer {

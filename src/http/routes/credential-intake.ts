@@ -1,4 +1,4 @@
-import { judgeFields, previewSecret, type AuthScheme, type Catalog, type Integration } from '../../catalog/index.ts'
+import { isLinked, judgeFields, previewSecret, type AuthScheme, type Catalog, type Integration } from '../../catalog/index.ts'
 import type { NewCredential } from '../../connections/index.ts'
 import { wrapSecret } from '../../crypto/wrap.ts'
 import { VaultError } from '../../errors.ts'
@@ -48,11 +48,12 @@ function wrapAll (values: Readonly<Record<string, string>>) {
 /** Without an id, the only scheme that is pasted, or the only one of them that has all the fields entered. */
 function requirePasted (integration: Integration, { auth: id, credentials, config }: PastedCredential): AuthScheme {
   const { manifest } = integration
-  const pasted = manifest.auth.filter((scheme) => scheme.oauth === undefined)
-  const names = [...Object.keys(credentials), ...Object.keys(config)]
-  const fitting = pasted.length === 1 ? pasted : pasted.filter((scheme) => names.every((name) => scheme.fields.some((field) => field.name === name)))
+  const pasted = manifest.auth.filter((scheme) => !isLinked(scheme))
+  const entered = [...Object.keys(credentials).map((name) => ({ name, secret: true })), ...Object.keys(config).map((name) => ({ name, secret: false }))]
+  const takes = ({ fields }: AuthScheme) => entered.every(({ name, secret }) => fields.some((field) => field.name === name && field.secret === secret))
+  const fitting = pasted.length === 1 ? pasted : pasted.filter(takes)
   const scheme = integration.requireScheme(id ?? (fitting.length === 1 ? fitting[0]?.id : undefined))
-  if (scheme.oauth !== undefined) {
+  if (isLinked(scheme)) {
     const others = pasted.map((one) => one.id).join(', ')
     throw new VaultError('auth_not_pasted', { detail: `${manifest.name} is linked in a browser this way.${others === '' ? '' : ` A credential can be pasted with auth: ${others}.`}` })
   }

@@ -1,4 +1,4 @@
-import type { AuthScheme, Catalog, Field, Integration } from '../../catalog/index.ts'
+import { issuedFields, isLinked, type AuthScheme, type Catalog, type Integration } from '../../catalog/index.ts'
 import { VaultError } from '../../errors.ts'
 import type { App } from '../app.ts'
 import { IntegrationDetail, IntegrationPage, IntegrationParams } from '../contract/integration.ts'
@@ -43,7 +43,7 @@ function presentScheme (scheme: AuthScheme) {
   return {
     id: scheme.id,
     label: scheme.label,
-    kind: scheme.oauth === undefined ? 'pasted' as const : 'oauth2' as const,
+    kind: isLinked(scheme) ? 'oauth2' as const : 'pasted' as const,
     ...scheme.oauth !== undefined && { scopes: scheme.oauth.scopes.default },
     ...scheme.find !== undefined && { find: scheme.find },
     credentials: fieldsSchema(scheme, true),
@@ -53,7 +53,8 @@ function presentScheme (scheme: AuthScheme) {
 
 /** The fields of a scheme as a JSON Schema that forms are made from; what OAuth fills in is no form's. */
 function fieldsSchema (scheme: AuthScheme, secret: boolean): Record<string, unknown> {
-  const fields = scheme.fields.filter((field) => field.secret === secret && !isFilledByOAuth(scheme, field))
+  const issued = issuedFields(scheme)
+  const fields = scheme.fields.filter((field) => field.secret === secret && !issued.has(field.name))
   return {
     type: 'object',
     additionalProperties: false,
@@ -73,10 +74,4 @@ function fieldsSchema (scheme: AuthScheme, secret: boolean): Record<string, unkn
 /** Whether some credential field says it by its prefix, whatever the prefix. */
 function isImplied (scheme: AuthScheme, config: string): boolean {
   return scheme.fields.some((field) => field.prefixes?.every((prefix) => prefix.config?.[config] !== undefined) === true)
-}
-
-function isFilledByOAuth ({ oauth }: AuthScheme, field: Field): boolean {
-  if (oauth === undefined) return false
-  const filled = [oauth.token_answer.config, oauth.redirect_config, ...oauth.after_token?.map((step) => step.config) ?? []]
-  return field.secret || filled.some((fields) => fields?.[field.name] !== undefined)
 }

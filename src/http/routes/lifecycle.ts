@@ -52,6 +52,11 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
     return { ...result, warnings: [...warnings] }
   })
 
+  app.post(`${ONE}/refresh`, {
+    schema: { tags, operationId: 'refreshConnection', summary: 'Renew the access token now', params: ConnectionParams, response: { 200: View } },
+    config: { errors: ['not_found', 'refresh_unavailable', 'refresh_failed', 'connection_needs_reauth', 'oauth_app_broken', 'integrity_failure', 'kek_unavailable'] },
+  }, async (request, reply) => await sendView(reply, await connections.refresh(ofRequest(request.params), callerOf(request))))
+
   app.get(`${ONE}/usage`, {
     schema: { tags, operationId: 'getUsage', summary: 'Where the connection is used', params: ConnectionParams, response: { 200: Usage } },
     config: { errors: ['not_found'] },

@@ -1,0 +1,81 @@
+import { VaultError } from '../errors.ts'
+import type { RevocationId } from '../ids.ts'
+import type { Ledger } from '../ledger/index.ts'
+import {
+  completeSession, deletePendingLink, getVersion, insertConnection, insertVersion, isUniqueViolation, lockConnection, retireCurrentVersion, updateConnection,
+  type ConnectionRow, type ConnectionView, type PendingLinkRow, type SessionRow, type Tx,
+} from '../store/index.ts'
+import type { Caller } from './caller.ts'
+import { foldName } from './create.ts'
+import { requireView } from './edit.ts'
+import type { Revoker } from './revoke.ts'
+
+interface Promotion {
+  readonly session: SessionRow
+  readonly link: PendingLinkRow
+  readonly name: string
+  readonly caller: Caller
+  readonly ledger: Pick<Ledger, 'recordIn'>
+  readonly revoker: Revoker
+}
+
+/**
+ * Makes a confirmed link the connection it was sealed for, or the new credential of the one that
+ * was reconnected. Throws `name_taken`; `not_found` when that connection has gone. Answers a
+ * revocation to be run after the commit: of the grant that was replaced, if another account gave it.
+ */
+export async function promoteLink (tx: Tx, promotion: Promotion): Promise<{ view: ConnectionView, revocation: RevocationId | undefined }> {
+  const { session, link, caller, ledger } = promotion
+  const revocation = session.reconnect_id === null ? await insertLinked(tx, promotion) : await replaceCredential(tx, promotion)
+  await deletePendingLink(tx, session)
+  await completeSession(tx, session, link.connection_id)
+  await ledger.recordIn(tx, {
+    event: session.reconnect_id === null ? 'connection.linked' : 'connection.reconnected', outcome: 'ok', principal: caller.principal, workspaceId: session.workspace_id,
+    environment: session.environment, connectionId: link.connection_id, versionId: link.id, requestId: caller.requestId,
+    details: { session_id: session.id, integration: link.integration, auth: link.auth, hosts: link.hosts, for: session.actor },
+  })
+  return { view: await requireView(tx, { workspaceId: session.workspace_id, id: link.connection_id }), revocation }
+}
+
+async function insertLinked (tx: Tx, { session, link, name, caller }: Promotion): Promise<undefined> {
+  await insertConnection(tx, {
+    workspace_id: session.workspace_id, id: link.connection_id, environment: session.environment, integration: link.integration, auth: link.auth,
+    name, name_key: foldName(name), health: 'active', config: JSON.stringify(link.config), labels: JSON.stringify(session.labels), current_version: link.id, last_version_number: 1,
+    account_id: link.account_id, account_label: link.account_label, created_by: session.actor, updated_by: caller.by,
+  }).catch((error: unknown) => {
+    throw isUniqueViolation(error, 'connections_name') ? new VaultError('name_taken', { detail: 'Complete it with another `name`.' }) : error
+  })
+  await insertLinkedVersion(tx, link, { number: 1, by: session.actor })
+}
+
+async function replaceCredential (tx: Tx, { session, link, caller, revoker }: Promotion): Promise<RevocationId | undefined> {
+  const row = await lockConnection(tx, session.workspace_id, link.connection_id)
+  if (row === undefined) throw new VaultError('not_found', { detail: 'The connection has been deleted meanwhile.' })
+  const revocation = await isAnotherGrant(tx, row, link) ? await revoker.discardConnection(tx, row, 'replaced') : undefined
+  await retireCurrentVersion(tx, row, 0)
+  const number = row.last_version_number + 1
+  await insertLinkedVersion(tx, link, { number, by: session.actor })
+  await updateConnection(tx, row, {
+    auth: link.auth, current_version: link.id, last_version_number: number, health: 'active', health_reason: null, refusals: 0, refresh_failures: 0,
+    config: JSON.stringify(link.config),
+    allowed_hosts: row.allowed_hosts?.every((host) => link.hosts.includes(host)) === true ? row.allowed_hosts : null,
+    account_id: link.account_id, account_label: link.account_label, updated_by: caller.by,
+  })
+  return revocation
+}
+
+/** Revoking the old grant of the same person and app would take the new one with it. */
+async function isAnotherGrant (tx: Tx, row: ConnectionRow, link: PendingLinkRow): Promise<boolean> {
+  const before = await getVersion(tx, row, row.current_version)
+  if (before.app_id !== link.app_id) return true
+  return before.grant_holder === null || link.grant_holder === null ? row.account_id !== link.account_id : before.grant_holder !== link.grant_holder
+}
+
+async function insertLinkedVersion (tx: Tx, link: PendingLinkRow, row: { number: number, by: string }): Promise<void> {
+  await insertVersion(tx, {
+    workspace_id: link.workspace_id, connection_id: link.connection_id, id: link.id, number: row.number, environment: link.environment, state: 'current',
+    field_set: link.field_set, hosts: link.hosts, host_config: JSON.stringify(link.host_config), previews: JSON.stringify(link.previews),
+    sealed: link.sealed, key_id: link.key_id, created_by: row.by, app_owner: link.app_owner, app_id: link.app_id,
+    granted_scopes: link.granted_scopes, grant_holder: link.grant_holder, token_expires_at: link.token_expires_at, refresh_expires_at: link.refresh_expires_at,
+  })
+}
