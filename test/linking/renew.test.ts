@@ -1,0 +1,185 @@
+import t from 'tap'
+import { startLinkVault, type Linked } from '../support/linking.ts'
+import { startGoCardless, startJira, startLinear, startSlack, startXero } from '../support/standins/index.ts'
+import { eventually, STRIPE_KEY } from '../support/vault.ts'
+
+/** Tokens renewed when they are needed. */
+const [linear, jira, xero, slack, gocardless] = await Promise.all([startLinear(), startJira(), startXero(), startSlack({ rotation: true }), startGoCardless()])
+const standins = { linear, jira, xero, slack, gocardless }
+const vault = await startLinkVault(standins)
+t.teardown(async () => {
+  await vault.close()
+  await Promise.all(Object.values(standins).map((standin) => standin.close()))
+})
+const W = 'ws_renewing'
+const apps = { jira: await vault.enterApp(jira) }
+for (const standin of [linear, xero, slack, gocardless]) await vault.enterApp(standin)
+
+const at = (id: string) => `/v1/workspaces/${W}/connections/${id}`
+const get = async (id: string) => (await vault.request('GET', at(id))).body as Record<string, unknown>
+const resolve = async (id: string, more = {}) => await vault.request('POST', `${at(id)}/resolve`, { body: { environment: 'sandbox', ...more } })
+const invoke = async (id: string, action: string, input: object) => await vault.request('POST', `${at(id)}/invoke`, { body: { environment: 'sandbox', action, input } })
+const token = (answer: Awaited<ReturnType<typeof resolve>>) => answer.body.credentials?.access_token as string | undefined
+const link = async (integration: keyof typeof standins, more = {}): Promise<Linked> => await vault.link(W, { integration, auth: 'oauth', ...more })
+/** Everybody's clock. */
+const advance = async (seconds: number) => {
+  await vault.database.advance(`${seconds} seconds`)
+  for (const { authority } of Object.values(standins)) authority.advance(seconds)
+}
+const day = 86_400
+
+t.test('an ended token is renewed, once for all who ask', async (t) => {
+  const { id } = await link('linear')
+  const first = await resolve(id)
+  const before = linear.counts.refreshes
+  t.match(first.body, { freshness: 'fresh' })
+  await advance(day)
+  const answers = await Promise.all(Array.from({ length: 12 }, async () => await resolve(id)))
+  t.equal(linear.counts.refreshes, before + 1, 'one flight')
+  t.equal(linear.authority.reuses, 0)
+  t.equal(new Set(answers.map(token)).size, 1)
+  t.not(token(answers[0] ?? first), token(first))
+  const view = await get(id)
+  t.match(view, { status: 'active', version_number: 2, last_refreshed_at: String, expires_at: String, name: String })
+  const versions = await vault.database.query('select state, sealed is null as destroyed from credential_versions where connection_id = $1 order by number', [id])
+  t.strictSame(versions, [{ state: 'destroyed', destroyed: true }, { state: 'current', destroyed: false }], 'the one before is destroyed')
+  await advance(day)
+  t.match(await invoke(id, 'create_issue', { teamId: 'team', title: 'x' }), { status: 200 }, 'with the refresh token that came with it')
+  t.equal(linear.counts.refreshes, before + 2)
+  t.match((await vault.events(W, id)).filter(({ event }) => event === 'connection.refreshed'), [{ outcome: 'ok' }, { outcome: 'ok' }])
+})
+
+t.test('how long it is to last', async (t) => {
+  const { id } = await link('xero', { account: 'acme' })
+  const before = xero.counts.refreshes
+  await advance(1_000)
+  t.match((await resolve(id, { min_ttl_seconds: 300 })).body, { freshness: 'fresh' })
+  t.equal(xero.counts.refreshes, before, 'it lasts that long')
+  t.match((await resolve(id, { min_ttl_seconds: 1_500 })).body, { freshness: 'fresh' })
+  t.equal(xero.counts.refreshes, before + 1)
+  t.match((await resolve(id, { min_ttl_seconds: 3_600 })).body, { freshness: 'stale_usable' }, 'more than any token lasts')
+})
+
+t.test('a valid token is served whatever renewing comes to', async (t) => {
+  const { id } = await link('jira')
+  const now = token(await resolve(id))
+  await advance(10)
+  for (const failure of ['html502', 'unavailable', 'rate_limited', 'empty200', 'truncated', 'redirect', 'reset', 'invalid_client'] as const) {
+    jira.fail.token = [failure]
+    const answer = await resolve(id, { min_ttl_seconds: 3_599 })
+    t.match(answer, { status: 200, body: { freshness: 'stale_usable' } }, failure)
+    t.equal(token(answer), now)
+    jira.fail.token = []
+  }
+  t.match(await get(id), { status: 'active' })
+  await advance(3_601)
+  for (const failure of ['html502', 'unavailable', 'rate_limited', 'empty200'] as const) {
+    jira.fail.token = [failure]
+    t.match(await resolve(id), { status: 503, body: { code: 'refresh_failed', retryable: true } }, failure)
+    t.match(await get(id), { status: 'active' }, 'and stays what it is')
+  }
+  jira.fail.token = ['rate_limited']
+  t.equal((await resolve(id)).headers.get('retry-after'), '3', 'the provider’s own word')
+  jira.fail.token = []
+  t.match(await resolve(id), { status: 200 }, 'once it is back')
+
+  await advance(3_601)
+  jira.fail.token = ['lost']
+  t.match(await resolve(id), { status: 503, body: { code: 'refresh_failed' } }, 'spent, and nobody has the answer')
+  t.match((await vault.events(W, id)).at(-1), { event: 'connection.refreshed', outcome: 'unknown' })
+  t.match(await resolve(id), { status: 200 }, 'within the provider’s grace the old one is good once more')
+  t.equal(jira.authority.reuses, 1)
+})
+
+t.test('a grant that has been taken away', async (t) => {
+  const { id } = await link('xero', { account: 'globex' })
+  const now = token(await resolve(id))
+  await advance(10)
+  const before = xero.counts.tokenRequests
+  xero.fail.token = 'invalid_grant'
+  t.equal(token(await resolve(id, { min_ttl_seconds: 1_799 })), now, 'the token is good until its end')
+  t.match(await get(id), { status: 'needs_reauth', status_reason: 'grant_rejected' })
+  t.equal(token(await resolve(id, { min_ttl_seconds: 1_799 })), now)
+  t.match(await invoke(id, 'get_organisation', {}), { status: 200 })
+  t.equal(xero.counts.tokenRequests, before + 1, 'it is asked once')
+  await advance(1_801)
+  delete xero.fail.token
+  t.match(await resolve(id), { status: 409, body: { code: 'connection_needs_reauth' } })
+  t.equal(xero.counts.tokenRequests, before + 1)
+  t.equal((await vault.events(W, id)).filter(({ event }) => event === 'connection.needs_reauth').length, 1, 'said once')
+  const again = await link('xero', { account: 'globex', session: { connection_id: id } })
+  t.match(again, { id, status: 'active' }, 'linked anew, in place')
+  t.match(await resolve(id), { status: 200 })
+})
+
+t.test('the app’s secret is not the provider’s', async (t) => {
+  const { id } = await link('jira')
+  const { client } = apps.jira
+  const old = client.secret
+  const now = jira.addSecret(client)
+  client.secrets.splice(client.secrets.indexOf(old), 1)
+  await advance(3_601)
+  t.match(await resolve(id), { status: 502, body: { code: 'oauth_app_broken' } })
+  t.match(await get(id), { status: 'active' }, 'the app is broken, not the connection')
+  t.match(await vault.request('PUT', '/v1/oauth-apps/jira/sandbox', { body: { client_id: client.id, client_secret: now, overlap_seconds: 600 } }), { status: 200, body: { previous_secret_until: String } })
+  t.match(await resolve(id), { status: 200 })
+
+  const next = jira.addSecret(client)
+  t.match(await vault.request('PUT', '/v1/oauth-apps/jira/sandbox', { body: { client_id: client.id, client_secret: next } }), { status: 200 })
+  client.secrets.splice(client.secrets.indexOf(next), 1)
+  await advance(3_601)
+  t.match(await resolve(id), { status: 200 }, 'entered here before it counts there: the one before still does')
+})
+
+t.test('a token refused before its time', async (t) => {
+  const { id } = await link('slack')
+  const before = slack.counts.refreshes
+  slack.authority.expire()
+  t.match(await invoke(id, 'send_message', { channel: 'C1', text: 'once' }), { status: 200, body: { output: { ok: true } } })
+  t.equal(slack.counts.refreshes, before + 1, 'renewed, and the call made again')
+  t.equal(slack.requestsTo('/api/chat.postMessage').length, 2)
+
+  const version = (await resolve(id)).body.version as string
+  slack.authority.expire()
+  const answer = await resolve(id, { rejected_version: version })
+  t.equal(slack.counts.refreshes, before + 2, 'a runtime that got a 401 says so')
+  t.not(answer.body.version, version)
+  t.equal((await resolve(id, { rejected_version: version })).body.version, answer.body.version, 'the one after is not blamed for it')
+  t.equal(slack.counts.refreshes, before + 2)
+})
+
+t.test('on request', async (t) => {
+  const { id } = await link('linear')
+  t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 200, body: { version_number: 2, last_refreshed_at: String } })
+  linear.fail.token = ['unavailable']
+  t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 503, body: { code: 'refresh_failed' } })
+  const endless = await link('gocardless')
+  t.match(await vault.request('POST', `${at(endless.id)}/refresh`), { status: 409, body: { code: 'refresh_unavailable' } })
+  t.match(await resolve(endless.id), { status: 200, body: { expires_at: null, freshness: 'fresh' } })
+  const pasted = await vault.request('POST', `/v1/workspaces/${W}/connections`, { body: { integration: 'linear', auth: 'api_key', environment: 'sandbox', name: 'pasted', credentials: { api_key: `lin_api_${'a'.repeat(40)}` } } })
+  t.match(await vault.request('POST', `${at(pasted.body.id as string)}/refresh`), { status: 409, body: { code: 'refresh_unavailable' } }, STRIPE_KEY.slice(0, 2))
+})
+
+t.test('what happens meanwhile', async (t) => {
+  const { id, name } = await link('linear')
+  await advance(day)
+  linear.fail.token = ['slow_reset']
+  const waiting = resolve(id)
+  await eventually(async () => (await vault.database.query('select 1 from connections where id = $1 and lease_until is not null', [id])).length === 1)
+  const { etag } = await get(id)
+  t.match(await vault.request('PATCH', at(id), { headers: { 'if-match': etag as string }, body: { name: `${name} renamed` } }), { status: 200 })
+  t.match(await vault.request('POST', `${at(id)}/disable`), { status: 200 })
+  t.match(await waiting, { status: 503, body: { code: 'refresh_failed' } }, 'the provider never answered')
+  t.match(await get(id), { status: 'disabled', name: `${name} renamed` })
+  t.match(await resolve(id), { status: 409, body: { code: 'connection_disabled' } })
+  t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 200 }, 'renewing goes on while it is disabled')
+  t.match(await vault.request('POST', `${at(id)}/enable`), { status: 200 })
+  t.match(await resolve(id), { status: 200 })
+
+  await advance(day)
+  linear.fail.token = ['slow_reset']
+  const doomed = resolve(id)
+  await eventually(async () => (await vault.database.query('select 1 from connections where id = $1 and lease_until > vault_now()', [id])).length === 1)
+  t.match(await vault.request('DELETE', at(id)), { status: 204 })
+  t.match(await doomed, { status: 404 })
+})

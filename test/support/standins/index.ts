@@ -1,0 +1,10 @@
+/** Providers on loopback that issue tokens as the real ones do, and the person who consents at them. */
+export { CANARY } from './authority.ts'
+export { consent } from './consent.ts'
+export type { CommonOptions, RegisteredClient, Standin } from './core.ts'
+export { startGoCardless } from './gocardless.ts'
+export { ACME_SANDBOX_SITE, ACME_SITE, GLOBEX_SITE, startJira } from './jira.ts'
+export { startLinear } from './linear.ts'
+export { startAlloy, startOnfido } from './machines.ts'
+export { startSlack } from './slack.ts'
+export { startXero } from './xero.ts'
