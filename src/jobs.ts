@@ -34,7 +34,7 @@ export function listJobs ({ database, ledger, connections, refusals }: Rooms): r
     { name: 'destroy-versions', everyMs: 5_000, run: () => repeat(BATCH, () => destroyVersions(database, ledger)) },
     { name: 'destroy-app-secrets', everyMs: 5_000, run: () => database.transaction((tx) => destroyExpiredAppSecrets(tx)) },
     { name: 'end-sessions', everyMs: 5_000, run: () => repeat(SESSIONS, () => connections.sessions.endDue()) },
-    { name: 'revoke-grants', everyMs: 15_000, run: () => repeat(GRANTS, () => connections.revoker.run()) },
+    { name: 'revoke-grants', everyMs: 5_000, run: () => repeat(GRANTS, () => connections.revoker.run()) },
     { name: 'note-refusals', everyMs: 5_000, run: async () => { refusals.flush() } },
     { name: 'ensure-partitions', everyMs: 3_600_000, run: () => ensureAuditPartitions(database.db) },
     { name: 'purge-sessions', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeSessions(tx)) },

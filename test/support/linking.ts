@@ -16,7 +16,7 @@ export interface LinkVault extends TestVault {
   /** From the session to the connection: one person goes through all of it. Answers the connection. */
   link (workspace: string, how: LinkHow): Promise<Linked>
   /** Has the connection's own audit events, the newest last. */
-  events (workspace: string, connection: string): Promise<{ event: string, outcome: string, reason: string | null, details: Record<string, unknown> }[]>
+  events (workspace: string, connection: string): Promise<{ event: string, outcome: string, reason: string | null, details: Record<string, unknown> | null }[]>
 }
 
 /** A connection as the vault presents it. */

@@ -84,6 +84,7 @@ export async function connectRoutes (app: App, options: ConnectOptions): Promise
 /** Forms instead of JSON, pages instead of problems, and the headers of both. */
 async function preparePages (app: App, screens: Screens, log: Log): Promise<void> {
   await app.register(cookie)
+  app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: FORM_BYTES })
   await app.register(rateLimit, {
     max: REQUESTS_MAX,
@@ -136,7 +137,7 @@ function createActions (options: ConnectOptions, screens: Screens): (visit: Visi
       case 'cancel':
         await linking.cancel(session, caller)
         return screens.sendCancelled(reply, session)
-      case 'choose': return show(await linking.choose(session, form['choice'] === undefined ? -1 : Number(form['choice']), caller))
+      case 'choose': return show(await linking.choose(session, /^\d{1,4}$/.test(form['choice'] ?? '') ? Number(form['choice']) : -1, caller))
       case 'retry': return show(await linking.retry(session, caller))
       default: return await connect(visit, form)
     }
