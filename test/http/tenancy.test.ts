@@ -10,7 +10,7 @@ import { startTestVault, STRIPE_KEY, type Answer } from '../support/vault.ts'
  * rows come from the route table: a new route is in the matrix or this fails.
  */
 const provider = await startProvider((_received, reply) => { json(reply, 200, { livemode: false }) })
-const vault = await startTestVault({ CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: provider.endpoint })
+const vault = await startTestVault({ CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: provider.endpoint, RETURN_ORIGINS: 'https://app.example' })
 t.teardown(async () => {
   await vault.close()
   await provider.close()
@@ -26,16 +26,25 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/workspaces/:workspace_id/resolve': { environment: 'sandbox', connection_ids: ['conn_00000000000000000000000000'] },
   'POST /v1/workspaces/:workspace_id/connections/:connection_id/invoke': { environment: 'sandbox', action: 'get_balance' },
   'POST /v1/workspaces/:workspace_id/connections/:connection_id/request': { environment: 'sandbox', method: 'GET', path: '/v1/balance' },
+  'POST /v1/workspaces/:workspace_id/connect-sessions': { integration: 'stripe', environment: 'sandbox', name: 'Linked', actor: 'ada', return_url: 'https://app.example/' },
+  'POST /v1/workspaces/:workspace_id/connect-sessions/:session_id/complete': { completion_code: 'guess', actor: 'mallory' },
+  'PUT /v1/oauth-apps/:integration/:environment': { client_id: 'client', client_secret: 'CanarySecret-0001' },
+  'PUT /v1/workspaces/:workspace_id/oauth-apps/:integration/:environment': { client_id: 'client', client_secret: 'CanarySecret-0002' },
   'POST /v1/service-tokens': { name: 'x', preset: 'runtime', workspaces: ['*'], environments: ['*'] },
 }
 
-const MISSING = 'conn_00000000000000000000000000'
-const victim = await vault.connect('victim')
+const MISSING = { connection: 'conn_00000000000000000000000000', session: 'cs_00000000000000000000000000' }
+const opened = await vault.request('POST', '/v1/workspaces/victim/connect-sessions', {
+  body: { integration: 'stripe', environment: 'sandbox', name: 'Victim’s', actor: 'victim', return_url: 'https://app.example/' },
+})
+const VICTIM = { connection: await vault.connect('victim'), session: opened.body.connect_session.id as string }
+const app = await vault.request('PUT', '/v1/workspaces/victim/oauth-apps/linear/sandbox', { body: { client_id: 'victim-client', client_secret: 'CanarySecret-0000' } })
 const rows = Object.entries(ROUTE_TABLE).flatMap(([route, access]) => access === 'open' ? [] : [{ route, access }])
 
-function call (route: string, ids: { workspace: string, connection: string }, token: string | null): Promise<Answer> {
+function call (route: string, ids: { workspace: string, connection: string, session: string }, token: string | null): Promise<Answer> {
   const [method = '', pattern = ''] = route.split(' ')
-  const path = pattern.replace(':workspace_id', ids.workspace).replace(':connection_id', ids.connection).replace(':token_id', 'tok_00000000000000000000000000').replace(':integration', 'stripe')
+  const path = pattern.replace(':workspace_id', ids.workspace).replace(':connection_id', ids.connection).replace(':session_id', ids.session)
+    .replace(':token_id', 'tok_00000000000000000000000000').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
   return vault.request(method, path, { token, ...BODIES[route] && { body: BODIES[route] }, headers: method === 'PATCH' ? { 'if-match': '*' } : {} })
 }
 
@@ -44,26 +53,26 @@ const shape = ({ status, body }: Answer) => ({ status, body: { ...body as object
 
 t.test('the matrix has every route', async (t) => {
   t.ok(rows.length >= 22, `${rows.length} routes`)
-  for (const { route } of rows) if (/^(POST|PUT|PATCH) .*(connections|resolve|invoke|request|rotate|references|service-tokens)$/.test(route)) t.ok(route in BODIES, `${route} has a body`)
+  for (const { route } of rows) if (/^(POST|PUT|PATCH) .*(connections|resolve|invoke|request|rotate|references|service-tokens|connect-sessions|complete|:environment)$/.test(route)) t.ok(route in BODIES, `${route} has a body`)
 })
 
 t.test('no caller, no answer', async (t) => {
-  for (const { route } of rows) t.match(await call(route, { workspace: 'victim', connection: victim }, null), { status: 401, body: { code: 'unauthenticated' } }, route)
+  for (const { route } of rows) t.match(await call(route, { workspace: 'victim', ...VICTIM }, null), { status: 401, body: { code: 'unauthenticated' } }, route)
 })
 
 t.test('a caller of another workspace sees what a missing object looks like', async (t) => {
   const thief = await vault.mint({ scopes: [...SCOPES], workspaces: ['thief'] })
   for (const { route, access } of rows) {
-    const answer = await call(route, { workspace: 'victim', connection: victim }, thief)
+    const answer = await call(route, { workspace: 'victim', ...VICTIM }, thief)
     if (access.over === 'shared') { t.equal(answer.status, 200, `${route}: the catalog is for all`); continue }
     if (access.over === 'tenants') { t.match(answer, { status: 403, body: { code: 'insufficient_scope' } }, `${route}: not for one tenant`); continue }
     t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
-    t.same(shape(await call(route, { workspace: 'victim', connection: MISSING }, thief)), shape(answer), `${route}: the same as for a missing one`)
-    t.same(shape(await call(route, { workspace: 'nowhere', connection: MISSING }, thief)), shape(answer), `${route}: and as in a workspace that is empty`)
+    t.same(shape(await call(route, { workspace: 'victim', ...MISSING }, thief)), shape(answer), `${route}: the same as for a missing one`)
+    t.same(shape(await call(route, { workspace: 'nowhere', ...MISSING }, thief)), shape(answer), `${route}: and as in a workspace that is empty`)
     t.notMatch(answer.text, /victim|Canary/)
-    if (!route.includes(':connection_id')) continue
-    const own = await call(route, { workspace: 'thief', connection: victim }, thief)
-    t.same(shape(own), shape(await call(route, { workspace: 'thief', connection: MISSING }, thief)), `${route}: through the own workspace, too`)
+    if (!/:(connection|session)_id/.test(route)) continue
+    const own = await call(route, { workspace: 'thief', ...VICTIM }, thief)
+    t.same(shape(own), shape(await call(route, { workspace: 'thief', ...MISSING }, thief)), `${route}: through the own workspace, too`)
     t.equal(own.status, 404)
   }
 })
@@ -72,25 +81,25 @@ t.test('a caller of another environment sees nothing either', async (t) => {
   const live = await vault.mint({ scopes: [...SCOPES], workspaces: ['victim'], environments: ['live'] })
   for (const { route, access } of rows) {
     if (access.over !== 'workspace') continue
-    const answer = await call(route, { workspace: 'victim', connection: victim }, live)
-    if (route.includes(':connection_id')) {
+    const answer = await call(route, { workspace: 'victim', ...VICTIM }, live)
+    if (/:(connection|session)_id|:environment/.test(route)) {
       t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
-      t.same(shape(await call(route, { workspace: 'victim', connection: MISSING }, live)), shape(answer), `${route}: the same as for a missing one`)
-    } else if (route.startsWith('POST') && route.endsWith('/connections')) t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
+      t.same(shape(await call(route, { workspace: 'victim', ...MISSING }, live)), shape(answer), `${route}: the same as for a missing one`)
+    } else if (route.startsWith('POST') && /\/(connections|connect-sessions)$/.test(route)) t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
     else if (route.endsWith('/resolve')) t.match(answer.body.results, [{ problem: { code: 'not_found' } }])
-    else t.notMatch(answer.text, new RegExp(victim), `${route}: nothing of it in a list`)
+    else t.notMatch(answer.text, new RegExp(`${VICTIM.connection}|${app.body.id}`), `${route}: nothing of it in a list`)
   }
 })
 
 t.test('each route needs its scope, and only that', async (t) => {
   for (const { route, access } of rows) {
     const without = await vault.mint({ scopes: SCOPES.filter((scope) => scope !== access.scope) })
-    const refused = await call(route, { workspace: 'victim', connection: victim }, without)
+    const refused = await call(route, { workspace: 'victim', ...VICTIM }, without)
     t.match(refused, { status: 403, body: { code: 'insufficient_scope', detail: new RegExp(access.scope) } }, `${route} without ${access.scope}`)
-    const missing = await call(route, { workspace: 'victim', connection: MISSING }, without)
+    const missing = await call(route, { workspace: 'victim', ...MISSING }, without)
     t.same(shape(missing), shape(refused), `${route}: whether it exists or not`)
     const only = await vault.mint({ scopes: [access.scope] })
-    const answer = await call(route, { workspace: 'scoped', connection: MISSING }, only)
+    const answer = await call(route, { workspace: 'scoped', ...MISSING }, only)
     t.notOk([401, 403].includes(answer.status), `${route} with nothing but ${access.scope}: ${answer.status}`)
   }
 })
@@ -99,7 +108,7 @@ t.test('roles', async (t) => {
   const allowed = async (preset: 'dashboard' | 'runtime' | 'ops') => {
     const token = await vault.mint({ preset })
     const found: string[] = []
-    for (const { route } of rows) if ((await call(route, { workspace: 'roles', connection: MISSING }, token)).status !== 403) found.push(route)
+    for (const { route } of rows) if ((await call(route, { workspace: 'roles', ...MISSING }, token)).status !== 403) found.push(route)
     return found
   }
   const reaches = (routes: string[], part: string) => routes.some((route) => route.includes(part))
@@ -111,6 +120,8 @@ t.test('roles', async (t) => {
 })
 
 t.test('the victim is as it was', async (t) => {
-  t.match((await vault.request('GET', `/v1/workspaces/victim/connections/${victim}`)).body, { etag: '"1"', version_number: 1, status: 'active' })
+  t.match((await vault.request('GET', `/v1/workspaces/victim/connections/${VICTIM.connection}`)).body, { etag: '"1"', version_number: 1, status: 'active' })
   t.equal((await vault.request('GET', '/v1/workspaces/victim/connections')).body.connections.length, 1)
+  t.match((await vault.request('GET', `/v1/workspaces/victim/connect-sessions/${VICTIM.session}`)).body, { state: 'open', ended_reason: null })
+  t.match((await vault.request('GET', '/v1/workspaces/victim/oauth-apps/linear/sandbox')).body, { client_id: 'victim-client', client_secret_preview: '…0000' })
 })
