@@ -169,12 +169,14 @@ create table connections (
   refresh_failures integer not null default 0,
   last_refreshed_at timestamp with time zone,
   next_refresh_at timestamp with time zone,
+  refresh_lost_at timestamp with time zone,
+  lost_answers integer not null default 0,
   constraint connections_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint connections_health_check CHECK ((health = ANY (ARRAY['pending'::text, 'active'::text, 'needs_reauth'::text, 'error'::text]))),
   constraint connections_pkey PRIMARY KEY (workspace_id, id)
 );
 CREATE UNIQUE INDEX connections_name ON public.connections USING btree (workspace_id, environment, name_key);
-CREATE INDEX connections_refresh ON public.connections USING btree (next_refresh_at) WHERE (next_refresh_at IS NOT NULL);
+CREATE INDEX connections_refresh ON public.connections USING btree (integration, environment, next_refresh_at) WHERE (next_refresh_at IS NOT NULL);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
 
 create table credential_versions (
@@ -291,6 +293,9 @@ create table oauth_apps (
   created_at timestamp with time zone not null default vault_now(),
   updated_by text not null,
   updated_at timestamp with time zone not null default vault_now(),
+  broken_since timestamp with time zone,
+  broken_error text,
+  paused_until timestamp with time zone,
   constraint oauth_apps_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint oauth_apps_pkey PRIMARY KEY (workspace_id, id)
 );
@@ -376,6 +381,21 @@ create table pending_links (
   constraint pending_links_workspace_id_session_id_fkey FOREIGN KEY (workspace_id, session_id) REFERENCES connect_sessions(workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX pending_links_key ON public.pending_links USING btree (workspace_id, key_id);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
+
+create table refresh_answers (
+  workspace_id text collate "C" not null,
+  connection_id text collate "C" not null,
+  environment text not null,
+  version_id text collate "C" not null,
+  started_at timestamp with time zone not null,
+  sealed bytea not null,
+  key_id text collate "C" not null,
+  constraint refresh_answers_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint refresh_answers_pkey PRIMARY KEY (workspace_id, connection_id),
+  constraint refresh_answers_workspace_id_connection_id_fkey FOREIGN KEY (workspace_id, connection_id) REFERENCES connections(workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX refresh_answers_key ON public.refresh_answers USING btree (workspace_id, key_id);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
 
 create table revocations (

@@ -16,7 +16,7 @@ interface Job {
 interface Rooms {
   readonly database: Database
   readonly ledger: Ledger
-  readonly connections: Pick<Connections, 'sessions' | 'revoker'>
+  readonly connections: Pick<Connections, 'scheduler' | 'sessions' | 'revoker'>
   readonly refusals: RefusalRecorder
 }
 
@@ -31,6 +31,8 @@ export function listJobs ({ database, ledger, connections, refusals }: Rooms): r
     { name: 'seal-chain', everyMs: 400, run: () => ledger.sealer.seal() },
     { name: 'derive-uses', everyMs: 5_000, run: () => repeat(LINKS, () => database.transaction((tx) => deriveUses(tx, LINKS))) },
     { name: 'recover-invocations', everyMs: 5_000, run: () => repeat(BATCH, () => ledger.recoverInvocations()) },
+    { name: 'refresh-tokens', everyMs: 1_000, run: () => connections.scheduler.tick() },
+    { name: 'measure-refreshes', everyMs: 15_000, run: () => connections.scheduler.measure() },
     { name: 'destroy-versions', everyMs: 5_000, run: () => repeat(BATCH, () => destroyVersions(database, ledger)) },
     { name: 'destroy-app-secrets', everyMs: 5_000, run: () => database.transaction((tx) => destroyExpiredAppSecrets(tx)) },
     { name: 'end-sessions', everyMs: 5_000, run: () => repeat(SESSIONS, () => connections.sessions.endDue()) },

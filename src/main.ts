@@ -56,6 +56,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
     const jobs = startJobs(listJobs({ database, ledger, connections, refusals: listeners.refusals }), { clock, log, metrics })
     const close = async () => {
       await listeners.close()
+      await connections.scheduler.drain()
       await connections.refusals.drain()
       await connections.revoker.drain()
       await jobs.stop()

@@ -21,6 +21,11 @@ export function createMetrics () {
     auditQueue: new Gauge({ name: 'vault_audit_queue', help: 'Audit records waiting for their commit.', registers }),
     auditHead: new Gauge({ name: 'vault_audit_chain_seq', help: 'Last link of the audit chain this process has sealed.', registers }),
     auditLag: new Gauge({ name: 'vault_audit_sealing_lag_seconds', help: 'How long the oldest batch of records has waited for its link.', registers }),
+    refreshes: new Counter({ name: 'vault_refreshes_total', help: 'Renewals of tokens, by integration and outcome.', labelNames: ['integration', 'outcome'], registers }),
+    refreshSeconds: new Histogram({ name: 'vault_refresh_seconds', help: 'Renewals of tokens, from their claim to their end.', labelNames: ['integration'], buckets: SECONDS, registers }),
+    refreshLostLeases: new Counter({ name: 'vault_refresh_lost_leases_total', help: 'Renewals that ended after somebody else could claim the connection.', registers }),
+    refreshDue: new Gauge({ name: 'vault_refresh_due', help: 'Connections due to be renewed, counted up to a bound.', registers }),
+    refreshOldest: new Gauge({ name: 'vault_refresh_oldest_due_seconds', help: 'How long the first of them has been due.', registers }),
     jobs: new Histogram({ name: 'vault_job_seconds', help: 'Runs of background jobs by result.', labelNames: ['job', 'result'], buckets: SECONDS, registers }),
   })
 }

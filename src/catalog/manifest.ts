@@ -137,6 +137,8 @@ const OAuth = Type.Object({
     grace_seconds: Type.Optional(Type.Integer({ minimum: 0 })),
     /** An unused one ends after this long. */
     idle_seconds: Type.Optional(Type.Integer({ minimum: 3_600 })),
+    /** How long before its end an access token is renewed; 5 minutes or a tenth of its life when left out, whichever is longer. */
+    margin_seconds: Type.Optional(Type.Integer({ minimum: 10 })),
     /** Refreshes at one time, for all connections of the provider. */
     concurrency: Type.Optional(Type.Integer({ minimum: 1 })),
   }, closed),

@@ -19,11 +19,14 @@ import { createOAuthAppKeeper, type OAuthAppKeeper } from './oauth-apps.ts'
 import { createLinkKeeper } from './pending-link.ts'
 import { createRecordedCalls, type RecordedCalls } from './recorded-call.ts'
 import { createRefusals, type Refusals } from './refusals.ts'
+import { createRefreshScheduler, type RefreshScheduler } from './refresh-lanes.ts'
+import { createRefresher } from './refresh.ts'
 import { createRenewer, type Renewer } from './renew.ts'
 import { createResolver, type Resolver } from './resolve.ts'
 import { createRevoker, type Revoker } from './revoke.ts'
 import { createRotator, type Rotator } from './rotate.ts'
 import { createTester, type Tester } from './test.ts'
+import { createTokenEndpoints } from './token-endpoints.ts'
 import { createUsageKeeper, type UsageKeeper } from './usage.ts'
 
 export type Connections = Creator & Editor & Resolver & Rotator & Pick<Tester, 'test'> & {
@@ -37,6 +40,8 @@ export type Connections = Creator & Editor & Resolver & Rotator & Pick<Tester, '
   readonly revoker: Revoker
   /** Renews the token now. Throws `not_found`, `refresh_unavailable`, `connection_needs_reauth`, `oauth_app_broken`, `refresh_failed`. */
   refresh (of: Of, caller: Caller): Promise<ConnectionView>
+  /** Renews tokens before anybody needs them. */
+  readonly scheduler: RefreshScheduler
   /** For the room that runs actions. */
   readonly renewer: Renewer
   readonly opener: CredentialOpener
@@ -68,7 +73,9 @@ export function createConnections (options: ConnectionsOptions): Connections {
   const { database } = options
   const opener = createCredentialOpener(options)
   const recordedCalls = createRecordedCalls(options)
-  const renewer = createRenewer({ ...options, opener })
+  const endpoints = createTokenEndpoints(options.clock)
+  const refreshing = { ...options, opener, endpoints }
+  const renewer = createRenewer({ ...refreshing, refresher: createRefresher(refreshing) })
   const tester = createTester({ ...options, opener, renewer, calls: recordedCalls })
   const refusals = createRefusals({ ...options, tester })
   const revoker = createRevoker(options)
@@ -100,6 +107,7 @@ export function createConnections (options: ConnectionsOptions): Connections {
     },
     opener,
     renewer,
+    scheduler: createRefreshScheduler({ ...refreshing, renewer }),
     recordedCalls,
     refusals,
   })

@@ -97,7 +97,7 @@ export function createConnectSessions (options: Options): ConnectSessions {
     if (session.state !== 'confirming' || session.completion_hash === null || link === undefined) throw new VaultError('connect_session_unconfirmed')
     const wrong = judgeCompletion(session, completion)
     if (wrong !== undefined) return { view: undefined, revocation: await endIn(tx, session, { reason: wrong, ledger, revoker, caller }) }
-    return await promoteLink(tx, { session, link, name: completion.name ?? session.name, caller, ledger, revoker })
+    return await promoteLink(tx, { session, link, name: completion.name ?? session.name, caller, ledger, revoker, catalog: options.catalog })
   }
 
   return Object.freeze({

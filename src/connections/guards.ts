@@ -14,15 +14,18 @@ export function requireUsable (row: UsableRow | undefined, run: { environment: E
   if (row.disabled_at !== null) throw new VaultError('connection_disabled')
   if (row.health === 'pending') throw new VaultError('connection_pending')
   // A grant that is not renewed any more is good until its token ends.
-  const lasts = row.health_reason === 'grant_rejected' && row.token_ttl !== null && row.token_ttl > 0
+  const lasts = ENDED_GRANTS.has(row.health_reason ?? '') && row.token_ttl !== null && row.token_ttl > 0
   if ((row.health === 'needs_reauth' || row.health === 'error') && !lasts) {
     throw new VaultError('connection_needs_reauth', { detail: REASONS[row.health_reason ?? ''] ?? 'The provider refuses the stored credential.' })
   }
   return row
 }
 
+const ENDED_GRANTS: ReadonlySet<string> = new Set(['grant_rejected', 'refresh_outcome_unknown'])
+
 const REASONS: Readonly<Record<string, string>> = {
   grant_rejected: 'The provider no longer renews this grant. Link the account again.',
+  refresh_outcome_unknown: 'An answer of the provider to a renewal was lost, and the next was refused. Link the account again.',
   credential_refused: 'The provider has refused the credential repeatedly. Rotate the connection.',
 }
 

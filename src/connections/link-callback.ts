@@ -8,7 +8,7 @@ import type { Caller } from './caller.ts'
 import { browserCaller, sessionRecord, verifierBinding } from './connect-sessions.ts'
 import { describeProvider, openClients, requireOAuth, withEachSecret } from './grant.ts'
 import type { Brought, LinkKeeper } from './pending-link.ts'
-import { after } from './renew.ts'
+import { after } from './refresh-store.ts'
 import type { LinkStep, Settler } from './settle-link.ts'
 
 /** What a provider's redirect brought. */

@@ -1,3 +1,4 @@
+import { isLinked, type Catalog } from '../catalog/index.ts'
 import { VaultError } from '../errors.ts'
 import type { RevocationId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
@@ -8,6 +9,8 @@ import {
 import type { Caller } from './caller.ts'
 import { foldName } from './create.ts'
 import { requireView } from './edit.ts'
+import { requireOAuth } from './grant.ts'
+import { planRefresh } from './refresh-plan.ts'
 import type { Revoker } from './revoke.ts'
 
 interface Promotion {
@@ -17,6 +20,7 @@ interface Promotion {
   readonly caller: Caller
   readonly ledger: Pick<Ledger, 'recordIn'>
   readonly revoker: Revoker
+  readonly catalog: Catalog
 }
 
 /**
@@ -37,18 +41,27 @@ export async function promoteLink (tx: Tx, promotion: Promotion): Promise<{ view
   return { view: await requireView(tx, { workspaceId: session.workspace_id, id: link.connection_id }), revocation }
 }
 
-async function insertLinked (tx: Tx, { session, link, name, caller }: Promotion): Promise<undefined> {
+/** When it is to be renewed for the first time. */
+function planFirstRefresh (catalog: Catalog, link: PendingLinkRow): Date | null {
+  const scheme = catalog.require(link.integration).requireScheme(link.auth)
+  if (!isLinked(scheme) || !link.field_set.includes('refresh_token')) return null
+  const times = { at: link.created_at, tokenExpiresAt: link.token_expires_at, refreshExpiresAt: link.refresh_expires_at }
+  return planRefresh(requireOAuth(scheme).refresh, times, Math.random())
+}
+
+async function insertLinked (tx: Tx, { session, link, name, caller, catalog }: Promotion): Promise<undefined> {
   await insertConnection(tx, {
     workspace_id: session.workspace_id, id: link.connection_id, environment: session.environment, integration: link.integration, auth: link.auth,
     name, name_key: foldName(name), health: 'active', config: JSON.stringify(link.config), labels: JSON.stringify(session.labels), current_version: link.id, last_version_number: 1,
     account_id: link.account_id, account_label: link.account_label, created_by: session.actor, updated_by: caller.by,
+    next_refresh_at: planFirstRefresh(catalog, link),
   }).catch((error: unknown) => {
     throw isUniqueViolation(error, 'connections_name') ? new VaultError('name_taken', { detail: 'Complete it with another `name`.' }) : error
   })
   await insertLinkedVersion(tx, link, { number: 1, by: session.actor })
 }
 
-async function replaceCredential (tx: Tx, { session, link, caller, revoker }: Promotion): Promise<RevocationId | undefined> {
+async function replaceCredential (tx: Tx, { session, link, caller, revoker, catalog }: Promotion): Promise<RevocationId | undefined> {
   const row = await lockConnection(tx, session.workspace_id, link.connection_id)
   if (row === undefined) throw new VaultError('not_found', { detail: 'The connection has been deleted meanwhile.' })
   const revocation = await isAnotherGrant(tx, row, link) ? await revoker.discardConnection(tx, row, 'replaced') : undefined
@@ -56,8 +69,8 @@ async function replaceCredential (tx: Tx, { session, link, caller, revoker }: Pr
   const number = row.last_version_number + 1
   await insertLinkedVersion(tx, link, { number, by: session.actor })
   await updateConnection(tx, row, {
-    auth: link.auth, current_version: link.id, last_version_number: number, health: 'active', health_reason: null, refusals: 0, refresh_failures: 0,
-    config: JSON.stringify(link.config),
+    auth: link.auth, current_version: link.id, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
+    next_refresh_at: planFirstRefresh(catalog, link), config: JSON.stringify(link.config),
     allowed_hosts: row.allowed_hosts?.every((host) => link.hosts.includes(host)) === true ? row.allowed_hosts : null,
     account_id: link.account_id, account_label: link.account_label, updated_by: caller.by,
   })

@@ -1,18 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isLinked, type Catalog } from '../catalog/index.ts'
-import type { Clock } from '../clock.ts'
-import type { Crypto, SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
-import type { AuditRecord, Ledger } from '../ledger/index.ts'
-import type { GrantOutcome, OAuthApps, OAuthProtocol, TokenSet } from '../oauth/index.ts'
-import {
-  claimRefresh, getVersion, guard, holdCurrentKey, isRefreshing, lockClaimed, markNeedsReauth, releaseRefresh, retireCurrentVersion, updateConnection,
-  type Database, type RefreshClaim, type UsableRow, type VersionOf,
-} from '../store/index.ts'
+import { claimRefresh, guard, isRefreshing, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
-import { insertSealedVersion, sealSuccessor, whileKeyChanges } from './create.ts'
-import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
-import { describeProvider, issueToken, openClients, withEachSecret } from './grant.ts'
+import { describeUsable, type UsableConnection } from './credential.ts'
+import { versionOf, type Claimed } from './refresh-store.ts'
+import type { Refresher, RefresherOptions } from './refresh.ts'
 
 /** What a caller needs of a token. */
 export interface Wanted {
@@ -31,50 +24,47 @@ export interface Renewer {
   ensureFresh (connection: UsableConnection, wanted: Wanted, caller: Caller): Promise<UsableConnection>
   /** Renews now, whatever is left of the token. Throws as `ensureFresh`, and `refresh_unavailable` for what can't be renewed. */
   renew (row: UsableRow, caller: Caller): Promise<UsableRow>
+  /** Renews what has been claimed already; callers who want it meanwhile share it. */
+  renewClaimed (claimed: Claimed): Promise<void>
 }
 
-interface Options {
+interface Options extends RefresherOptions {
   readonly database: Pick<Database, 'db' | 'usable' | 'transaction'>
-  readonly catalog: Catalog
-  readonly crypto: Pick<Crypto, 'seal'>
-  readonly oauth: OAuthProtocol & { readonly apps: OAuthApps }
-  readonly opener: CredentialOpener
-  readonly ledger: Pick<Ledger, 'recordIn' | 'record'>
-  readonly clock: Clock
-  readonly publicUrl: () => string
+  readonly refresher: Refresher
   /** Tells this process from the others in a lease. */
   readonly owner: string
 }
 
 /** A token with less left than this may end on its way to the provider. */
 const MARGIN_SECONDS = 30
-/** Longer than a token request may take, so that no two run at a time. */
-const LEASE_SECONDS = 30
+/** Longer than a token request may take, so that no two of one connection are under way. */
+export const LEASE_SECONDS = 30
 const WAIT_MS = 12_000
 const POLL_MS = 100
 
 export function createRenewer (options: Options): Renewer {
-  const { database, catalog, clock, owner } = options
-  const { ask, settle } = { ask: createAsker(options), settle: createRenewalStore(options) }
+  const { database, catalog, clock, owner, refresher } = options
   // Callers of one process share one renewal of one version.
   const flights = new Map<string, Promise<UsableRow>>()
 
-  const renewClaimed = async (row: UsableRow, claim: RefreshClaim, caller: Caller): Promise<GrantOutcome> => {
-    try {
-      const secrets = await options.opener.open(row, caller)
-      const outcome = await ask(describeUsable(catalog, row), secrets)
-      await settle({ row, claim, caller }, { outcome, secrets })
-      return outcome
-    } catch (error) {
-      await releaseRefresh(database.db, versionOf(row), claim)
-      throw error
-    }
+  const share = async (row: UsableRow, work: () => Promise<UsableRow>): Promise<UsableRow> => {
+    const flight = work().finally(() => { flights.delete(row.version_id) })
+    flights.set(row.version_id, flight)
+    return await flight
   }
 
   const reread = async (row: UsableRow): Promise<UsableRow> => {
     const now = await database.usable.find(row.workspace_id, row.id)
     if (now === undefined) throw new VaultError('not_found')
     return now
+  }
+
+  const runClaim = async (claimed: Claimed): Promise<UsableRow> => {
+    const { row } = claimed
+    const error = await refresher.run(claimed)
+    const now = await reread(row)
+    if (now.version_id !== row.version_id) return now
+    throw error ?? new VaultError('refresh_failed', { detail: 'The credential was changed meanwhile.', retryAfterSeconds: 1 })
   }
 
   /** Another process is at it: its result is ours as well. Undefined when it ended without one. */
@@ -91,29 +81,28 @@ export function createRenewer (options: Options): Renewer {
 
   const renewOnce = async (row: UsableRow, caller: Caller): Promise<UsableRow> => {
     for (;;) {
+      const beganMs = clock.monotonicMs()
       const claim = await guard(() => claimRefresh(database.db, versionOf(row), { owner, ttlSeconds: LEASE_SECONDS }))
-      if (claim === undefined) {
-        const other = await awaitOther(row)
-        if (other !== undefined) return other
-        continue
-      }
-      const outcome = await renewClaimed(row, claim, caller)
-      const now = await reread(row)
-      if (now.version_id !== row.version_id) return now
-      throw failureOf(outcome)
+      if (claim !== undefined) return await runClaim({ row, claim, caller, beganMs })
+      const other = await awaitOther(row)
+      if (other !== undefined) return other
     }
   }
 
   const renew = async (row: UsableRow, caller: Caller): Promise<UsableRow> => {
     if (!isRenewable(describeUsable(catalog, row))) throw new VaultError('refresh_unavailable')
-    const known = flights.get(row.version_id)
-    if (known !== undefined) return await known
-    const flight = renewOnce(row, caller).finally(() => { flights.delete(row.version_id) })
-    flights.set(row.version_id, flight)
-    return await flight
+    return await (flights.get(row.version_id) ?? share(row, () => renewOnce(row, caller)))
   }
 
-  return Object.freeze({ renew, ensureFresh: createFreshness(catalog, renew) })
+  return Object.freeze({
+    renew,
+    renewClaimed: async (claimed: Claimed) => {
+      await share(claimed.row, () => runClaim(claimed)).catch((error: unknown) => {
+        if (!isVaultError(error) || error.code === 'internal') throw error
+      })
+    },
+    ensureFresh: createFreshness(catalog, renew),
+  })
 }
 
 /** Decides when a token has to be renewed, and what is served when that fails. */
@@ -141,101 +130,6 @@ function createFreshness (catalog: Catalog, renew: Renewer['renew']): Renewer['e
   }
 }
 
-/** Makes the token request that fits the connection. */
-function createAsker ({ oauth, publicUrl }: Options) {
-  return async ({ row, integration, scheme, config }: UsableConnection, secrets: SecretFields): Promise<GrantOutcome> => {
-    const of = { integration, scheme, environment: row.environment, config }
-    if (!isLinked(scheme)) return await issueToken(oauth, of, secrets)
-    const refreshToken = secrets['refresh_token']
-    if (refreshToken === undefined) return { kind: 'rejected', error: 'no_refresh_token', description: 'The provider gave no refresh token.' }
-    const app = row.app_id === null || row.app_owner === null ? undefined : await oauth.apps.findById(row.app_owner, row.app_id)
-    if (app === undefined) return { kind: 'config_error', error: 'app_deleted', description: 'The OAuth app it was linked through has been deleted.' }
-    const clients = await openClients(oauth.apps, { app, provider: describeProvider(of), publicUrl: publicUrl() })
-    return await withEachSecret(clients, (client) => oauth.refresh(client, { refreshToken }))
-  }
-}
-
-/** Puts the end of a token request where everybody sees it. */
-function createRenewalStore (options: Options) {
-  const { database, crypto, ledger } = options
-
-  const store = async ({ row, claim, caller }: Claimed, tokens: TokenSet, secrets: SecretFields): Promise<void> => {
-    const renewed: SecretFields = { ...secrets, access_token: tokens.accessToken, ...tokens.refreshToken && { refresh_token: tokens.refreshToken } }
-    await whileKeyChanges(async () => {
-      const version = await sealSuccessor(crypto, row, renewed)
-      return await database.transaction(async (tx) => {
-        const locked = await lockClaimed(tx, versionOf(row), claim)
-        // Somebody has changed the credential meanwhile: theirs is newer than what was asked for here.
-        if (locked === undefined) return true
-        if (!await holdCurrentKey(tx, row.workspace_id, version.sealed.keyId)) return undefined
-        const before = await getVersion(tx, locked, row.version_id)
-        await retireCurrentVersion(tx, locked, 0)
-        const number = locked.last_version_number + 1
-        await insertSealedVersion(tx, version, {
-          number, previews: before.previews, by: caller.by, grant: {
-            app_owner: before.app_owner, app_id: before.app_id,
-            granted_scopes: tokens.scopes === undefined ? before.granted_scopes : [...tokens.scopes],
-            grant_holder: before.grant_holder, token_expires_at: after(claim.startedAt, tokens.expiresInSeconds),
-            refresh_expires_at: after(claim.startedAt, tokens.refreshExpiresInSeconds) ??
-              (tokens.refreshToken === undefined ? before.refresh_expires_at : null),
-          },
-        })
-        await updateConnection(tx, locked, {
-          current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
-          refresh_failures: 0, last_refreshed_at: claim.startedAt, updated_by: locked.updated_by,
-        })
-        await ledger.recordIn(tx, { ...recordOf({ row, claim, caller }), outcome: 'ok', versionId: version.place.versionId, details: { replaced: row.version_id } })
-        return true
-      })
-    })
-  }
-
-  /** The provider has ended the grant: only its owner can give another. */
-  const markDead = async ({ row, claim, caller }: Claimed, error: string): Promise<void> => {
-    await database.transaction(async (tx) => {
-      if (await lockClaimed(tx, versionOf(row), claim) === undefined) return
-      await releaseRefresh(tx, versionOf(row), claim)
-      const reason = isLinked(describeUsable(options.catalog, row).scheme) ? 'grant_rejected' : 'credential_refused'
-      if (!await markNeedsReauth(tx, versionOf(row), reason)) return
-      const record = recordOf({ row, claim, caller })
-      const needed = { ...record, event: 'connection.needs_reauth' as const, outcome: 'ok' as const, reason }
-      await ledger.recordIn(tx, { ...record, outcome: 'failed', reason: 'rejected', details: { error } }, needed)
-    })
-  }
-
-  return async (of: Claimed, { outcome, secrets }: { outcome: GrantOutcome, secrets: SecretFields }): Promise<void> => {
-    if (outcome.kind === 'granted') await store(of, outcome.tokens, secrets)
-    else if (outcome.kind === 'rejected') await markDead(of, outcome.error)
-    else {
-      await releaseRefresh(database.db, versionOf(of.row), of.claim)
-      const unknown = outcome.kind === 'outcome_unknown'
-      await ledger.record({ ...recordOf(of), outcome: unknown ? 'unknown' : 'failed', reason: outcome.kind, details: unknown ? {} : { error: outcome.error } })
-    }
-  }
-}
-
-interface Claimed {
-  readonly row: UsableRow
-  readonly claim: RefreshClaim
-  readonly caller: Caller
-}
-
-function recordOf ({ row, caller }: Claimed): Omit<AuditRecord, 'outcome'> {
-  return {
-    event: 'connection.refreshed', principal: caller.principal, workspaceId: row.workspace_id, environment: row.environment, connectionId: row.id,
-    versionId: row.version_id, requestId: caller.requestId,
-  }
-}
-
-function failureOf (outcome: GrantOutcome): VaultError {
-  switch (outcome.kind) {
-    case 'rejected': return new VaultError('connection_needs_reauth', { detail: 'The provider no longer renews this grant. Link the account again.' })
-    case 'config_error': return new VaultError('oauth_app_broken', { detail: outcome.description })
-    case 'try_later': return new VaultError('refresh_failed', { detail: outcome.description, retryAfterSeconds: outcome.retryAfterSeconds ?? 5 })
-    default: return new VaultError('refresh_failed', { detail: 'The provider’s answer to the renewal was lost.', retryAfterSeconds: 5 })
-  }
-}
-
 /** Whether the vault can get another token for it by itself. */
 export function isRenewable ({ row, scheme }: UsableConnection): boolean {
   return scheme.oauth !== undefined && (!isLinked(scheme) || row.field_set.includes('refresh_token'))
@@ -244,13 +138,4 @@ export function isRenewable ({ row, scheme }: UsableConnection): boolean {
 /** Whether there is a token with this long left; one without an end always has. */
 function lastsFor (row: UsableRow, seconds: number): boolean {
   return row.field_set.includes('access_token') && (row.token_ttl === null || row.token_ttl > seconds)
-}
-
-/** An instant so many seconds after another. */
-export function after (from: Date, seconds: number | undefined): Date | null {
-  return seconds === undefined ? null : new Date(from.getTime() + seconds * 1_000)
-}
-
-function versionOf (row: UsableRow): VersionOf {
-  return { workspaceId: row.workspace_id, connectionId: row.id, versionId: row.version_id }
 }

@@ -1,3 +1,4 @@
+import type { Catalog } from '../catalog/index.ts'
 import type { Ledger } from '../ledger/index.ts'
 import { deletePendingLink, findPendingLink, lockSession, type Database, type SessionRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
@@ -26,13 +27,14 @@ export type Settler = ((of: InSession, end: BroughtEnd) => Promise<LinkStep>) & 
 
 interface Options {
   readonly database: Pick<Database, 'transaction'>
+  readonly catalog: Catalog
   readonly ledger: Pick<Ledger, 'recordIn'>
   readonly revoker: Revoker
   readonly keeper: LinkKeeper
 }
 
 /** What follows from what was brought: the way back with a code, a connection at once, or giving up the grant. */
-export function createSettler ({ database, ledger, revoker, keeper }: Options): Settler {
+export function createSettler ({ database, ledger, revoker, keeper, catalog }: Options): Settler {
   const returnTo = (session: SessionRow, code: string): LinkEnd => {
     const url = new URL(session.return_url ?? '')
     url.searchParams.set('session_id', session.id)
@@ -43,7 +45,7 @@ export function createSettler ({ database, ledger, revoker, keeper }: Options): 
     const done = await database.transaction(async (tx) => {
       const link = await findPendingLink(tx, session)
       if (link === undefined) throw ended(await lockSession(tx, session))
-      return await promoteLink(tx, { session, link, name: session.name, caller, ledger, revoker })
+      return await promoteLink(tx, { session, link, name: session.name, caller, ledger, revoker, catalog })
     })
     revoker.soon(done.revocation)
     return { session, end: { kind: 'completed', returnUrl: session.return_url } }

@@ -5,7 +5,7 @@ export type KeyScope =
   | { readonly kind: 'system' }
   | { readonly kind: 'workspace', readonly workspaceId: string, readonly environment: Environment }
 
-export type SealPurpose = 'connection-credential' | 'invocation-result' | 'oauth-client-secret' | 'pkce-verifier' | 'unassigned-grant'
+export type SealPurpose = 'connection-credential' | 'invocation-result' | 'oauth-client-secret' | 'pkce-verifier' | 'unassigned-grant' | 'refresh-answer'
 
 /**
  * Where a sealed value belongs. It is authenticated with the ciphertext and mixed into its key:

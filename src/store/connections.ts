@@ -73,7 +73,12 @@ type Changes = Omit<Updateable<Connections>, 'workspace_id' | 'id' | 'environmen
 
 /** Writes the changes and moves the revision, and with it the ETag, on; a new credential ends any lease on the old. */
 export async function updateConnection (tx: Tx, row: Pick<ConnectionRow, 'workspace_id' | 'id'>, changes: Changes): Promise<void> {
-  const fenced = changes.current_version === undefined ? {} : { fence: sql<number>`fence + 1`, lease_owner: null, lease_until: null }
+  const fenced = changes.current_version === undefined
+    ? {}
+    : {
+        fence: sql<number>`fence + 1`, lease_owner: null, lease_until: null, refresh_started_at: null, refresh_failures: 0, refresh_lost_at: null, lost_answers: 0,
+        next_refresh_at: changes.next_refresh_at ?? null,
+      }
   await tx.updateTable('connections')
     .set({ ...changes, ...fenced, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
     .where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()

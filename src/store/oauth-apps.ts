@@ -4,7 +4,12 @@ import type { Executor, Tx } from './database.ts'
 import type { OauthApps, OauthAppSecrets } from './schema.ts'
 
 /** An OAuth app with what may be shown of its current secret. */
-export type AppRow = Selectable<OauthApps> & { readonly preview: string, readonly previous_until: Date | null }
+export type AppRow = Selectable<OauthApps> & {
+  readonly preview: string
+  readonly previous_until: Date | null
+  /** Whether its provider has refused it so lately that it is not asked again. */
+  readonly paused: boolean
+}
 export type AppSecretRow = Pick<Selectable<OauthAppSecrets>, 'id' | 'state' | 'hosts' | 'sealed'>
 
 export interface AppPlace {
@@ -46,8 +51,25 @@ export async function insertApp (tx: Tx, row: Insertable<OauthApps>): Promise<vo
 }
 
 export async function updateApp (tx: Tx, row: Pick<Selectable<OauthApps>, 'workspace_id' | 'id'>, changes: { client_id: string, scopes: string, last_secret_number: number, updated_by: string }): Promise<void> {
-  await tx.updateTable('oauth_apps').set({ ...changes, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
+  await tx.updateTable('oauth_apps').set({ ...changes, broken_since: null, broken_error: null, paused_until: null, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
     .where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()
+}
+
+/** Leaves the app alone for a while, since its provider refuses it. Answers whether that is news. */
+export async function pauseApp (tx: Tx, row: Pick<Selectable<OauthApps>, 'workspace_id' | 'id'>, by: { error: string, pauseSeconds: number }): Promise<boolean> {
+  const before = await tx.selectFrom('oauth_apps').select('broken_since').where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).forUpdate().executeTakeFirst()
+  if (before === undefined) return false
+  await tx.updateTable('oauth_apps')
+    .set({ broken_since: before.broken_since ?? sql`vault_now()`, broken_error: by.error, paused_until: sql`vault_now() + make_interval(secs => ${by.pauseSeconds})` })
+    .where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()
+  return before.broken_since === null
+}
+
+/** The provider takes the app again. Answers whether that is news. */
+export async function resumeApp (tx: Tx, row: Pick<Selectable<OauthApps>, 'workspace_id' | 'id'>): Promise<boolean> {
+  const resumed = await tx.updateTable('oauth_apps').set({ broken_since: null, broken_error: null, paused_until: null })
+    .where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).where('broken_since', 'is not', null).returning('id').executeTakeFirst()
+  return resumed !== undefined
 }
 
 /** Removes the app with its secrets. */
@@ -93,5 +115,5 @@ function selectApps (on: Executor) {
     .innerJoin('oauth_app_secrets as s', (join) => join.onRef('s.workspace_id', '=', 'a.workspace_id').onRef('s.app_id', '=', 'a.id').on('s.state', '=', 'current'))
     .leftJoin('oauth_app_secrets as p', (join) => join
       .onRef('p.workspace_id', '=', 'a.workspace_id').onRef('p.app_id', '=', 'a.id').on('p.state', '=', 'previous').on('p.grace_until', '>', sql<Date>`vault_now()`))
-    .selectAll('a').select(['s.preview', 'p.grace_until as previous_until'])
+    .selectAll('a').select(['s.preview', 'p.grace_until as previous_until', sql<boolean>`coalesce(a.paused_until > vault_now(), false)`.as('paused')])
 }

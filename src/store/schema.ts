@@ -108,10 +108,12 @@ export interface Connections {
   last_version_number: number;
   lease_owner: string | null;
   lease_until: Timestamp | null;
+  lost_answers: Generated<number>;
   name: string;
   name_key: string;
   next_refresh_at: Timestamp | null;
   refresh_failures: Generated<number>;
+  refresh_lost_at: Timestamp | null;
   refresh_started_at: Timestamp | null;
   refusals: Generated<number>;
   revision: Generated<number>;
@@ -206,6 +208,8 @@ export interface Keks {
 }
 
 export interface OauthApps {
+  broken_error: string | null;
+  broken_since: Timestamp | null;
   client_id: string;
   created_at: Generated<Timestamp>;
   created_by: string;
@@ -213,6 +217,7 @@ export interface OauthApps {
   id: AppId;
   integration: string;
   last_secret_number: number;
+  paused_until: Timestamp | null;
   revision: Generated<number>;
   scopes: ColumnType<Record<string, string[]>, string, string>;
   updated_at: Generated<Timestamp>;
@@ -294,6 +299,16 @@ export interface PendingLinks {
   session_id: SessionId;
   stage: "choosing" | "confirming";
   token_expires_at: Timestamp | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface RefreshAnswers {
+  connection_id: ConnectionId;
+  environment: Environment;
+  key_id: KeyId;
+  sealed: Sealed;
+  started_at: Timestamp;
+  version_id: VersionId;
   workspace_id: WorkspaceId;
 }
 
@@ -382,6 +397,7 @@ export interface DB {
   open_invocations: OpenInvocations;
   open_invocations_cursor: OpenInvocationsCursor;
   pending_links: PendingLinks;
+  refresh_answers: RefreshAnswers;
   revocations: Revocations;
   service_tokens: ServiceTokens;
   system_keys: SystemKeys;

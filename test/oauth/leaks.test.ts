@@ -7,7 +7,7 @@ import { wrapSecret } from '../../src/crypto/wrap.ts'
 import { createEgress } from '../../src/egress/index.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { createOAuthProtocol, type OAuthClient } from '../../src/oauth/index.ts'
-import { sampleClient } from '../support/oauth-client.ts'
+import { refresh, sampleClient } from '../support/oauth-client.ts'
 import { startProvider, type Answer, type Received } from '../support/provider.ts'
 
 /**
@@ -58,7 +58,7 @@ async function runAll (client: OAuthClient): Promise<{ name: string, text: strin
   const runs: Record<string, () => Promise<unknown>> = {
     authorize: () => protocol.authorize(client, { state: 'state', scopes: ['a'] }),
     exchange: () => protocol.exchange(client, { code: wrapSecret(SECRETS.code), verifier: wrapSecret(SECRETS.verifier) }),
-    refresh: () => protocol.refresh(client, { refreshToken: tokens.refreshToken }),
+    refresh: () => refresh(protocol, client, { refreshToken: tokens.refreshToken }),
     clientCredentials: () => protocol.clientCredentials(client, {}),
     revoke: () => protocol.revoke(client, tokens),
   }

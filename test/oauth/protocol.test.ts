@@ -6,7 +6,7 @@ import { createEgress } from '../../src/egress/index.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { BrokenClientError, createOAuthProtocol, type GrantOutcome, type OAuthProtocol, type TokenSet } from '../../src/oauth/index.ts'
 import { startMockAuthorizationServer } from '../support/mock-authorization-server.ts'
-import { sampleClient } from '../support/oauth-client.ts'
+import { refresh, sampleClient } from '../support/oauth-client.ts'
 import { startOidcProvider, type OidcServer } from '../support/oidc.ts'
 import { json, startProvider, type Answer, type Provider } from '../support/provider.ts'
 
@@ -79,23 +79,23 @@ t.test('refresh tokens rotate, and a second use ends the family', async (t) => {
   const { refreshToken } = tokens
   if (refreshToken === undefined) throw new Error('no refresh token')
   const before = server.tokenRequests()
-  const renewed = granted(t, await protocol.refresh(client, { refreshToken }))
+  const renewed = granted(t, await refresh(protocol, client, { refreshToken }))
   t.equal(server.tokenRequests(), before + 1)
   if (renewed.refreshToken === undefined) throw new Error('no refresh token')
   t.not(reveal(renewed.refreshToken), reveal(refreshToken))
   t.not(reveal(renewed.accessToken), reveal(tokens.accessToken))
-  t.match(await protocol.refresh(client, { refreshToken }), { kind: 'rejected', error: 'invalid_grant' })
-  t.match(await protocol.refresh(client, { refreshToken: renewed.refreshToken }), { kind: 'rejected', error: 'invalid_grant' }, 'the family is gone')
+  t.match(await refresh(protocol, client, { refreshToken }), { kind: 'rejected', error: 'invalid_grant' })
+  t.match(await refresh(protocol, client, { refreshToken: renewed.refreshToken }), { kind: 'rejected', error: 'invalid_grant' }, 'the family is gone')
   t.match(server.grants.slice(-3), [{ grantType: 'refresh_token', error: undefined }, { error: 'invalid_grant' }, { error: 'invalid_grant' }])
 
   const other = await link()
   if (other.refreshToken === undefined) throw new Error('no refresh token')
   t.same(await protocol.revoke(client, other), { kind: 'revoked' })
-  t.match(await protocol.refresh(client, { refreshToken: other.refreshToken }), { kind: 'rejected' })
+  t.match(await refresh(protocol, client, { refreshToken: other.refreshToken }), { kind: 'rejected' })
   t.same(await protocol.revoke(client, { accessToken: wrapSecret('nobody-knows-it') }), { kind: 'revoked' }, 'RFC 7009: unknown is as good as revoked')
 
   const wrong = { ...client, ref: 'wrong', clientSecret: wrapSecret('another secret') }
-  t.match(await protocol.refresh(wrong, { refreshToken }), { kind: 'config_error', error: 'invalid_client', status: 401 })
+  t.match(await refresh(protocol, wrong, { refreshToken }), { kind: 'config_error', error: 'invalid_client', status: 401 })
   t.match(await protocol.exchange(wrong, { code: wrapSecret('any'), verifier: wrapSecret('any') }), { kind: 'config_error', error: 'invalid_client', status: 401 })
   t.match(await protocol.revoke(wrong, other), { kind: 'failed', status: 401, description: /invalid_client/ })
 })
@@ -124,9 +124,9 @@ t.test('a server that grants everything', async (t) => {
   t.match(tokens, { expiresInSeconds: 120, scopes: ['a', 'b'] })
   if (tokens.refreshToken === undefined) throw new Error('no refresh token')
   server.rewriteNext(({ body }) => { if (body !== '') delete body['expires_in'] })
-  t.match(await protocol.refresh(client, { refreshToken: tokens.refreshToken }), { kind: 'granted', tokens: { expiresInSeconds: 7_200 } })
+  t.match(await refresh(protocol, client, { refreshToken: tokens.refreshToken }), { kind: 'granted', tokens: { expiresInSeconds: 7_200 } })
   server.rewriteNext((answer) => { Object.assign(answer, { statusCode: 400, body: { error: 'invalid_grant' } }) })
-  t.match(await protocol.refresh(client, { refreshToken: tokens.refreshToken }), { kind: 'rejected' })
+  t.match(await refresh(protocol, client, { refreshToken: tokens.refreshToken }), { kind: 'rejected' })
   t.same(await protocol.revoke(client, tokens), { kind: 'revoked' })
 })
 
@@ -173,7 +173,7 @@ t.test('what is sent', async (t) => {
   await protocol.exchange(form, { code, verifier })
   t.match(last(), { method: 'POST', url: '/token?tenant=1', headers: { authorization: basic, accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded', 'user-agent': 'connection-vault' } })
   t.same(Object.fromEntries(new URLSearchParams(last()?.body)), { grant_type: 'authorization_code', code: 'the code/+', redirect_uri: form.redirectUri, code_verifier: 'v'.repeat(43) })
-  await protocol.refresh(form, { refreshToken: wrapSecret('rt +/'), scopes: ['a', 'b'] })
+  await refresh(protocol, form, { refreshToken: wrapSecret('rt +/'), scopes: ['a', 'b'] })
   t.match(last(), { url: '/token?tenant=1', headers: { authorization: basic, 'content-type': 'application/x-www-form-urlencoded', 'user-agent': 'connection-vault' } }, 'both libraries authenticate alike')
   t.same(Object.fromEntries(new URLSearchParams(last()?.body)), { grant_type: 'refresh_token', refresh_token: 'rt +/', scope: 'a b' })
 
@@ -182,7 +182,7 @@ t.test('what is sent', async (t) => {
   const secret = { client_id: 'client-1.app', client_secret: 'app-secret/with+signs=and~more' }
   t.same(JSON.parse(last()?.body ?? ''), { grant_type: 'authorization_code', code: 'the code/+', redirect_uri: body.redirectUri, ...secret })
   t.match(last()?.headers, { 'content-type': 'application/json', authorization: undefined })
-  await protocol.refresh(body, { refreshToken: wrapSecret('rt') })
+  await refresh(protocol, body, { refreshToken: wrapSecret('rt') })
   t.same(JSON.parse(last()?.body ?? ''), { grant_type: 'refresh_token', refresh_token: 'rt', ...secret })
   t.match(last()?.headers, { 'content-type': 'application/json', authorization: undefined })
   await protocol.clientCredentials(body, { scopes: ['x'], extraBody: { audience: 'api', grant_type: 'password', client_id: 'other' } })
@@ -224,7 +224,7 @@ t.test('a provider that misbehaves', async (t) => {
     provider.answer = answer
     const before = provider.received.length
     t.match(await protocol.exchange(client, { code: wrapSecret('code'), verifier: wrapSecret('v') }), expected.exchange, `${about}: exchange`)
-    t.match(await protocol.refresh(client, { refreshToken: wrapSecret('rt') }), expected.refresh, `${about}: refresh`)
+    t.match(await refresh(protocol, client, { refreshToken: wrapSecret('rt') }), expected.refresh, `${about}: refresh`)
     t.equal(provider.received.length, before + 2, `${about}: sent once`)
   }
   const both = (expected: object) => ({ exchange: expected, refresh: expected })
@@ -246,24 +246,24 @@ t.test('a provider that misbehaves', async (t) => {
   await each((_r, reply) => { reply.writeHead(401).end() }, both({ kind: 'config_error', status: 401 }), 'bare 401')
 
   const nowhere = sampleClient({ tokenUrl: 'http://127.0.0.1:9/token' })
-  t.match(await protocol.refresh(nowhere, { refreshToken: wrapSecret('rt') }), { kind: 'try_later', error: 'blocked', status: undefined })
+  t.match(await refresh(protocol, nowhere, { refreshToken: wrapSecret('rt') }), { kind: 'try_later', error: 'blocked', status: undefined })
   t.match(await protocol.exchange(nowhere, { code: wrapSecret('c'), verifier: wrapSecret('v') }), { kind: 'try_later', error: 'blocked', status: undefined })
   const closed = await startProvider(() => {})
   await closed.close()
   const gone = protocolTo([closed.endpoint])
-  t.match(await gone.refresh(sampleClient({ tokenUrl: closed.url }), { refreshToken: wrapSecret('rt') }), { kind: 'try_later', error: 'unreachable' })
+  t.match(await refresh(gone, sampleClient({ tokenUrl: closed.url }), { refreshToken: wrapSecret('rt') }), { kind: 'try_later', error: 'unreachable' })
   t.match(await gone.exchange(sampleClient({ tokenUrl: closed.url }), { code: wrapSecret('c'), verifier: wrapSecret('v') }), { kind: 'try_later', error: 'unreachable' })
   const insecure = sampleClient({ tokenUrl: `https://${provider.endpoint}/token` })
   t.match(await protocol.exchange(insecure, { code: wrapSecret('c'), verifier: wrapSecret('v') }), { kind: 'try_later', error: 'unreachable', description: /TLS/ }, 'nothing leaves before TLS stands')
   for (const tokenUrl of ['', 'no url', 'ftp://x.example/']) {
     t.match(await protocol.exchange(sampleClient({ tokenUrl }), { code: wrapSecret('c'), verifier: wrapSecret('v') }), { kind: 'config_error', error: 'client_invalid' }, tokenUrl)
-    t.match(await protocol.refresh(sampleClient({ tokenUrl }), { refreshToken: wrapSecret('rt') }), { kind: 'config_error', error: 'client_invalid' }, tokenUrl)
+    t.match(await refresh(protocol, sampleClient({ tokenUrl }), { refreshToken: wrapSecret('rt') }), { kind: 'config_error', error: 'client_invalid' }, tokenUrl)
   }
 
   const controller = new AbortController()
   provider.answer = () => { controller.abort() }
-  t.match(await protocol.refresh(client, { refreshToken: wrapSecret('rt'), signal: controller.signal }), { kind: 'outcome_unknown' }, 'given up after it was sent')
-  t.match(await protocol.refresh(client, { refreshToken: wrapSecret('rt'), signal: AbortSignal.abort() }), { kind: 'try_later' }, 'given up before')
+  t.match(await refresh(protocol, client, { refreshToken: wrapSecret('rt'), signal: controller.signal }), { kind: 'outcome_unknown' }, 'given up after it was sent')
+  t.match(await refresh(protocol, client, { refreshToken: wrapSecret('rt'), signal: AbortSignal.abort() }), { kind: 'try_later' }, 'given up before')
 })
 
 t.test('apps come, go and are evicted', async (t) => {

@@ -1,5 +1,5 @@
 import { wrapSecret } from '../../src/crypto/wrap.ts'
-import type { OAuthClient, OAuthProvider } from '../../src/oauth/index.ts'
+import type { GrantOutcome, OAuthClient, OAuthProtocol, OAuthProvider } from '../../src/oauth/index.ts'
 
 let refs = 0
 
@@ -30,4 +30,10 @@ export function sampleProvider (changes: Partial<OAuthProvider> = {}): OAuthProv
     accessTokenSeconds: null,
     ...changes,
   }
+}
+
+/** A refresh whose answer is read at once. */
+export async function refresh (protocol: OAuthProtocol, client: OAuthClient, request: Parameters<OAuthProtocol['requestRefresh']>[1]): Promise<GrantOutcome> {
+  const reply = await protocol.requestRefresh(client, request)
+  return reply.kind === 'answered' ? protocol.judgeRefresh(client, { refreshToken: request.refreshToken, answer: reply.answer }) : reply
 }

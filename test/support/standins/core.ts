@@ -68,6 +68,7 @@ export async function startStandin<A extends Account> (given: Definition<A>, opt
     const room: Room<A> = { definition, authority, counts, choice, url: provider.url, iss: options.iss === true ? provider.url : options.iss }
     const said = refuseAsTold(definition, failure, { endpoint, received }) ?? respondOrBreak(room, endpoint, received)
     if (failure === 'lost') reply.socket?.resetAndDestroy()
+    else if (failure === 'slow') setTimeout(() => { say(reply, said) }, 750)
     else if (failure !== 'lost_timeout') say(reply, said)
   })
   const { url, endpoint, received, close } = provider

@@ -3,10 +3,10 @@ import type { ServerResponse } from 'node:http'
 /**
  * How an endpoint goes wrong. `timeout` and `reset` do nothing of what was asked; `lost` and
  * `lost_timeout` do it, and the answer never arrives. `slow_reset` takes half a
- * second to go wrong. In a list each is for one request, `none` among them.
+ * second to go wrong, `slow` three quarters to go right. In a list each is for one request, `none` among them.
  */
 export type Failure =
-  | 'none' | 'html502' | 'unavailable' | 'rate_limited' | 'empty200' | 'truncated' | 'huge' | 'redirect' | 'timeout' | 'reset' | 'slow_reset'
+  | 'none' | 'html502' | 'unavailable' | 'rate_limited' | 'empty200' | 'truncated' | 'huge' | 'redirect' | 'timeout' | 'reset' | 'slow_reset' | 'slow'
   | 'lost' | 'lost_timeout' | 'invalid_client' | 'invalid_grant' | 'unauthorized'
 
 export type Endpoint = 'authorize' | 'token' | 'revoke' | 'after_token' | 'api'

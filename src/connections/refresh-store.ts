@@ -1,0 +1,149 @@
+import { isLinked, type Catalog } from '../catalog/index.ts'
+import type { Crypto, SecretFields } from '../crypto/index.ts'
+import type { AuditRecord, Ledger } from '../ledger/index.ts'
+import type { Metrics } from '../metrics.ts'
+import type { TokenSet } from '../oauth/index.ts'
+import {
+  dropAnswer, getVersion, holdCurrentKey, lockClaimed, lockVersion, markNeedsReauth, releaseRefresh, retireCurrentVersion, updateConnection,
+  type ConnectionRow, type Database, type RefreshClaim, type RefreshEnd, type Tx, type UsableRow, type VersionOf,
+} from '../store/index.ts'
+import type { Caller } from './caller.ts'
+import { insertSealedVersion, sealSuccessor, whileKeyChanges, type SealedVersion } from './create.ts'
+import { describeUsable, type UsableConnection } from './credential.ts'
+import { requireOAuth } from './grant.ts'
+import { planRefresh } from './refresh-plan.ts'
+
+/** A connection whose refresh has been claimed. */
+export interface Claimed {
+  readonly row: UsableRow
+  readonly claim: RefreshClaim
+  /** Before it was claimed, by this process's own clock: a pause since then counts. */
+  readonly beganMs: number
+  readonly caller: Caller
+}
+
+/** One attempt, with all that its steps share. */
+export interface Attempt extends Claimed {
+  readonly connection: UsableConnection
+  readonly secrets: SecretFields
+  /** Whether the refresh token has left. */
+  readonly progress: { sent: boolean }
+}
+
+/** Writes how a refresh ended. Only the columns of the credential: a new name given meanwhile stays. */
+export interface RefreshStore {
+  /** Stores renewed tokens; false when a newer credential has been stored since, and they are of no use. */
+  renewed (of: Claimed, tokens: TokenSet, from: { secrets: SecretFields, startedAt: Date }): Promise<boolean>
+  /** The grant is dead: only its owner can give another. */
+  dead (of: Claimed, end: { reason: 'grant_rejected' | 'credential_refused' | 'refresh_outcome_unknown', error: string }): Promise<void>
+  /** Nothing came of it. */
+  ended (of: Claimed, end: RefreshEnd, record: { outcome: 'failed' | 'unknown', reason: string, details?: AuditRecord['details'] } | undefined): Promise<void>
+}
+
+interface Options {
+  readonly database: Pick<Database, 'transaction'>
+  readonly catalog: Catalog
+  readonly crypto: Pick<Crypto, 'seal'>
+  readonly ledger: Pick<Ledger, 'recordIn'>
+  readonly metrics: Pick<Metrics, 'refreshLostLeases'>
+}
+
+/** Writes renewed tokens in a transaction. */
+function createTokenWriter ({ catalog, ledger, metrics }: Options) {
+  /**
+   * The row to write to. Whose lease has ended may still hold the only live token: it is taken
+   * while nothing newer has been stored.
+   */
+  const lockForTokens = async (tx: Tx, { row, claim }: Claimed): Promise<ConnectionRow | undefined> => {
+    const mine = await lockClaimed(tx, versionOf(row), claim)
+    if (mine !== undefined) return mine
+    metrics.refreshLostLeases.inc()
+    return await lockVersion(tx, versionOf(row))
+  }
+
+  return async (tx: Tx, of: Claimed, { version, tokens, startedAt }: Renewal): Promise<boolean> => {
+    const { row, caller } = of
+    const locked = await lockForTokens(tx, of)
+    if (locked === undefined) return false
+    const before = await getVersion(tx, locked, row.version_id)
+    await retireCurrentVersion(tx, locked, 0)
+    const times = {
+      at: startedAt, tokenExpiresAt: after(startedAt, tokens.expiresInSeconds),
+      refreshExpiresAt: after(startedAt, tokens.refreshExpiresInSeconds) ?? (tokens.refreshToken === undefined ? before.refresh_expires_at : null),
+    }
+    const number = locked.last_version_number + 1
+    await insertSealedVersion(tx, version, {
+      number, previews: before.previews, by: caller.by, grant: {
+        app_owner: before.app_owner, app_id: before.app_id, granted_scopes: tokens.scopes === undefined ? before.granted_scopes : [...tokens.scopes],
+        grant_holder: before.grant_holder, token_expires_at: times.tokenExpiresAt, refresh_expires_at: times.refreshExpiresAt,
+      },
+    })
+    const { scheme } = describeUsable(catalog, row)
+    await updateConnection(tx, locked, {
+      current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0, last_refreshed_at: startedAt,
+      updated_by: locked.updated_by, next_refresh_at: isLinked(scheme) ? planRefresh(requireOAuth(scheme).refresh, times, Math.random()) : null,
+    })
+    await dropAnswer(tx, versionOf(row))
+    const done: AuditRecord = { ...recordOf(of), outcome: 'ok', versionId: version.place.versionId, details: { replaced: row.version_id } }
+    await ledger.recordIn(tx, done, ...locked.health === 'active' ? [] : [{ ...done, event: 'connection.recovered' as const, details: undefined }])
+    return true
+  }
+}
+
+export function createRefreshStore (options: Options): RefreshStore {
+  const { database, crypto, ledger, metrics } = options
+  const write = createTokenWriter(options)
+  return Object.freeze({
+    renewed: async (of: Claimed, tokens: TokenSet, { secrets, startedAt }: { secrets: SecretFields, startedAt: Date }) => {
+      const renewed: SecretFields = { ...secrets, access_token: tokens.accessToken, ...tokens.refreshToken && { refresh_token: tokens.refreshToken } }
+      return await whileKeyChanges(async () => {
+        const version = await sealSuccessor(crypto, of.row, renewed)
+        return await database.transaction(async (tx) => {
+          if (!await holdCurrentKey(tx, of.row.workspace_id, version.sealed.keyId)) return undefined
+          return await write(tx, of, { version, tokens, startedAt })
+        })
+      })
+    },
+    dead: async (of: Claimed, { reason, error }: { reason: string, error: string }) => {
+      const { row, claim } = of
+      await database.transaction(async (tx) => {
+        // Somebody else may have renewed it meanwhile: then the refusal is about a token that is spent anyway.
+        if (await lockClaimed(tx, versionOf(row), claim) === undefined) return
+        await dropAnswer(tx, versionOf(row))
+        await releaseRefresh(tx, { ...versionOf(row), ...claim }, { nextAt: null, failed: true })
+        const failed: AuditRecord = { ...recordOf(of), outcome: 'failed', reason: 'rejected', details: { error } }
+        const marked = await markNeedsReauth(tx, versionOf(row), reason)
+        await ledger.recordIn(tx, failed, ...marked ? [{ ...recordOf(of), event: 'connection.needs_reauth' as const, outcome: 'ok' as const, reason }] : [])
+      })
+    },
+    ended: async (of: Claimed, end: RefreshEnd, record: { outcome: 'failed' | 'unknown', reason: string, details?: AuditRecord['details'] } | undefined) => {
+      await database.transaction(async (tx) => {
+        if (!await releaseRefresh(tx, { ...versionOf(of.row), ...of.claim }, end)) metrics.refreshLostLeases.inc()
+        else await dropAnswer(tx, versionOf(of.row))
+        if (record !== undefined) await ledger.recordIn(tx, { ...recordOf(of), ...record })
+      })
+    },
+  })
+}
+
+interface Renewal {
+  readonly version: SealedVersion
+  readonly tokens: TokenSet
+  readonly startedAt: Date
+}
+
+export function recordOf ({ row, caller }: Claimed): Omit<AuditRecord, 'outcome'> {
+  return {
+    event: 'connection.refreshed', principal: caller.principal, workspaceId: row.workspace_id, environment: row.environment, connectionId: row.id,
+    versionId: row.version_id, requestId: caller.requestId,
+  }
+}
+
+/** An instant so many seconds after another. */
+export function after (from: Date, seconds: number | undefined): Date | null {
+  return seconds === undefined ? null : new Date(from.getTime() + seconds * 1_000)
+}
+
+export function versionOf (row: UsableRow): VersionOf {
+  return { workspaceId: row.workspace_id, connectionId: row.id, versionId: row.version_id }
+}
