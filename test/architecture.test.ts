@@ -19,7 +19,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'src/calls/redact.ts': 'has to know what to look for in a provider’s answer',
   'src/crypto/seal.ts': 'encrypts it',
   'src/oauth/client.ts': 'sends the client secret, the code and the PKCE verifier in the token request of a browser flow',
-  'src/oauth/grants.ts': 'sends the client secret and the refresh token in a token request',
+  'src/oauth/grants.ts': 'sends the client secret and the refresh token in a token request; reads an answer that was kept',
   'src/oauth/revoke.ts': 'sends the token that is to be revoked',
 }
 
@@ -29,6 +29,7 @@ const MAY_WRAP: Readonly<Record<string, string>> = {
   'src/http/routes/credential-intake.ts': 'create and rotate take pasted credentials through it',
   'src/http/routes/oauth-apps.ts': 'client secrets of apps are entered there',
   'src/oauth/client.ts': 'PKCE verifiers are made there',
+  'src/oauth/grants.ts': 'answers to renewals are kept before they are read',
   'src/oauth/normalise.ts': 'tokens come out of providers’ answers there',
 }
 
