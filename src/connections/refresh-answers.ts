@@ -1,5 +1,5 @@
 import type { BindingContext, Crypto, Secret } from '../crypto/index.ts'
-import { findAnswer, holdCurrentKey, keepAnswer, type Database, type UsableRow } from '../store/index.ts'
+import { findAnswer, guard, keepAnswer, type Database, type UsableRow } from '../store/index.ts'
 import { whileKeyChanges } from './create.ts'
 import { versionOf, type Claimed } from './refresh-store.ts'
 
@@ -12,7 +12,7 @@ export interface RefreshAnswers {
 }
 
 export interface RefreshAnswersOptions {
-  readonly database: Pick<Database, 'db' | 'transaction'>
+  readonly database: Pick<Database, 'db'>
   readonly crypto: Pick<Crypto, 'seal' | 'open'>
 }
 
@@ -21,14 +21,11 @@ export function createRefreshAnswers ({ database, crypto }: RefreshAnswersOption
     keep: async ({ row, claim }: Claimed, answer: Secret) => {
       await whileKeyChanges(async () => {
         const { sealed, keyId } = await crypto.seal(bindingOf(row), { answer })
-        return await database.transaction(async (tx) => {
-          if (!await holdCurrentKey(tx, row.workspace_id, keyId)) return undefined
-          await keepAnswer(tx, {
-            workspace_id: row.workspace_id, connection_id: row.id, environment: row.environment, version_id: row.version_id, started_at: claim.startedAt,
-            sealed, key_id: keyId,
-          }, claim)
-          return true
-        })
+        const kept = await guard(() => keepAnswer(database.db, {
+          workspace_id: row.workspace_id, connection_id: row.id, environment: row.environment, version_id: row.version_id, started_at: claim.startedAt,
+          sealed, key_id: keyId,
+        }, claim))
+        return kept === 'key_replaced' ? undefined : true
       })
     },
     find: async (row: UsableRow) => {

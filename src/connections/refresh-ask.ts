@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { isLinked } from '../catalog/index.ts'
 import type { Clock } from '../clock.ts'
 import type { Secret } from '../crypto/index.ts'
@@ -72,12 +73,27 @@ async function refuse (store: RefreshStore, of: Attempt, { end, error }: { end: 
   return { error }
 }
 
+/** Thousands of scheduled renewals of one provider go through one app: it is looked up a few times a second, not thousands. */
+const APP_KEPT_MS = 250
+
 function createAppOpener ({ oauth, publicUrl }: AskerOptions) {
-  return async ({ row, connection }: Attempt): Promise<OpenedApp | { outcome: GrantOutcome }> => {
+  const kept = new LRUCache<string, Promise<OpenedApp | { outcome: GrantOutcome }>>({ max: 256, ttl: APP_KEPT_MS })
+  const open = async ({ row, connection }: Attempt): Promise<OpenedApp | { outcome: GrantOutcome }> => {
     const app = row.app_id === null || row.app_owner === null ? undefined : await oauth.apps.findById(row.app_owner, row.app_id)
     if (app === undefined) return { outcome: { kind: 'config_error', error: 'app_deleted', description: 'The OAuth app it was linked through has been deleted.' } }
     const provider = describeProvider({ ...connection, environment: row.environment })
     return { app, clients: app.paused ? [] : await openClients(oauth.apps, { app, provider, publicUrl: publicUrl() }) }
+  }
+  return async (of: Attempt): Promise<OpenedApp | { outcome: GrantOutcome }> => {
+    // Somebody who asks may have just mended the app.
+    if (of.caller.principal.kind !== 'system') return await open(of)
+    const name = JSON.stringify([of.row.app_owner, of.row.app_id, of.row.auth, of.connection.config])
+    const known = kept.get(name)
+    if (known !== undefined) return await known
+    const opening = open(of)
+    kept.set(name, opening)
+    opening.catch(() => { kept.delete(name) })
+    return await opening
   }
 }
 

@@ -163,13 +163,29 @@ export async function isRefreshing (on: Executor, of: Pick<VersionOf, 'workspace
 
 export type RefreshAnswerRow = Selectable<RefreshAnswers>
 
-/** Keeps an answer as it came, while the fence is the claim's; false when it no longer is. */
-export async function keepAnswer (tx: Tx, row: Insertable<RefreshAnswers>, claim: Pick<RefreshClaim, 'fence'>): Promise<boolean> {
-  const of = { workspaceId: row.workspace_id, connectionId: row.connection_id, versionId: row.version_id }
-  if (await lockClaimed(tx, of, claim) === undefined) return false
-  await dropAnswer(tx, of)
-  await tx.insertInto('refresh_answers').values(row).execute()
-  return true
+export type Kept = 'kept' | 'fence_moved' | 'key_replaced'
+
+/** Keeps an answer as it came while the fence is the claim's and the key the workspace's current one: in one statement, since a lost answer costs a connection. */
+export async function keepAnswer (on: Executor, row: Insertable<RefreshAnswers>, { fence }: Pick<RefreshClaim, 'fence'>): Promise<Kept> {
+  const kept = await on
+    .with('held', (cte) => cte.selectFrom('connections').select(['workspace_id', 'id'])
+      .where('workspace_id', '=', row.workspace_id).where('id', '=', row.connection_id).where('fence', '=', fence).forUpdate())
+    .with('key', (cte) => cte.selectFrom('workspace_keys').select('id')
+      .where('workspace_id', '=', row.workspace_id).where('id', '=', row.key_id).where('state', '=', 'current').forShare())
+    .with('stored', (cte) => cte.insertInto('refresh_answers')
+      .columns(['workspace_id', 'connection_id', 'environment', 'version_id', 'started_at', 'sealed', 'key_id'])
+      .expression((from) => from.selectFrom(['held', 'key']).select((of) => [
+        'held.workspace_id', 'held.id', of.val(row.environment).as('environment'), of.val(row.version_id).as('version_id'),
+        sql<Date>`${row.started_at}::timestamptz`.as('started_at'), sql<Buffer>`${row.sealed}::bytea`.as('sealed'), 'key.id as key_id',
+      ]))
+      .onConflict((conflict) => conflict.columns(['workspace_id', 'connection_id']).doUpdateSet((of) => ({
+        version_id: of.ref('excluded.version_id'), started_at: of.ref('excluded.started_at'), sealed: of.ref('excluded.sealed'), key_id: of.ref('excluded.key_id'),
+      })))
+      .returning('connection_id'))
+    .selectNoFrom((of) => [of.exists(of.selectFrom('stored').select('connection_id')).as('stored'), of.exists(of.selectFrom('held').select('id')).as('held')])
+    .executeTakeFirstOrThrow()
+  if (kept.stored === true) return 'kept'
+  return kept.held === true ? 'key_replaced' : 'fence_moved'
 }
 
 export async function findAnswer (on: Executor, of: Pick<VersionOf, 'workspaceId' | 'connectionId'>): Promise<RefreshAnswerRow | undefined> {
