@@ -54,7 +54,10 @@ export function createAsker (options: AskerOptions, store: RefreshStore): (of: A
     const [client] = opened.clients
     if (refreshToken === undefined || client === undefined) return { outcome: UNANSWERABLE, startedAt, lost: false }
     const left = claim.openSince === null ? undefined : await answers.find(row)
-    if (left !== undefined) return { outcome: oauth.judgeRefresh(client, { refreshToken, answer: left.answer }), startedAt: left.startedAt, lost: false }
+    if (left !== undefined) {
+      // It may be the answer to a second use.
+      return { outcome: oauth.judgeRefresh(client, { refreshToken, answer: left.answer }), startedAt: left.startedAt, lost: claim.lostAt !== null }
+    }
     const second = await judgeSecondUse(of)
     return 'error' in second ? second : await send(of, { ...opened, refreshToken, lost: second.lost })
   }
@@ -113,7 +116,7 @@ function createSecondUse ({ database, ledger, clock }: AskerOptions, store: Refr
     }
     const lostAnswers = claim.lostAnswers + (claim.openSince === null ? 0 : 1)
     const lostAt = claim.openSince ?? claim.lostAt
-    if (!refresh.rotates || lostAt === null || lostAnswers === 0) return { lost: false }
+    if (!refresh.rotates || lostAt === null || lostAnswers === 0) return { lost: lostAt !== null }
     if (lostAnswers > 1) {
       await store.dead(of, { reason: 'refresh_outcome_unknown', error: 'outcome_unknown' })
       return { error: new VaultError('connection_needs_reauth', { detail: 'The provider’s answers to two renewals were lost. Link the account again.' }) }

@@ -54,17 +54,19 @@ function createTokenWriter ({ catalog, ledger, metrics }: Options) {
    * The row to write to. Whose lease has ended may still hold the only live token: it is taken
    * while nothing newer has been stored.
    */
-  const lockForTokens = async (tx: Tx, { row, claim }: Claimed): Promise<ConnectionRow | undefined> => {
+  const lockForTokens = async (tx: Tx, { row, claim }: Claimed): Promise<{ locked: ConnectionRow, mine: boolean } | undefined> => {
     const mine = await lockClaimed(tx, versionOf(row), claim)
-    if (mine !== undefined) return mine
+    if (mine !== undefined) return { locked: mine, mine: true }
     metrics.refreshLostLeases.inc()
-    return await lockVersion(tx, versionOf(row))
+    const locked = await lockVersion(tx, versionOf(row))
+    return locked && { locked, mine: false }
   }
 
   return async (tx: Tx, of: Claimed, { version, tokens, startedAt }: Renewal): Promise<boolean> => {
     const { row, caller } = of
-    const locked = await lockForTokens(tx, of)
-    if (locked === undefined) return false
+    const found = await lockForTokens(tx, of)
+    if (found === undefined) return false
+    const { locked, mine } = found
     const before = await getVersion(tx, locked, row.version_id)
     await retireCurrentVersion(tx, locked, 0)
     const times = {
@@ -81,6 +83,8 @@ function createTokenWriter ({ catalog, ledger, metrics }: Options) {
     const { scheme } = describeUsable(catalog, row)
     await updateConnection(tx, locked, {
       current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0, last_refreshed_at: startedAt,
+      // Another request with the token that was spent for these may be on its way, and the provider may end them for it.
+      refresh_lost_at: mine && of.claim.lostAnswers === 0 && of.claim.openSince === null ? null : startedAt,
       updated_by: locked.updated_by, next_refresh_at: isLinked(scheme) ? planRefresh(requireOAuth(scheme).refresh, times, Math.random()) : null,
     })
     await dropAnswer(tx, versionOf(row))

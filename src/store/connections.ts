@@ -76,8 +76,8 @@ export async function updateConnection (tx: Tx, row: Pick<ConnectionRow, 'worksp
   const fenced = changes.current_version === undefined
     ? {}
     : {
-        fence: sql<number>`fence + 1`, lease_owner: null, lease_until: null, refresh_started_at: null, refresh_failures: 0, refresh_lost_at: null, lost_answers: 0,
-        next_refresh_at: changes.next_refresh_at ?? null,
+        fence: sql<number>`fence + 1`, lease_owner: null, lease_until: null, refresh_started_at: null, refresh_failures: 0, lost_answers: 0,
+        refresh_lost_at: changes.refresh_lost_at ?? null, next_refresh_at: changes.next_refresh_at ?? null,
       }
   await tx.updateTable('connections')
     .set({ ...changes, ...fenced, revision: sql`revision + 1`, updated_at: sql`vault_now()` })

@@ -119,6 +119,9 @@ t.test('answers that are lost on the way', async (t) => {
   t.match(await vault.request('POST', `${at(within.id)}/refresh`), { status: 503 })
   t.match(await vault.request('POST', `${at(within.id)}/refresh`), { status: 200, body: { version_number: 2 } }, 'the grace gives the same answer again')
   t.equal(await column(within.id, 'lost_answers'), 0)
+  xero.fail.token = ['invalid_grant']
+  t.match(await vault.request('POST', `${at(within.id)}/refresh`), { status: 409 })
+  t.match(await get(within.id), { status_reason: 'refresh_outcome_unknown' }, 'the first request may have come late: who looks for the reason is sent the right way')
   await remove(within.id)
 })
 

@@ -148,7 +148,7 @@ async function browse (start: URL, origin: string, cookies: Map<string, string>)
 }
 
 /** Rows in a map, so that servers in one process share nothing and clients can come later. */
-function createAdapter (model: string, rows: Map<string, AdapterPayload>): Adapter {
+export function createAdapter (model: string, rows: Map<string, AdapterPayload>): Adapter {
   const find = (fits: (row: AdapterPayload) => boolean) => [...rows].find(([name, row]) => name.startsWith(`${model}:`) && fits(row))?.[1]
   return {
     upsert: async (id, payload) => { rows.set(`${model}:${id}`, payload) },
