@@ -4,7 +4,7 @@ import { VaultError } from '../errors.ts'
 import { newId, type AppId, type AppOwner, type ConnectionId, type VersionId } from '../ids.ts'
 import { readPointer } from '../predicate.ts'
 import {
-  awaitConfirmation, findConnection, guard, holdCurrentKey, lockSession, replacePendingLink,
+  awaitConfirmation, findConnection, guard, holdCurrentKey, lockSession, replaceCompletion, replacePendingLink,
   type ConnectionView, type Database, type LinkChoice, type NewPendingLink, type PendingLinkRow, type SessionRow, type Tx, type UsableRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
@@ -104,7 +104,7 @@ export function createLinkKeeper (options: Options): LinkKeeper {
       await database.transaction(async (tx) => {
         const locked = await lockSession(tx, session)
         if (locked?.state !== 'confirming' || locked.expired) throw ended(locked)
-        await awaitConfirmation(tx, session, { hash: code.hash, ttlSeconds: CONFIRM_SECONDS })
+        await replaceCompletion(tx, session, code.hash)
       })
       return code.token
     },

@@ -4,7 +4,7 @@ import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
 import type { TokenSet } from '../oauth/index.ts'
 import {
-  dropAnswer, getVersion, holdCurrentKey, lockClaimed, lockVersion, markNeedsReauth, releaseRefresh, retireCurrentVersion, updateConnection,
+  destroyCurrentVersion, dropAnswer, getVersion, holdCurrentKey, lockClaimed, lockVersion, markNeedsReauth, releaseRefresh, updateConnection,
   type ConnectionRow, type Database, type RefreshClaim, type RefreshEnd, type Tx, type UsableRow, type VersionOf,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
@@ -68,7 +68,7 @@ function createTokenWriter ({ catalog, ledger, metrics }: Options) {
     if (found === undefined) return false
     const { locked, mine } = found
     const before = await getVersion(tx, locked, row.version_id)
-    await retireCurrentVersion(tx, locked, 0)
+    await destroyCurrentVersion(tx, locked)
     const times = {
       at: startedAt, tokenExpiresAt: after(startedAt, tokens.expiresInSeconds),
       refreshExpiresAt: after(startedAt, tokens.refreshExpiresInSeconds) ?? (tokens.refreshToken === undefined ? before.refresh_expires_at : null),

@@ -57,6 +57,11 @@ export async function awaitConfirmation (tx: Tx, of: Of, completion: { hash: Buf
     .where('workspace_id', '=', of.workspace_id).where('id', '=', of.id).execute()
 }
 
+/** Another code for the same link; the time to confirm it goes on as it was. */
+export async function replaceCompletion (tx: Tx, of: Of, hash: Buffer): Promise<void> {
+  await tx.updateTable('connect_sessions').set({ completion_hash: hash }).where('workspace_id', '=', of.workspace_id).where('id', '=', of.id).execute()
+}
+
 export async function completeSession (tx: Tx, of: Of, connectionId: ConnectionId): Promise<void> {
   await tx.updateTable('connect_sessions').set({ state: 'completed', connection_id: connectionId, completion_hash: null })
     .where('workspace_id', '=', of.workspace_id).where('id', '=', of.id).execute()

@@ -43,6 +43,11 @@ export async function retireCurrentVersion (tx: Tx, of: Of, graceSeconds: number
     .where('workspace_id', '=', of.workspace_id).where('connection_id', '=', of.id).where('state', '=', 'current').execute()
 }
 
+/** Destroys the current version for its successor; one that can be rolled back to stays. */
+export async function destroyCurrentVersion (tx: Tx, of: Of): Promise<void> {
+  await destroy(tx, of, 'current')
+}
+
 /** Makes the previous version current again and keeps the one it replaces until the same moment. */
 export async function swapVersions (tx: Tx, of: Of, previous: VersionRow): Promise<void> {
   const update = tx.updateTable('credential_versions').where('workspace_id', '=', of.workspace_id).where('connection_id', '=', of.id)

@@ -163,8 +163,11 @@ t.test('an attacker starts it, a victim finishes it, the attacker completes it',
 
 t.test('nobody confirms', async (t) => {
   const { url, id } = await vault.openSession(W, linearWayOf())
-  const end = returned(await consentAndChoose(new Person(), url, strangers))
-  await vault.database.advance('11 minutes')
+  const person = new Person()
+  await consentAndChoose(person, url, strangers)
+  await vault.database.advance('9 minutes')
+  const end = returned(await person.press(await person.visit(url), 'retry'))
+  await vault.database.advance('2 minutes')
   t.match(await vault.complete(W, end), { status: 409, body: { code: 'connect_session_ended' } })
   await gone(t, linear)
   t.match(await eventually(async () => { const now = await session(id); return now['state'] === 'ended' && now }), { ended_reason: 'unconfirmed', connection_id: null })
@@ -226,6 +229,17 @@ t.test('two browsers, one link', async (t) => {
     return await person.submit(page, {}, ({ fields }) => fields.some(({ name }) => name === 'auth'))
   }))
   t.strictSame(both.map(({ status }) => status).sort(), [200, 403])
+})
+
+t.test('a callback that is flooded', async (t) => {
+  const { url } = await vault.openSession(W, linearWayOf())
+  const person = new Person()
+  const back = await consent(await goToProvider(person, url, linearWay))
+  const flood = await Promise.all(Array.from({ length: 150 }, async (_, index) => await fetch(`${apps.linear.redirectUri}?code=x&state=${String(index).padStart(43, 'A')}`)))
+  t.ok(flood.every(({ status }) => status === 400))
+  t.match(returned(await person.visit(back)), { code: String }, 'takes nobody’s turn')
+  const again = await Promise.all(Array.from({ length: 130 }, async () => await fetch(`${apps.linear.redirectUri}?code=x&state=${'B'.repeat(43)}`)))
+  t.ok(again.some(({ status }) => status === 429), 'one state has its bound')
 })
 
 t.test('a form from another site', async (t) => {

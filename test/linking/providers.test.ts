@@ -109,6 +109,7 @@ interface Machine {
   readonly auth: string
   readonly credentials: object
   readonly config: object
+  clientOf (id: string): object
   readonly call: readonly [action: string, input: object]
 }
 
@@ -139,6 +140,15 @@ async function walkMachine (t: Test, of: Machine): Promise<void> {
   t.equal(asked(), before + 3)
   t.match((await vault.request('POST', `/v1/workspaces/${W}/connections/${id}/test`)).body, { result: 'ok' })
 
+  const other = standin.register()
+  const rotated = await vault.request('POST', `/v1/workspaces/${W}/connections/${id}/rotate`, {
+    body: { credentials: Object.fromEntries(Object.keys(credentials).map((name) => [name, other.secret])), config: { ...config, ...of.clientOf(other.id) }, grace_seconds: 600 },
+  })
+  t.equal(rotated.status, 200, rotated.text)
+  t.match(await invoke(id, ...call), { status: 200 }, 'by the new client')
+  t.match(await vault.request('POST', `/v1/workspaces/${W}/connections/${id}/rollback`), { status: 200 }, 'tokens that came since do not take the way back')
+  t.match(await invoke(id, ...call), { status: 200 }, 'by the one before')
+
   for (const client of standin.authority.clients) client.secrets.length = 0
   standin.authority.expire()
   t.match((await invoke(id, ...call)).body, { error: { class: 'reauthorise' } }, 'its client is refused')
@@ -154,13 +164,13 @@ t.test('Onfido, by client credentials', async (t) => {
   const client = onfido.register()
   await walkMachine(t, {
     standin: onfido, auth: 'oauth_client', credentials: { oauth_client_secret: client.secret }, config: { oauth_client_id: client.id, region: 'eu' },
-    call: ['create_applicant', { first_name: 'Ada', last_name: 'Lovelace' }],
+    clientOf: (id) => ({ oauth_client_id: id }), call: ['create_applicant', { first_name: 'Ada', last_name: 'Lovelace' }],
   })
 })
 
 t.test('Alloy, by client credentials', async (t) => {
   const client = alloy.register()
-  await walkMachine(t, { standin: alloy, auth: 'bearer', credentials: { secret: client.secret }, config: { token: client.id }, call: ['get_workflow_parameters', {}] })
+  await walkMachine(t, { standin: alloy, auth: 'bearer', credentials: { secret: client.secret }, config: { token: client.id }, clientOf: (id) => ({ token: id }), call: ['get_workflow_parameters', {}] })
 })
 
 t.test('nothing of it is in the log', async (t) => {

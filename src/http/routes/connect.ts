@@ -29,7 +29,7 @@ const TokenParams = Type.Object({ token: Type.String({ pattern: '^[A-Za-z0-9_-]{
 const AppParams = Type.Object({ app_ref: Type.String({ pattern: idPattern('app').source }) }, closed)
 
 const FORM_BYTES = 65_536
-/** Of one link or one app's callback in a minute. */
+/** Of one link, or of one state at a callback, in a minute. */
 const REQUESTS_MAX = 120
 
 interface Visit {
@@ -91,7 +91,8 @@ async function preparePages (app: App, screens: Screens, log: Log): Promise<void
     timeWindow: 60_000,
     cache: 20_000,
     // Browsers share addresses, and a proxy gives all of them its own: what is tried is counted, not who tries.
-    keyGenerator: (request) => Object.values(request.params as object).join(' '),
+    // An app's callback is everybody's: there it is the state, so that nobody can use up the turns of the others.
+    keyGenerator: (request) => JSON.stringify([request.params, (request.query as { state?: unknown }).state]),
     errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
   })
   app.addHook('onRequest', async (_request, reply) => { reply.headers(screens.headers) })
