@@ -35,5 +35,6 @@ export { findTokenByIdempotency, findUsableToken, insertToken, listTokens, revok
 export type { UsableRow, UsableTable } from './usable.ts'
 export { deriveUses, listReferences, listUses, replaceReferences, type ReferenceRow, type UseRow } from './usage.ts'
 export {
-  destroyCurrentVersion, destroyExpiredVersions, findRollbackVersion, getVersion, insertVersion, listVersions, retireCurrentVersion, swapVersions, type VersionRow,
+  destroyCurrentVersion, destroyExpiredVersions, findRollbackVersion, getVersion, insertVersion, listVersions, retireCurrentVersion, swapVersions,
+  type VersionRow,
 } from './versions.ts'

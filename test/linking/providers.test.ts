@@ -141,8 +141,9 @@ async function walkMachine (t: Test, of: Machine): Promise<void> {
   t.match((await vault.request('POST', `/v1/workspaces/${W}/connections/${id}/test`)).body, { result: 'ok' })
 
   const other = standin.register()
+  const newSecret = Object.fromEntries(Object.keys(credentials).map((name) => [name, other.secret]))
   const rotated = await vault.request('POST', `/v1/workspaces/${W}/connections/${id}/rotate`, {
-    body: { credentials: Object.fromEntries(Object.keys(credentials).map((name) => [name, other.secret])), config: { ...config, ...of.clientOf(other.id) }, grace_seconds: 600 },
+    body: { credentials: newSecret, config: { ...config, ...of.clientOf(other.id) }, grace_seconds: 600 },
   })
   t.equal(rotated.status, 200, rotated.text)
   t.match(await invoke(id, ...call), { status: 200 }, 'by the new client')
@@ -170,7 +171,10 @@ t.test('Onfido, by client credentials', async (t) => {
 
 t.test('Alloy, by client credentials', async (t) => {
   const client = alloy.register()
-  await walkMachine(t, { standin: alloy, auth: 'bearer', credentials: { secret: client.secret }, config: { token: client.id }, clientOf: (id) => ({ token: id }), call: ['get_workflow_parameters', {}] })
+  await walkMachine(t, {
+    standin: alloy, auth: 'bearer', credentials: { secret: client.secret }, config: { token: client.id },
+    clientOf: (id) => ({ token: id }), call: ['get_workflow_parameters', {}],
+  })
 })
 
 t.test('nothing of it is in the log', async (t) => {
