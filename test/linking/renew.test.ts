@@ -165,8 +165,9 @@ t.test('on request', async (t) => {
 
 t.test('what happens meanwhile', async (t) => {
   const { id, name } = await link('linear')
-  await advance(day)
+  // Before it is due: the vault's own schedule may be the first to ask.
   linear.fail.token = ['slow_reset']
+  await advance(day)
   const waiting = resolve(id)
   await eventually(async () => (await vault.database.query('select 1 from connections where id = $1 and lease_until is not null', [id])).length === 1)
   const { etag } = await get(id)
@@ -179,8 +180,8 @@ t.test('what happens meanwhile', async (t) => {
   t.match(await vault.request('POST', `${at(id)}/enable`), { status: 200 })
   t.match(await resolve(id), { status: 200 })
 
-  await advance(day)
   linear.fail.token = ['slow_reset']
+  await advance(day)
   const doomed = resolve(id)
   await eventually(async () => (await vault.database.query('select 1 from connections where id = $1 and lease_until > vault_now()', [id])).length === 1)
   t.match(await vault.request('DELETE', at(id)), { status: 204 })
