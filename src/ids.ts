@@ -6,7 +6,7 @@ import { V7Generator } from 'uuidv7'
  */
 const PREFIXES = {
   connection: 'conn', version: 'ver', invocation: 'inv', token: 'tok', audit: 'aud', batch: 'bat', key: 'key', request: 'req',
-  app: 'app', session: 'cs', revocation: 'rev',
+  app: 'app', session: 'cs', revocation: 'rev', event: 'evt', webhook: 'wh',
 } as const
 
 export type IdKind = keyof typeof PREFIXES
@@ -19,6 +19,8 @@ export type KeyId = Id<'key'>
 export type AppId = Id<'app'>
 export type SessionId = Id<'session'>
 export type RevocationId = Id<'revocation'>
+export type EventId = Id<'event'>
+export type WebhookId = Id<'webhook'>
 
 /** The host product's own id of a tenant: opaque, compared exactly. */
 export type WorkspaceId = string & { readonly __id: 'workspace' }

@@ -26,7 +26,8 @@ export async function openRooms (config: Config & { readonly databaseUrl: string
       cacheMs: config.keyCacheSeconds * 1_000,
     })
     await crypto.checkKeks()
-    const egress = createEgress({ exceptions: { provider: config.egressAllowProvider, issuer: config.egressAllowIssuer }, metrics })
+    const exceptions = { provider: config.egressAllowProvider, issuer: config.egressAllowIssuer, webhook: config.egressAllowWebhook }
+    const egress = createEgress({ exceptions, metrics })
     const issuers = config.trustedIssuersFile === undefined ? [] : parseTrustedIssuers(readSetting('TRUSTED_ISSUERS_FILE', config.trustedIssuersFile))
     const access = createAccess({ database, macs: crypto.macs, egress, issuers, clock })
     const ledger = createLedger({ database, macs: crypto.macs, clock, log, metrics, owner: newId('request') })

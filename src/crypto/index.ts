@@ -17,8 +17,9 @@ export type { Sealed, SealedPayload } from './envelope.ts'
 export { createLocalKeyring, openLocalKeyring } from './kek/local.ts'
 export { KeyringError, type KekProvider, type WrappedKey } from './kek/provider.ts'
 export type { KekCheck, KekCheckTable, KeyTable, StoredKey } from './keyring.ts'
-export { sha256, type Mac, type MacKey, type Macs } from './mac.ts'
+export { hmacSha256, sha256, type Mac, type MacKey, type Macs } from './mac.ts'
 export type { SealedWithKey } from './seal.ts'
+export { createSigningSecret, signingKeyOf, type NewSigningSecret } from './signing-secret.ts'
 export { Secret, type SecretFields } from './secret.ts'
 
 export type Crypto = Sealer & { readonly macs: Macs } & Pick<Keyring, 'checkKeks'>

@@ -60,3 +60,8 @@ export function createMacs (keyring: Keyring): Macs {
 export function sha256 (data: Uint8Array | string): Buffer {
   return hash('sha256', data, 'buffer')
 }
+
+/** HMAC-SHA-256 (RFC 2104) under a key that is not the vault's own: one shared with a receiver. */
+export function hmacSha256 (key: Uint8Array, data: Uint8Array | string): Buffer {
+  return createHmac('sha256', key).update(data).digest()
+}

@@ -17,7 +17,7 @@ export { endpointOf, judgeAddress, judgeUrl, type Exceptions, type GuardVerdict 
 export type { Answer, OutgoingRequest, SendFailure, SendResult } from './send.ts'
 
 /** What a request is for; each has its own exceptions and its own connections. */
-export type EgressPurpose = 'provider' | 'issuer'
+export type EgressPurpose = 'provider' | 'issuer' | 'webhook'
 
 export interface Egress {
   send (purpose: EgressPurpose, request: OutgoingRequest): Promise<SendResult>
@@ -26,8 +26,8 @@ export interface Egress {
 }
 
 export function createEgress (options: { exceptions: Readonly<Record<EgressPurpose, Exceptions>>, metrics: Pick<Metrics, 'egress'>, resolve?: Resolve }): Egress {
-  const { exceptions, metrics, resolve = resolveBySystem } = options
-  const pools = { provider: createPools(exceptions.provider, resolve), issuer: createPools(exceptions.issuer, resolve) }
+  const { exceptions: { provider, issuer, webhook }, exceptions, metrics, resolve = resolveBySystem } = options
+  const pools = { provider: createPools(provider, resolve), issuer: createPools(issuer, resolve), webhook: createPools(webhook, resolve) }
   return Object.freeze({
     send: async (purpose: EgressPurpose, request: OutgoingRequest) => {
       const result = await send(pools[purpose], exceptions[purpose], request)

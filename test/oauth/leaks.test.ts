@@ -48,7 +48,8 @@ const everything = (value: unknown) => `${inspect(value, { depth: 12, showHidden
 const provider = await startProvider(() => {})
 const closed = await startProvider(() => {})
 await closed.close()
-const egress = createEgress({ exceptions: { provider: new Set([provider.endpoint, closed.endpoint]), issuer: new Set() }, metrics: createMetrics() })
+const exceptions = { provider: new Set([provider.endpoint, closed.endpoint]), issuer: new Set<string>(), webhook: new Set<string>() }
+const egress = createEgress({ exceptions, metrics: createMetrics() })
 const protocol = createOAuthProtocol({ egress, clock: systemClock, timeoutMs: 700 })
 t.teardown(async () => { for (const { close } of [protocol, egress, provider]) await close() })
 
