@@ -171,10 +171,15 @@ create table connections (
   next_refresh_at timestamp with time zone,
   refresh_lost_at timestamp with time zone,
   lost_answers integer not null default 0,
+  ends_at timestamp with time zone,
+  deadline timestamp with time zone default LEAST((((expires_on + 1))::timestamp without time zone AT TIME ZONE 'UTC'::text), ends_at),
+  reminded_of timestamp with time zone,
+  reminded_days integer,
   constraint connections_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint connections_health_check CHECK ((health = ANY (ARRAY['pending'::text, 'active'::text, 'needs_reauth'::text, 'error'::text]))),
   constraint connections_pkey PRIMARY KEY (workspace_id, id)
 );
+CREATE INDEX connections_deadline ON public.connections USING btree (deadline) WHERE (deadline IS NOT NULL);
 CREATE UNIQUE INDEX connections_name ON public.connections USING btree (workspace_id, environment, name_key);
 CREATE INDEX connections_refresh ON public.connections USING btree (integration, environment, next_refresh_at) WHERE (next_refresh_at IS NOT NULL);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
@@ -217,6 +222,34 @@ CREATE INDEX credential_versions_grace ON public.credential_versions USING btree
 CREATE INDEX credential_versions_key ON public.credential_versions USING btree (workspace_id, key_id) WHERE (sealed IS NOT NULL);
 CREATE UNIQUE INDEX credential_versions_one_current ON public.credential_versions USING btree (workspace_id, connection_id) WHERE (state = 'current'::text);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (destroyed_at, grace_until, key_id, sealed, state)
+
+create table event_feed (
+  singleton boolean not null default true,
+  last_seq bigint not null default 0,
+  cleared_seq bigint not null default 0,
+  constraint event_feed_pkey PRIMARY KEY (singleton),
+  constraint event_feed_singleton_check CHECK (singleton)
+);
+-- connection_vault_service: SELECT, UPDATE
+
+create table events (
+  id text collate "C" not null,
+  ordinal bigint not null,
+  seq bigint,
+  type text collate "C" not null,
+  occurred_at timestamp with time zone not null default vault_now(),
+  workspace_id text collate "C",
+  environment text,
+  subject_id text collate "C" not null,
+  data jsonb not null,
+  constraint events_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint events_pkey PRIMARY KEY (id),
+  constraint events_seq_key UNIQUE (seq)
+);
+CREATE INDEX events_age ON public.events USING btree (occurred_at);
+CREATE INDEX events_unpublished ON public.events USING btree (ordinal) WHERE (seq IS NULL);
+CREATE INDEX events_workspace ON public.events USING btree (workspace_id, seq) WHERE (seq IS NOT NULL);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (seq)
 
 create table idempotency_keys (
   workspace_id text collate "C" not null,
@@ -470,6 +503,65 @@ create table uses_cursor (
   constraint uses_cursor_singleton_check CHECK (singleton)
 );
 -- connection_vault_service: SELECT, UPDATE
+
+create table webhook_deliveries (
+  webhook_id text collate "C" not null,
+  event_id text collate "C" not null,
+  state text not null default 'pending'::text,
+  attempts integer not null default 0,
+  queued_at timestamp with time zone not null default vault_now(),
+  due_at timestamp with time zone not null default vault_now(),
+  last_attempt_at timestamp with time zone,
+  last_status integer,
+  last_error text,
+  constraint webhook_deliveries_event_id_fkey FOREIGN KEY (event_id) REFERENCES events(id) ON DELETE CASCADE,
+  constraint webhook_deliveries_pkey PRIMARY KEY (webhook_id, event_id),
+  constraint webhook_deliveries_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text]))),
+  constraint webhook_deliveries_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id) ON DELETE CASCADE
+);
+CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (webhook_id, due_at) WHERE (state = 'pending'::text);
+CREATE INDEX webhook_deliveries_event ON public.webhook_deliveries USING btree (event_id);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
+
+create table webhook_secrets (
+  webhook_id text collate "C" not null,
+  id text collate "C" not null,
+  number integer not null,
+  state text not null,
+  sealed bytea not null,
+  key_id text collate "C" not null,
+  created_by text not null,
+  created_at timestamp with time zone not null default vault_now(),
+  grace_until timestamp with time zone,
+  constraint webhook_secrets_check CHECK (((state = 'previous'::text) = (grace_until IS NOT NULL))),
+  constraint webhook_secrets_pkey PRIMARY KEY (webhook_id, id),
+  constraint webhook_secrets_state_check CHECK ((state = ANY (ARRAY['current'::text, 'previous'::text]))),
+  constraint webhook_secrets_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id) ON DELETE CASCADE,
+  constraint webhook_secrets_webhook_id_number_key UNIQUE (webhook_id, number)
+);
+CREATE INDEX webhook_secrets_grace ON public.webhook_secrets USING btree (grace_until) WHERE (state = 'previous'::text);
+CREATE INDEX webhook_secrets_key ON public.webhook_secrets USING btree (key_id);
+CREATE UNIQUE INDEX webhook_secrets_one_current ON public.webhook_secrets USING btree (webhook_id) WHERE (state = 'current'::text);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (grace_until, key_id, sealed, state)
+
+create table webhooks (
+  id text collate "C" not null,
+  url text not null,
+  description text,
+  event_types text[],
+  environments text[] not null,
+  disabled_at timestamp with time zone,
+  disabled_reason text,
+  failing_since timestamp with time zone,
+  last_delivered_at timestamp with time zone,
+  last_secret_number integer not null default 1,
+  created_by text not null,
+  created_at timestamp with time zone not null default vault_now(),
+  updated_by text not null,
+  updated_at timestamp with time zone not null default vault_now(),
+  constraint webhooks_pkey PRIMARY KEY (id)
+);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
 
 create table workspace_keys (
   workspace_id text collate "C" not null,

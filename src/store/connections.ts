@@ -77,7 +77,7 @@ export async function updateConnection (tx: Tx, row: Pick<ConnectionRow, 'worksp
     ? {}
     : {
         fence: sql<number>`fence + 1`, lease_owner: null, lease_until: null, refresh_started_at: null, refresh_failures: 0, lost_answers: 0,
-        refresh_lost_at: changes.refresh_lost_at ?? null, next_refresh_at: changes.next_refresh_at ?? null,
+        refresh_lost_at: changes.refresh_lost_at ?? null, next_refresh_at: changes.next_refresh_at ?? null, ends_at: changes.ends_at ?? null,
       }
   await tx.updateTable('connections')
     .set({ ...changes, ...fenced, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
@@ -118,13 +118,16 @@ export async function markNeedsReauth (tx: Tx, of: VersionOf, reason: string): P
   return marked !== undefined
 }
 
-/** Notes that the provider accepts this version. */
-export async function clearRefusals (tx: Tx, of: VersionOf): Promise<void> {
-  await tx.updateTable('connections')
-    .set({ refusals: 0, health: 'active', health_reason: null, revision: sql`case when health = 'active' then revision else revision + 1 end` })
+/** Notes that the provider accepts this version. Answers whether that is news: it was marked as refused. */
+export async function clearRefusals (tx: Tx, of: VersionOf): Promise<boolean> {
+  const cleared = await tx.with('before', (cte) => cte.selectFrom('connections').select(['workspace_id', 'id', 'health'])
     .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId)
-    .where((where) => where.or([where('refusals', '>', 0), where('health', '=', 'needs_reauth')]))
-    .execute()
+    .where((where) => where.or([where('refusals', '>', 0), where('health', '=', 'needs_reauth')])).forUpdate())
+    .updateTable('connections as c').from('before')
+    .set({ refusals: 0, health: 'active', health_reason: null, revision: sql`case when c.health = 'active' then c.revision else c.revision + 1 end` })
+    .whereRef('c.workspace_id', '=', 'before.workspace_id').whereRef('c.id', '=', 'before.id')
+    .returning('before.health as was').executeTakeFirst()
+  return cleared?.was === 'needs_reauth'
 }
 
 /** Notes which upstream account the credential belongs to. */

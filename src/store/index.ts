@@ -6,10 +6,7 @@
  * - What is secret comes in and goes out sealed; this room can't open it.
  * - Time is the database's (`vault_now()`), so that replicas need not agree about theirs.
  */
-export {
-  appendBatch, appendBatchIn, ensureAuditPartitions, isMissingPartition, isUnstorable, listAuditEvents, type AuditBatch, type AuditFilter, type AuditRow,
-  type StoredEvent,
-} from './audit.ts'
+export * from './audit.ts'
 export {
   claimSealer, findLastCheckpoint, getHead, holdHead, insertCheckpoint, insertLinks, listBatchEvents, listCheckpoints, listForeignEvents, listLinks,
   listUnsealed, measureSealingLag, moveHead, releaseSealer, removeUnsealed, type ChainHead, type ChainLink, type Checkpoint, type UnsealedBatch,
@@ -30,11 +27,12 @@ export { prepareEmbedded, type DatabaseUrls } from './prepare-embedded.ts'
 export * from './oauth-apps.ts'
 export { deriveOpenInvocations, takeLostInvocations } from './open-invocations.ts'
 export * from './revocations.ts'
-export type { Health, LinkChoice, SessionState, VersionState } from './states.ts'
+export type { DeliveryState, Health, LinkChoice, SessionState, VersionState } from './states.ts'
 export { findTokenByIdempotency, findUsableToken, insertToken, listTokens, revokeToken, type TokenRow } from './tokens.ts'
 export type { UsableRow, UsableTable } from './usable.ts'
-export { deriveUses, listReferences, listUses, replaceReferences, type ReferenceRow, type UseRow } from './usage.ts'
-export {
-  destroyCurrentVersion, destroyExpiredVersions, findRollbackVersion, getVersion, insertVersion, listVersions, retireCurrentVersion, swapVersions,
-  type VersionRow,
-} from './versions.ts'
+export * from './events.ts'
+export * from './reminders.ts'
+export * from './usage.ts'
+export * from './versions.ts'
+export * from './webhook-deliveries.ts'
+export * from './webhooks.ts'

@@ -4,8 +4,8 @@
  */
 
 import type { Sealed, SealedPayload, SealPurpose, WrappedKey } from "../crypto/index.ts";
-import type { AppId, AppOwner, ConnectionId, Environment, InvocationId, KeyId, RevocationId, SessionId, TokenId, VersionId, WorkspaceId } from "../ids.ts";
-import type { Health, LinkChoice, SessionState, VersionState } from "./states.ts";
+import type { AppId, AppOwner, ConnectionId, Environment, EventId, InvocationId, KeyId, RevocationId, SessionId, TokenId, VersionId, WebhookId, WorkspaceId } from "../ids.ts";
+import type { DeliveryState, Health, LinkChoice, SessionState, VersionState } from "./states.ts";
 import type { ColumnType } from "kysely";
 
 export type Generated<T> = T extends ColumnType<infer S, infer I, infer U>
@@ -95,7 +95,9 @@ export interface Connections {
   created_at: Generated<Timestamp>;
   created_by: string;
   current_version: VersionId;
+  deadline: Generated<Timestamp | null>;
   disabled_at: Timestamp | null;
+  ends_at: Timestamp | null;
   environment: Environment;
   expires_on: string | null;
   fence: Generated<number>;
@@ -116,6 +118,8 @@ export interface Connections {
   refresh_lost_at: Timestamp | null;
   refresh_started_at: Timestamp | null;
   refusals: Generated<number>;
+  reminded_days: number | null;
+  reminded_of: Timestamp | null;
   revision: Generated<number>;
   updated_at: Generated<Timestamp>;
   updated_by: string;
@@ -180,6 +184,24 @@ export interface CredentialVersions {
   state: VersionState;
   token_expires_at: Timestamp | null;
   workspace_id: WorkspaceId;
+}
+
+export interface EventFeed {
+  cleared_seq: Generated<number>;
+  last_seq: Generated<number>;
+  singleton: Generated<boolean>;
+}
+
+export interface Events {
+  data: ColumnType<Record<string, unknown>, string, never>;
+  environment: Environment | null;
+  id: EventId;
+  occurred_at: Generated<Timestamp>;
+  ordinal: Generated<number>;
+  seq: number | null;
+  subject_id: string;
+  type: string;
+  workspace_id: string | null;
 }
 
 export interface IdempotencyKeys {
@@ -367,6 +389,47 @@ export interface UsesCursor {
   singleton: Generated<boolean>;
 }
 
+export interface WebhookDeliveries {
+  attempts: Generated<number>;
+  due_at: Generated<Timestamp>;
+  event_id: EventId;
+  last_attempt_at: Timestamp | null;
+  last_error: string | null;
+  last_status: number | null;
+  queued_at: Generated<Timestamp>;
+  state: DeliveryState;
+  webhook_id: WebhookId;
+}
+
+export interface Webhooks {
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  description: string | null;
+  disabled_at: Timestamp | null;
+  disabled_reason: string | null;
+  environments: Environment[];
+  event_types: string[] | null;
+  failing_since: Timestamp | null;
+  id: WebhookId;
+  last_delivered_at: Timestamp | null;
+  last_secret_number: Generated<number>;
+  updated_at: Generated<Timestamp>;
+  updated_by: string;
+  url: string;
+}
+
+export interface WebhookSecrets {
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  grace_until: Timestamp | null;
+  id: VersionId;
+  key_id: KeyId;
+  number: number;
+  sealed: Sealed;
+  state: "current" | "previous";
+  webhook_id: WebhookId;
+}
+
 export interface WorkspaceKeys {
   created_at: Generated<Timestamp>;
   environment: Environment;
@@ -388,6 +451,8 @@ export interface DB {
   connection_uses: ConnectionUses;
   connections: Connections;
   credential_versions: CredentialVersions;
+  event_feed: EventFeed;
+  events: Events;
   idempotency_keys: IdempotencyKeys;
   invocation_results: InvocationResults;
   keks: Keks;
@@ -402,5 +467,8 @@ export interface DB {
   service_tokens: ServiceTokens;
   system_keys: SystemKeys;
   uses_cursor: UsesCursor;
+  webhook_deliveries: WebhookDeliveries;
+  webhook_secrets: WebhookSecrets;
+  webhooks: Webhooks;
   workspace_keys: WorkspaceKeys;
 }

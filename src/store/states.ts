@@ -17,3 +17,6 @@ export interface LinkChoice {
   /** Config that choosing it fills in. */
   readonly config: Readonly<Record<string, string>>
 }
+
+/** `pending` is tried again, `delivered` and `failed` only when somebody asks for a replay. */
+export type DeliveryState = 'pending' | 'delivered' | 'failed'
