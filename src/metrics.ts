@@ -26,6 +26,9 @@ export function createMetrics () {
     refreshLostLeases: new Counter({ name: 'vault_refresh_lost_leases_total', help: 'Renewals that ended after somebody else could claim the connection.', registers }),
     refreshDue: new Gauge({ name: 'vault_refresh_due', help: 'Connections due to be renewed, counted up to a bound.', registers }),
     refreshOldest: new Gauge({ name: 'vault_refresh_oldest_due_seconds', help: 'How long the first of them has been due.', registers }),
+    webhookDeliveries: new Counter({ name: 'vault_webhook_deliveries_total', help: 'Attempts to deliver an event, by result.', labelNames: ['result'], registers }),
+    webhookDue: new Gauge({ name: 'vault_webhook_due', help: 'Deliveries of events that are due, counted up to a bound.', registers }),
+    webhookOldest: new Gauge({ name: 'vault_webhook_oldest_due_seconds', help: 'How long the first of them has been due.', registers }),
     jobs: new Histogram({ name: 'vault_job_seconds', help: 'Runs of background jobs by result.', labelNames: ['job', 'result'], buckets: SECONDS, registers }),
   })
 }

@@ -18,6 +18,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'src/calls/inject-auth.ts': 'puts the credential into the request to its provider',
   'src/calls/redact.ts': 'has to know what to look for in a provider’s answer',
   'src/crypto/seal.ts': 'encrypts it',
+  'src/ledger/sign-webhook.ts': 'signs what webhooks are sent',
   'src/oauth/client.ts': 'sends the client secret, the code and the PKCE verifier in the token request of a browser flow',
   'src/oauth/grants.ts': 'sends the client secret and the refresh token in a token request; reads an answer that was kept',
   'src/oauth/revoke.ts': 'sends the token that is to be revoked',
@@ -25,6 +26,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
 
 /** Where plaintext enters, and why. */
 const MAY_WRAP: Readonly<Record<string, string>> = {
+  'src/crypto/signing-secret.ts': 'signing secrets of webhooks are made there',
   'src/http/routes/connect.ts': 'codes come in with providers’ redirects',
   'src/http/routes/credential-intake.ts': 'create and rotate take pasted credentials through it',
   'src/http/routes/oauth-apps.ts': 'client secrets of apps are entered there',

@@ -3,7 +3,8 @@ import type { Macs } from '../crypto/index.ts'
 import type { InvocationId } from '../ids.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { appendBatchIn, deriveOpenInvocations, takeLostInvocations, type Database, type Tx } from '../store/index.ts'
+import { appendBatchIn, deriveOpenInvocations, insertEvents, takeLostInvocations, type Database, type Tx } from '../store/index.ts'
+import { projectEvents } from './event.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { toBatch, toRow, type AuditPrincipal, type AuditRecord } from './record.ts'
 
@@ -12,7 +13,7 @@ export interface LedgerWriter {
   record (...records: readonly AuditRecord[]): Promise<void>
   /** Writes without anybody waiting: for refusals, where nothing leaves. A loss is logged. */
   recordSoon (record: AuditRecord): void
-  /** Writes as a part of the transaction that makes the change. */
+  /** Writes as a part of the transaction that makes the change, together with the events that tell of it. */
   recordIn (tx: Tx, ...records: readonly AuditRecord[]): Promise<void>
   /** Closes invocations whose process died, as of unknown outcome; answers how many. */
   recoverInvocations (): Promise<number>
@@ -31,6 +32,8 @@ export function createLedgerWriter (options: { database: Database, macs: Macs, c
   const recordIn = async (tx: Tx, ...records: readonly AuditRecord[]): Promise<void> => {
     const now = clock.now()
     await appendBatchIn(tx, toBatch(records.map((record) => toRow(record, now)), await macs.key('audit-batch')))
+    const events = projectEvents(records)
+    if (events.length > 0) await insertEvents(tx, events)
   }
 
   const closeLost = async (tx: Tx): Promise<number> => {

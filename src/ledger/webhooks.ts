@@ -1,0 +1,173 @@
+import type { Crypto } from '../crypto/index.ts'
+import { judgeUrl, type Exceptions } from '../egress/index.ts'
+import { VaultError } from '../errors.ts'
+import { GLOBAL_OWNER, newId, type Environment, type WebhookId } from '../ids.ts'
+import {
+  countWebhooks, deleteWebhook, disableWebhook, enableWebhook, findWebhook, guard, holdCurrentKey, insertWebhook, listDeliveries, listWebhooks, lockWebhook,
+  queueReplay, replaceWebhookSecret, updateWebhook, type Database, type DeliveryFilter, type DeliveryRow, type ReplayRequest, type Tx, type WebhookRow,
+} from '../store/index.ts'
+import type { AuditEventName, AuditPrincipal, AuditRecord } from './record.ts'
+import { sealNewSecret, type SealedSigningSecret } from './webhook-secrets.ts'
+import type { LedgerWriter } from './write.ts'
+
+/** Who changes a webhook, as the audit has it. */
+export interface WebhookCaller {
+  readonly principal: AuditPrincipal
+  readonly by: string
+  readonly requestId: string | undefined
+}
+
+export interface WebhookSettings {
+  readonly url: string
+  readonly description: string | null
+  /** Null: all types, those of later releases included. */
+  readonly eventTypes: readonly string[] | null
+  readonly environments: readonly Environment[]
+}
+
+export type WebhookChanges = Partial<WebhookSettings> & { readonly enabled?: boolean }
+
+export interface Webhooks {
+  /** Answers the signing secret, this once. Throws `webhook_invalid`, `webhook_limit`. */
+  create (settings: WebhookSettings, caller: WebhookCaller): Promise<{ webhook: WebhookRow, secret: string }>
+  list (): Promise<WebhookRow[]>
+  /** Throws `not_found`, as all that follow. */
+  get (id: WebhookId): Promise<WebhookRow>
+  /** Throws `webhook_invalid`. Enabling goes on with what is still pending. */
+  update (id: WebhookId, changes: WebhookChanges, caller: WebhookCaller): Promise<WebhookRow>
+  remove (id: WebhookId, caller: WebhookCaller): Promise<void>
+  /** Answers the new secret, this once; the one before signs as well for so long. */
+  rotateSecret (id: WebhookId, overlapSeconds: number, caller: WebhookCaller): Promise<{ webhook: WebhookRow, secret: string }>
+  listDeliveries (filter: DeliveryFilter): Promise<DeliveryRow[]>
+  /** Queues events of the last 30 days again; answers how many. */
+  replay (request: ReplayRequest, caller: WebhookCaller): Promise<number>
+}
+
+interface Options {
+  readonly database: Pick<Database, 'db' | 'transaction'>
+  readonly crypto: Pick<Crypto, 'seal'>
+  readonly ledger: Pick<LedgerWriter, 'recordIn'>
+  readonly exceptions: Exceptions
+}
+
+const WEBHOOKS_MAX = 100
+const KEY_RACES_MAX = 3
+
+export function createWebhooks (options: Options): Webhooks {
+  const { database, ledger, exceptions } = options
+  const change = createChange(options)
+  const get = async (id: WebhookId) => await getWebhook(database, id)
+
+  const switchTo = async (tx: Tx, { id, enabled, caller }: { id: WebhookId, enabled: boolean, caller: WebhookCaller }): Promise<void> => {
+    const changed = enabled ? await enableWebhook(tx, id, caller.by) : await disableWebhook(tx, id, { reason: 'requested', by: caller.by })
+    if (changed) await ledger.recordIn(tx, { ...recordOf(enabled ? 'webhook.enabled' : 'webhook.disabled', { id, caller }), ...!enabled && { reason: 'requested' } })
+  }
+
+  return Object.freeze({
+    ...createSecretKeeper(options),
+    list: async () => await guard(() => listWebhooks(database.db)),
+    get,
+    update: async (id: WebhookId, { enabled, ...changes }: WebhookChanges, caller: WebhookCaller) => await change(id, async (tx) => {
+      if (changes.url !== undefined) requireCallable(changes.url, exceptions)
+      const changed = Object.keys(changes).sort()
+      if (changed.length > 0) {
+        await updateWebhook(tx, id, { ...columnsOf(changes), updated_by: caller.by })
+        await ledger.recordIn(tx, recordOf('webhook.updated', { id, caller }, { changed }))
+      }
+      if (enabled !== undefined) await switchTo(tx, { id, enabled, caller })
+    }),
+    remove: async (id: WebhookId, caller: WebhookCaller) => {
+      await database.transaction(async (tx) => {
+        if (!await deleteWebhook(tx, id)) throw new VaultError('not_found')
+        await ledger.recordIn(tx, recordOf('webhook.deleted', { id, caller }))
+      })
+    },
+    listDeliveries: async (filter: DeliveryFilter) => {
+      await get(filter.webhookId)
+      return await guard(() => listDeliveries(database.db, filter))
+    },
+    replay: async (request: ReplayRequest, caller: WebhookCaller) => {
+      let queued = 0
+      await change(request.webhookId, async (tx) => {
+        queued = await queueReplay(tx, request)
+        await ledger.recordIn(tx, recordOf('webhook.replayed', { id: request.webhookId, caller }, { queued }))
+      })
+      return queued
+    },
+  })
+}
+
+function createChange ({ database }: Options) {
+  return async (id: WebhookId, work: (tx: Tx) => Promise<void>): Promise<WebhookRow> => {
+    await database.transaction(async (tx) => {
+      if (await lockWebhook(tx, id) === undefined) throw new VaultError('not_found')
+      await work(tx)
+    })
+    return await getWebhook(database, id)
+  }
+}
+
+async function getWebhook ({ db }: Pick<Database, 'db'>, id: WebhookId): Promise<WebhookRow> {
+  const row = await guard(() => findWebhook(db, id))
+  if (row === undefined) throw new VaultError('not_found')
+  return row
+}
+
+/** What makes a signing secret. */
+function createSecretKeeper ({ database, crypto, ledger, exceptions }: Options): Pick<Webhooks, 'create' | 'rotateSecret'> {
+  /** Seals a new secret and stores it; once more when the key was replaced in between. */
+  const withSecret = async (id: WebhookId, store: (tx: Tx, sealed: SealedSigningSecret) => Promise<void>) => {
+    for (let race = 0; race < KEY_RACES_MAX; race++) {
+      const sealed = await sealNewSecret(crypto, id)
+      const done = await database.transaction(async (tx) => {
+        if (!await holdCurrentKey(tx, GLOBAL_OWNER, sealed.keyId)) return false
+        await store(tx, sealed)
+        return true
+      })
+      if (done) return { webhook: await getWebhook(database, id), secret: sealed.shown }
+    }
+    throw new VaultError('overloaded', { detail: 'The vault’s key is being replaced.', retryAfterSeconds: 1 })
+  }
+
+  return {
+    create: async (settings: WebhookSettings, caller: WebhookCaller) => {
+      requireCallable(settings.url, exceptions)
+      const id = newId('webhook')
+      return await withSecret(id, async (tx, { id: secretId, sealed, keyId }) => {
+        if (await countWebhooks(tx) >= WEBHOOKS_MAX) throw new VaultError('webhook_limit', { detail: `There are ${WEBHOOKS_MAX} already.` })
+        const { url, environments } = settings
+        await insertWebhook(tx,
+          { id, ...columnsOf(settings), url, environments: [...environments], created_by: caller.by, updated_by: caller.by },
+          { webhook_id: id, id: secretId, number: 1, state: 'current', sealed, key_id: keyId, created_by: caller.by })
+        await ledger.recordIn(tx, recordOf('webhook.created', { id, caller }, { host: new URL(url).host }))
+      })
+    },
+    rotateSecret: async (id: WebhookId, overlapSeconds: number, caller: WebhookCaller) => await withSecret(id, async (tx, { id: secretId, sealed, keyId }) => {
+      const row = await lockWebhook(tx, id)
+      if (row === undefined) throw new VaultError('not_found')
+      const number = row.last_secret_number + 1
+      await replaceWebhookSecret(tx, { webhook_id: id, id: secretId, number, state: 'current', sealed, key_id: keyId, created_by: caller.by }, overlapSeconds)
+      await updateWebhook(tx, id, { last_secret_number: number, updated_by: caller.by })
+      await ledger.recordIn(tx, recordOf('webhook.secret_rotated', { id, caller }, { overlap_seconds: overlapSeconds }))
+    }),
+  }
+}
+
+function columnsOf (settings: Partial<WebhookSettings>) {
+  const { url, description, eventTypes, environments } = settings
+  return {
+    ...url !== undefined && { url }, ...description !== undefined && { description }, ...environments !== undefined && { environments: [...environments] },
+    ...eventTypes !== undefined && { event_types: eventTypes === null ? null : [...eventTypes] },
+  }
+}
+
+/** Names are judged again when they are resolved, with each delivery. Throws `webhook_invalid`. */
+function requireCallable (text: string, exceptions: Exceptions): void {
+  const url = URL.parse(text)
+  const verdict = url === null ? 'it can’t be read' : url.hash !== '' ? 'it has a fragment' : judgeUrl(url, exceptions)
+  if (verdict !== undefined) throw new VaultError('webhook_invalid', { detail: 'The webhook does not fit.', errors: [{ pointer: '/url', message: `is not called: ${verdict}` }] })
+}
+
+function recordOf (event: AuditEventName, { id, caller }: { id: WebhookId, caller: WebhookCaller }, details: AuditRecord['details'] = {}): AuditRecord {
+  return { event, outcome: 'ok', principal: caller.principal, requestId: caller.requestId, details: { webhook_id: id, ...details } }
+}
