@@ -1,10 +1,13 @@
 import type { Clock } from './clock.ts'
 import type { Connections } from './connections/index.ts'
 import type { RefusalRecorder } from './http/index.ts'
-import type { Ledger } from './ledger/index.ts'
+import type { Events, Ledger } from './ledger/index.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { deriveUses, destroyExpiredAppSecrets, destroyExpiredVersions, ensureAuditPartitions, purgeIdempotencyKeys, purgeSessions, type Database } from './store/index.ts'
+import {
+  deleteExpiredWebhookSecrets, deriveUses, destroyExpiredAppSecrets, destroyExpiredVersions, ensureAuditPartitions, purgeIdempotencyKeys, purgeSessions,
+  type Database,
+} from './store/index.ts'
 
 /** Work that nobody waits for. Every process runs all of it; the database sees to it that none is done twice. */
 interface Job {
@@ -16,7 +19,8 @@ interface Job {
 interface Rooms {
   readonly database: Database
   readonly ledger: Ledger
-  readonly connections: Pick<Connections, 'scheduler' | 'sessions' | 'revoker'>
+  readonly connections: Pick<Connections, 'scheduler' | 'sessions' | 'revoker' | 'reminder'>
+  readonly events: Pick<Events, 'publish' | 'clear' | 'deliverer'>
   readonly refusals: RefusalRecorder
 }
 
@@ -24,21 +28,28 @@ const BATCH = 500
 const LINKS = 5_000
 const SESSIONS = 100
 const GRANTS = 20
+const CLEARED = 5_000
 
 /** The background loops, one row each. */
-export function listJobs ({ database, ledger, connections, refusals }: Rooms): readonly Job[] {
+export function listJobs ({ database, ledger, connections, events, refusals }: Rooms): readonly Job[] {
   return [
     { name: 'seal-chain', everyMs: 400, run: () => ledger.sealer.seal() },
     { name: 'derive-uses', everyMs: 5_000, run: () => repeat(LINKS, () => database.transaction((tx) => deriveUses(tx, LINKS))) },
     { name: 'recover-invocations', everyMs: 5_000, run: () => repeat(BATCH, () => ledger.recoverInvocations()) },
     { name: 'refresh-tokens', everyMs: 1_000, run: () => connections.scheduler.tick() },
     { name: 'measure-refreshes', everyMs: 15_000, run: () => connections.scheduler.measure() },
+    { name: 'publish-events', everyMs: 500, run: () => events.publish() },
+    { name: 'deliver-events', everyMs: 500, run: () => events.deliverer.tick() },
+    { name: 'measure-deliveries', everyMs: 15_000, run: () => events.deliverer.measure() },
+    { name: 'remind', everyMs: 300_000, run: () => repeat(BATCH, () => connections.reminder.run()) },
     { name: 'destroy-versions', everyMs: 5_000, run: () => repeat(BATCH, () => destroyVersions(database, ledger)) },
     { name: 'destroy-app-secrets', everyMs: 5_000, run: () => database.transaction((tx) => destroyExpiredAppSecrets(tx)) },
+    { name: 'delete-webhook-secrets', everyMs: 5_000, run: () => database.transaction((tx) => deleteExpiredWebhookSecrets(tx)) },
     { name: 'end-sessions', everyMs: 5_000, run: () => repeat(SESSIONS, () => connections.sessions.endDue()) },
     { name: 'revoke-grants', everyMs: 5_000, run: () => repeat(GRANTS, () => connections.revoker.run()) },
     { name: 'note-refusals', everyMs: 5_000, run: async () => { refusals.flush() } },
     { name: 'ensure-partitions', everyMs: 3_600_000, run: () => ensureAuditPartitions(database.db) },
+    { name: 'clear-events', everyMs: 3_600_000, run: () => repeat(CLEARED, () => events.clear()) },
     { name: 'purge-sessions', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeSessions(tx)) },
     { name: 'purge-idempotency-keys', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeIdempotencyKeys(tx)) },
   ]

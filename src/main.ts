@@ -6,6 +6,7 @@ import { createConnections } from './connections/index.ts'
 import { openListeners, type Listeners } from './http/index.ts'
 import { newId } from './ids.ts'
 import { createInvoke } from './invoke/index.ts'
+import { createEvents } from './ledger/index.ts'
 import { listJobs, startJobs } from './jobs.ts'
 import type { Log } from './log.ts'
 import { openRooms, readSetting } from './rooms.ts'
@@ -33,9 +34,10 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
     maxResponseBytes: config.responseLimitBytes,
   })
   const invoke = createInvoke({ database, catalog, crypto, connections, ledger, clock, log, metrics })
+  const events = createEvents({ ...rooms, log, exceptions: config.egressAllowWebhook })
   try {
     const listeners = await openListeners({
-      access, catalog, connections, invoke, ledger, macs: crypto.macs, log, metrics, version: VERSION,
+      access, catalog, connections, invoke, ledger, events, macs: crypto.macs, log, metrics, version: VERSION,
       bodyLimitBytes: config.bodyLimitBytes,
       invokeBodyLimitBytes: config.invokeBodyLimitBytes,
       rateLimitPerMinute: config.rateLimitPerMinute,
@@ -53,12 +55,13 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
       },
     })
     address.public = config.publicUrl ?? listeners.urls.public
-    const jobs = startJobs(listJobs({ database, ledger, connections, refusals: listeners.refusals }), { clock, log, metrics })
+    const jobs = startJobs(listJobs({ database, ledger, connections, events, refusals: listeners.refusals }), { clock, log, metrics })
     const close = async () => {
       await listeners.close()
       await connections.scheduler.drain()
       await connections.refusals.drain()
       await connections.revoker.drain()
+      await events.deliverer.drain()
       await jobs.stop()
       listeners.refusals.flush()
       await ledger.drain()

@@ -21,6 +21,7 @@ import { createRecordedCalls, type RecordedCalls } from './recorded-call.ts'
 import { createRefusals, type Refusals } from './refusals.ts'
 import { createRefreshScheduler, type RefreshScheduler } from './refresh-lanes.ts'
 import { createRefresher } from './refresh.ts'
+import { createReminder, type Reminder } from './remind.ts'
 import { createRenewer, type Renewer } from './renew.ts'
 import { createResolver, type Resolver } from './resolve.ts'
 import { createRevoker, type Revoker } from './revoke.ts'
@@ -42,6 +43,7 @@ export type Connections = Creator & Editor & Resolver & Rotator & Pick<Tester, '
   refresh (of: Of, caller: Caller): Promise<ConnectionView>
   /** Renews tokens before anybody needs them. */
   readonly scheduler: RefreshScheduler
+  readonly reminder: Reminder
   /** For the room that runs actions. */
   readonly renewer: Renewer
   readonly opener: CredentialOpener
@@ -108,6 +110,7 @@ export function createConnections (options: ConnectionsOptions): Connections {
     opener,
     renewer,
     scheduler: createRefreshScheduler({ ...refreshing, renewer }),
+    reminder: createReminder(options),
     recordedCalls,
     refusals,
   })

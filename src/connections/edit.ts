@@ -119,6 +119,11 @@ export function recordOf (event: AuditEventName, { row, caller }: { row: Connect
   }
 }
 
+/** With a new credential a connection works again, as far as anybody knows: said if it did not before. */
+export function recoveryOf (before: ConnectionRow, done: AuditRecord): AuditRecord[] {
+  return before.health === 'active' ? [] : [{ ...done, event: 'connection.recovered', details: undefined }]
+}
+
 interface Edited {
   readonly row: ConnectionRow
   readonly integration: Integration

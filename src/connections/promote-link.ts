@@ -1,14 +1,14 @@
 import { isLinked, type Catalog } from '../catalog/index.ts'
 import { VaultError } from '../errors.ts'
 import type { RevocationId } from '../ids.ts'
-import type { Ledger } from '../ledger/index.ts'
+import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import {
   completeSession, deletePendingLink, getVersion, insertConnection, insertVersion, isUniqueViolation, lockConnection, retireCurrentVersion, updateConnection,
   type ConnectionRow, type ConnectionView, type PendingLinkRow, type SessionRow, type Tx,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { foldName } from './create.ts'
-import { requireView } from './edit.ts'
+import { recoveryOf, requireView } from './edit.ts'
 import { requireOAuth } from './grant.ts'
 import { planRefresh } from './refresh-plan.ts'
 import type { Revoker } from './revoke.ts'
@@ -30,14 +30,16 @@ interface Promotion {
  */
 export async function promoteLink (tx: Tx, promotion: Promotion): Promise<{ view: ConnectionView, revocation: RevocationId | undefined }> {
   const { session, link, caller, ledger } = promotion
-  const revocation = session.reconnect_id === null ? await insertLinked(tx, promotion) : await replaceCredential(tx, promotion)
+  const before = session.reconnect_id === null ? undefined : await requireReconnected(tx, promotion)
+  const revocation = before === undefined ? await insertLinked(tx, promotion) : await replaceCredential(tx, before, promotion)
   await deletePendingLink(tx, session)
   await completeSession(tx, session, link.connection_id)
-  await ledger.recordIn(tx, {
-    event: session.reconnect_id === null ? 'connection.linked' : 'connection.reconnected', outcome: 'ok', principal: caller.principal, workspaceId: session.workspace_id,
+  const done: AuditRecord = {
+    event: before === undefined ? 'connection.linked' : 'connection.reconnected', outcome: 'ok', principal: caller.principal, workspaceId: session.workspace_id,
     environment: session.environment, connectionId: link.connection_id, versionId: link.id, requestId: caller.requestId,
     details: { session_id: session.id, integration: link.integration, auth: link.auth, hosts: link.hosts, for: session.actor },
-  })
+  }
+  await ledger.recordIn(tx, done, ...before === undefined ? [] : recoveryOf(before, done))
   return { view: await requireView(tx, { workspaceId: session.workspace_id, id: link.connection_id }), revocation }
 }
 
@@ -49,28 +51,37 @@ function planFirstRefresh (catalog: Catalog, link: PendingLinkRow): Date | null 
   return planRefresh(requireOAuth(scheme).refresh, times, Math.random())
 }
 
+/** When it ends for good: nothing renews a token that came without another to renew it. */
+function endOf (link: PendingLinkRow): Date | null {
+  return link.field_set.includes('refresh_token') ? null : link.token_expires_at
+}
+
 async function insertLinked (tx: Tx, { session, link, name, caller, catalog }: Promotion): Promise<undefined> {
   await insertConnection(tx, {
     workspace_id: session.workspace_id, id: link.connection_id, environment: session.environment, integration: link.integration, auth: link.auth,
     name, name_key: foldName(name), health: 'active', config: JSON.stringify(link.config), labels: JSON.stringify(session.labels), current_version: link.id, last_version_number: 1,
     account_id: link.account_id, account_label: link.account_label, created_by: session.actor, updated_by: caller.by,
-    next_refresh_at: planFirstRefresh(catalog, link),
+    next_refresh_at: planFirstRefresh(catalog, link), ends_at: endOf(link),
   }).catch((error: unknown) => {
     throw isUniqueViolation(error, 'connections_name') ? new VaultError('name_taken', { detail: 'Complete it with another `name`.' }) : error
   })
   await insertLinkedVersion(tx, link, { number: 1, by: session.actor })
 }
 
-async function replaceCredential (tx: Tx, { session, link, caller, revoker, catalog }: Promotion): Promise<RevocationId | undefined> {
+async function requireReconnected (tx: Tx, { session, link }: Promotion): Promise<ConnectionRow> {
   const row = await lockConnection(tx, session.workspace_id, link.connection_id)
   if (row === undefined) throw new VaultError('not_found', { detail: 'The connection has been deleted meanwhile.' })
+  return row
+}
+
+async function replaceCredential (tx: Tx, row: ConnectionRow, { link, session, caller, revoker, catalog }: Promotion): Promise<RevocationId | undefined> {
   const revocation = await isAnotherGrant(tx, row, link) ? await revoker.discardConnection(tx, row, 'replaced') : undefined
   await retireCurrentVersion(tx, row, 0)
   const number = row.last_version_number + 1
   await insertLinkedVersion(tx, link, { number, by: session.actor })
   await updateConnection(tx, row, {
     auth: link.auth, current_version: link.id, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
-    next_refresh_at: planFirstRefresh(catalog, link), config: JSON.stringify(link.config),
+    next_refresh_at: planFirstRefresh(catalog, link), ends_at: endOf(link), config: JSON.stringify(link.config),
     allowed_hosts: row.allowed_hosts?.every((host) => link.hosts.includes(host)) === true ? row.allowed_hosts : null,
     account_id: link.account_id, account_label: link.account_label, updated_by: caller.by,
   })

@@ -35,6 +35,21 @@ export function planRefresh (refresh: Refreshing, times: GrantTimes, random: num
   return due.length === 0 ? null : new Date(Math.max(Math.min(...due), at))
 }
 
+const NOISE_MS = 60_000
+
+/**
+ * When a refresh token ends that renewing does not prolong: its owner has to consent again by then.
+ * Told by two ends: of one that is prolonged the end moves along with the renewals. Null: it is
+ * prolonged, or does not end. Two renewals in a minute tell nothing: what was known stays.
+ */
+export function judgeFixedEnd (before: Omit<GrantTimes, 'tokenExpiresAt'> & { readonly endsAt: Date | null }, now: Omit<GrantTimes, 'tokenExpiresAt'>): Date | null {
+  if (before.refreshExpiresAt === null || now.refreshExpiresAt === null) return null
+  const passed = now.at.getTime() - before.at.getTime()
+  const moved = now.refreshExpiresAt.getTime() - before.refreshExpiresAt.getTime()
+  if (passed <= NOISE_MS) return before.endsAt
+  return moved < passed / 2 ? now.refreshExpiresAt : null
+}
+
 const BACKOFF_SECONDS_MAX = 600
 const RETRY_AFTER_SECONDS_MAX = 3_600
 

@@ -1,4 +1,4 @@
-import { isLinked, type Catalog } from '../catalog/index.ts'
+import { isLinked, type AuthScheme, type Catalog } from '../catalog/index.ts'
 import type { Crypto, SecretFields } from '../crypto/index.ts'
 import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
@@ -11,7 +11,7 @@ import type { Caller } from './caller.ts'
 import { insertSealedVersion, sealSuccessor, whileKeyChanges, type SealedVersion } from './create.ts'
 import { describeUsable, type UsableConnection } from './credential.ts'
 import { requireOAuth } from './grant.ts'
-import { planRefresh } from './refresh-plan.ts'
+import { judgeFixedEnd, planRefresh, type GrantTimes } from './refresh-plan.ts'
 
 /** A connection whose refresh has been claimed. */
 export interface Claimed {
@@ -73,6 +73,7 @@ function createTokenWriter ({ catalog, ledger, metrics }: Options) {
       at: startedAt, tokenExpiresAt: after(startedAt, tokens.expiresInSeconds),
       refreshExpiresAt: after(startedAt, tokens.refreshExpiresInSeconds) ?? (tokens.refreshToken === undefined ? before.refresh_expires_at : null),
     }
+    const endsAt = judgeFixedEnd({ at: before.created_at, refreshExpiresAt: before.refresh_expires_at, endsAt: locked.ends_at }, times)
     const number = locked.last_version_number + 1
     await insertSealedVersion(tx, version, {
       number, previews: before.previews, by: caller.by, grant: {
@@ -85,13 +86,18 @@ function createTokenWriter ({ catalog, ledger, metrics }: Options) {
       current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0, last_refreshed_at: startedAt,
       // Another request with the token that was spent for these may be on its way, and the provider may end them for it.
       refresh_lost_at: mine && of.claim.lostAnswers === 0 && of.claim.openSince === null ? null : startedAt,
-      updated_by: locked.updated_by, next_refresh_at: isLinked(scheme) ? planRefresh(requireOAuth(scheme).refresh, times, Math.random()) : null,
+      ends_at: endsAt, updated_by: locked.updated_by, next_refresh_at: isLinked(scheme) ? planNext(scheme, times, endsAt) : null,
     })
     await dropAnswer(tx, versionOf(row))
     const done: AuditRecord = { ...recordOf(of), outcome: 'ok', versionId: version.place.versionId, details: { replaced: row.version_id } }
     await ledger.recordIn(tx, done, ...locked.health === 'active' ? [] : [{ ...done, event: 'connection.recovered' as const, details: undefined }])
     return true
   }
+}
+
+/** An end that renewing does not move is no reason to renew, however near it comes. */
+function planNext (scheme: AuthScheme, times: GrantTimes, endsAt: Date | null): Date | null {
+  return planRefresh(requireOAuth(scheme).refresh, { ...times, refreshExpiresAt: endsAt === null ? times.refreshExpiresAt : null }, Math.random())
 }
 
 export function createRefreshStore (options: Options): RefreshStore {

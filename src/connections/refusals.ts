@@ -1,4 +1,5 @@
-import type { Ledger } from '../ledger/index.ts'
+import { ENVIRONMENTS } from '../ids.ts'
+import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import type { Log } from '../log.ts'
 import { clearRefusals, countRefusal, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
@@ -17,6 +18,8 @@ export interface Refusals {
 /** So many refusals in a row, and the vault asks the provider itself. */
 const REFUSALS_BEFORE_TEST = 3
 
+const SYSTEM: Caller = { principal: { kind: 'system', id: null, actor: null }, by: 'system', environments: ENVIRONMENTS, requestId: undefined }
+
 interface Options {
   readonly database: Pick<Database, 'transaction'>
   readonly ledger: Pick<Ledger, 'recordIn'>
@@ -34,8 +37,7 @@ export function createRefusals (options: Options): Refusals {
 
   const testSoon = (row: UsableRow): void => {
     if (testing.has(row.id)) return
-    const by: Caller = { principal: { kind: 'system', id: null, actor: null }, by: 'system', environments: [row.environment], requestId: undefined }
-    const test = tester.test({ workspaceId: row.workspace_id, id: row.id }, by)
+    const test = tester.test({ workspaceId: row.workspace_id, id: row.id }, SYSTEM)
       .then(() => undefined, (error: unknown) => { log.warn({ err: error, connection_id: row.id }, 'a refused credential could not be tested') })
       .finally(() => { testing.delete(row.id) })
     testing.set(row.id, test)
@@ -67,10 +69,19 @@ export function createRefusals (options: Options): Refusals {
     count: async (row: UsableRow, caller: Caller) => { await quietly(row, async () => { await count(row, caller) }) },
     clear: async (row: UsableRow) => {
       if (row.refusals === 0) return
-      await quietly(row, async () => { await database.transaction(async (tx) => { await clearRefusals(tx, versionOf(row)) }) })
+      await quietly(row, async () => {
+        await database.transaction(async (tx) => { if (await clearRefusals(tx, versionOf(row))) await ledger.recordIn(tx, recovered(row)) })
+      })
     },
     drain: async () => { await Promise.all(testing.values()) },
   })
+}
+
+function recovered (row: UsableRow): AuditRecord {
+  return {
+    event: 'connection.recovered', outcome: 'ok', principal: SYSTEM.principal, workspaceId: row.workspace_id, environment: row.environment,
+    connectionId: row.id, versionId: row.version_id,
+  }
 }
 
 function versionOf (row: UsableRow) {

@@ -9,7 +9,7 @@ import {
 import type { Caller } from './caller.ts'
 import { insertSealedVersion, omit, sealVersion, whileKeyChanges, type NewCredential, type SealedVersion } from './create.ts'
 import { describeUsable } from './credential.ts'
-import { recordOf, requireLocked, requireView, type Of } from './edit.ts'
+import { recordOf, recoveryOf, requireLocked, requireView, type Of } from './edit.ts'
 import type { Tester } from './test.ts'
 
 export interface Rotation {
@@ -61,10 +61,9 @@ export function createRotator (options: Options): Rotator {
       allowed_hosts: rotation.allowedHosts === undefined ? keepNarrowing(row, version.place.hosts) : null,
       account_id: null, account_label: null, updated_by: caller.by,
     })
-    await ledger.recordIn(tx, {
-      ...recordOf('connection.rotated', { row, caller }, { replaced: row.current_version, grace_seconds: rotation.graceSeconds, hosts: [...version.place.hosts] }),
-      versionId: version.place.versionId,
-    })
+    const details = { replaced: row.current_version, grace_seconds: rotation.graceSeconds, hosts: [...version.place.hosts] }
+    const done = { ...recordOf('connection.rotated', { row, caller }, details), versionId: version.place.versionId }
+    await ledger.recordIn(tx, done, ...recoveryOf(row, done))
   }
 
   return Object.freeze({
@@ -90,7 +89,8 @@ export function createRotator (options: Options): Rotator {
         current_version: previous.id, health: 'active', health_reason: null, refusals: 0,
         allowed_hosts: keepNarrowing(row, previous.hosts), account_id: null, account_label: null, updated_by: caller.by,
       })
-      await ledger.recordIn(tx, { ...recordOf('connection.rolled_back', { row, caller }, { replaced: row.current_version }), versionId: previous.id })
+      const done = { ...recordOf('connection.rolled_back', { row, caller }, { replaced: row.current_version }), versionId: previous.id }
+      await ledger.recordIn(tx, done, ...recoveryOf(row, done))
       return await requireView(tx, of)
     }),
 

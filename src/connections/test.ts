@@ -81,8 +81,7 @@ export function createTester (options: Options): Tester {
     await database.transaction(async (tx) => {
       if (tested.account !== null) await setAccount(tx, version, tested.account)
       if (tested.result === 'ok' || tested.result === 'limited') {
-        await clearRefusals(tx, version)
-        if (row.health !== 'active') await ledger.recordIn(tx, { ...about, event: 'connection.recovered', outcome: 'ok' })
+        if (await clearRefusals(tx, version)) await ledger.recordIn(tx, { ...about, event: 'connection.recovered', outcome: 'ok' })
       } else if (tested.result === 'auth_failed' && await markNeedsReauth(tx, version, 'credential_refused')) {
         await ledger.recordIn(tx, { ...about, event: 'connection.needs_reauth', outcome: 'ok', reason: 'credential_refused' })
       }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { planRefresh, planRetry, planSecondUse } from '../../src/connections/refresh-plan.ts'
+import { judgeFixedEnd, planRefresh, planRetry, planSecondUse } from '../../src/connections/refresh-plan.ts'
 
 /** When tokens are renewed, as arithmetic: no clock, no sleep. */
 const at = new Date('2026-03-28T23:00:00Z')
@@ -33,6 +33,20 @@ t.test('before an unused refresh token ends', async (t) => {
     const due = secondsAfter(planRefresh(jira, times(null), random)) ?? 0
     return due <= 45 * DAY && due >= 45 * DAY / 1.2 - 1
   }), { numRuns: 200 })
+})
+
+t.test('an end that renewing does not move', async (t) => {
+  const from = (seconds: number | null) => ({ at, refreshExpiresAt: ending(seconds), endsAt: null })
+  const on = (passed: number, end: number | null) => ({ at: later(passed), refreshExpiresAt: ending(end) })
+  const judge = (first: number | null, passed: number, end: number | null) => secondsAfter(judgeFixedEnd(from(first), on(passed, end)))
+  t.equal(judge(60 * DAY, 1_800, 60 * DAY), 60 * DAY, 'the same end')
+  t.equal(judge(60 * DAY, 1_800, 60 * DAY + 2), 60 * DAY + 2, 'or as good as the same: providers tell it in seconds from now')
+  t.equal(judge(60 * DAY, 1_800, 60 * DAY + 1_800), null, 'one that moves along')
+  t.equal(judge(60 * DAY, 40 * DAY, 100 * DAY), null)
+  t.equal(judge(60 * DAY, 1_800, null), null)
+  t.equal(judge(null, 1_800, 60 * DAY), null)
+  t.equal(judge(60 * DAY, 5, 60 * DAY), null, 'two in a minute tell nothing')
+  t.equal(secondsAfter(judgeFixedEnd({ ...from(60 * DAY), endsAt: later(60 * DAY) }, on(5, 60 * DAY + 5))), 60 * DAY, 'what was known stays')
 })
 
 t.test('the hour that summer time skips is an hour like any', async (t) => {

@@ -33,6 +33,8 @@ export interface TestVault {
   readonly token: string
   /** Lines the vault has logged, at trace level. */
   readonly logs: string[]
+  /** Works with the rooms of a vault like this one, on its database and keyring. */
+  withRooms<T> (work: (rooms: Awaited<ReturnType<typeof openRooms>>) => Promise<T>): Promise<T>
   /** Makes a token. */
   mint (grants: { scopes?: readonly Scope[], preset?: keyof typeof PRESETS, workspaces?: string[], environments?: string[], expiresAt?: Date }): Promise<string>
   /** Calls the internal listener. */
@@ -65,18 +67,21 @@ export async function startTestVault (settings: Record<string, string> = {}): Pr
   }
   let vault: Vault | undefined = await startVault(configure({}), log)
 
-  const mint: TestVault['mint'] = async (grants) => {
+  const withRooms: TestVault['withRooms'] = async (work) => {
     const rooms = await openRooms(configure({}), log)
     try {
-      const made = await rooms.access.tokens.create(
-        { name: 'test', ...grants, workspaces: grants.workspaces ?? ['*'], environments: grants.environments ?? ['*'] },
-        { by: 'test', record: async () => {} },
-      )
-      return made.token ?? ''
+      return await work(rooms)
     } finally {
       await rooms.close()
     }
   }
+  const mint: TestVault['mint'] = async (grants) => await withRooms(async (rooms) => {
+    const made = await rooms.access.tokens.create(
+      { name: 'test', ...grants, workspaces: grants.workspaces ?? ['*'], environments: grants.environments ?? ['*'] },
+      { by: 'test', record: async () => {} },
+    )
+    return made.token ?? ''
+  })
   const token = await mint({ scopes: [...SCOPES] })
 
   const request: TestVault['request'] = async (method, path, options = {}) => {
@@ -103,7 +108,7 @@ export async function startTestVault (settings: Record<string, string> = {}): Pr
   let made = 0
   return {
     get urls () { return vault?.urls ?? { internal: '', public: '', operations: '' } },
-    database, keyringFile, token, logs, mint, request, stop,
+    database, keyringFile, token, logs, withRooms, mint, request, stop,
     connect: async (workspace, changes = {}) => {
       const answer = await request('POST', `/v1/workspaces/${workspace}/connections`, {
         body: { integration: 'stripe', environment: 'sandbox', name: `Stripe ${++made}`, credentials: { secret_key: STRIPE_KEY }, ...changes },
