@@ -6,7 +6,7 @@ import type { Connections } from '../connections/index.ts'
 import type { Macs } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Invoke } from '../invoke/index.ts'
-import type { Ledger } from '../ledger/index.ts'
+import type { Events, Ledger } from '../ledger/index.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
@@ -17,12 +17,14 @@ import { auditRoutes } from './routes/audit.ts'
 import { connectRoutes } from './routes/connect.ts'
 import { connectSessionRoutes } from './routes/connect-sessions.ts'
 import { connectionRoutes } from './routes/connections.ts'
+import { eventRoutes } from './routes/events.ts'
 import { integrationRoutes } from './routes/integrations.ts'
 import { invokeRoutes } from './routes/invoke.ts'
 import { lifecycleRoutes } from './routes/lifecycle.ts'
 import { oauthAppRoutes } from './routes/oauth-apps.ts'
 import { resolveRoutes } from './routes/resolve.ts'
 import { serviceTokenRoutes } from './routes/service-tokens.ts'
+import { webhookRoutes } from './routes/webhooks.ts'
 
 export interface HttpOptions {
   readonly access: Access
@@ -30,6 +32,7 @@ export interface HttpOptions {
   readonly connections: Connections
   readonly invoke: Invoke
   readonly ledger: Ledger
+  readonly events: Events
   readonly macs: Macs
   readonly log: Log
   readonly metrics: Metrics
@@ -142,6 +145,8 @@ async function createInternal (options: HttpOptions, refusals: RefusalRecorder):
     connectSessionRoutes(routes, options)
     oauthAppRoutes(routes, options)
     auditRoutes(routes, options)
+    eventRoutes(routes, options)
+    webhookRoutes(routes, options)
     serviceTokenRoutes(routes, options)
     serveDescription(routes)
   })

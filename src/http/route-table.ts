@@ -12,6 +12,7 @@ const inWorkspace = (scope: Scope): RouteAccess => ({ scope, over: 'workspace' }
 const CONNECTIONS = '/v1/workspaces/:workspace_id/connections'
 const CONNECTION = `${CONNECTIONS}/:connection_id`
 const SESSIONS = '/v1/workspaces/:workspace_id/connect-sessions'
+const WEBHOOK = '/v1/webhooks/:webhook_id'
 const APPS = '/v1/workspaces/:workspace_id/oauth-apps'
 
 export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
@@ -50,6 +51,17 @@ export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   [`GET ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
   [`PUT ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
   [`DELETE ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
+
+  'GET /v1/events': { scope: 'audit:read', over: 'tenants' },
+  'GET /v1/webhooks': { scope: 'webhooks:write', over: 'tenants' },
+  'POST /v1/webhooks': { scope: 'webhooks:write', over: 'tenants' },
+  [`GET ${WEBHOOK}`]: { scope: 'webhooks:write', over: 'tenants' },
+  [`PATCH ${WEBHOOK}`]: { scope: 'webhooks:write', over: 'tenants' },
+  [`DELETE ${WEBHOOK}`]: { scope: 'webhooks:write', over: 'tenants' },
+  [`POST ${WEBHOOK}/rotate-secret`]: { scope: 'webhooks:write', over: 'tenants' },
+  [`POST ${WEBHOOK}/test`]: { scope: 'webhooks:write', over: 'tenants' },
+  [`GET ${WEBHOOK}/deliveries`]: { scope: 'webhooks:write', over: 'tenants' },
+  [`POST ${WEBHOOK}/replay`]: { scope: 'webhooks:write', over: 'tenants' },
 
   'GET /v1/audit/verify': { scope: 'audit:read', over: 'tenants' },
   'GET /v1/service-tokens': { scope: 'tokens:manage', over: 'tenants' },

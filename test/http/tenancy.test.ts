@@ -30,6 +30,10 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/workspaces/:workspace_id/connect-sessions/:session_id/complete': { completion_code: 'guess', actor: 'mallory' },
   'PUT /v1/oauth-apps/:integration/:environment': { client_id: 'client', client_secret: 'CanarySecret-0001' },
   'PUT /v1/workspaces/:workspace_id/oauth-apps/:integration/:environment': { client_id: 'client', client_secret: 'CanarySecret-0002' },
+  'POST /v1/webhooks': { url: 'https://hooks.example.com/' },
+  'PATCH /v1/webhooks/:webhook_id': { enabled: false },
+  'POST /v1/webhooks/:webhook_id/rotate-secret': {},
+  'POST /v1/webhooks/:webhook_id/replay': { from: '2026-01-01T00:00:00Z' },
   'POST /v1/service-tokens': { name: 'x', preset: 'runtime', workspaces: ['*'], environments: ['*'] },
 }
 
@@ -44,7 +48,7 @@ const rows = Object.entries(ROUTE_TABLE).flatMap(([route, access]) => access ===
 function call (route: string, ids: { workspace: string, connection: string, session: string }, token: string | null): Promise<Answer> {
   const [method = '', pattern = ''] = route.split(' ')
   const path = pattern.replace(':workspace_id', ids.workspace).replace(':connection_id', ids.connection).replace(':session_id', ids.session)
-    .replace(':token_id', 'tok_00000000000000000000000000').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
+    .replace(':token_id', 'tok_00000000000000000000000000').replace(':webhook_id', 'wh_00000000000000000000000000').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
   return vault.request(method, path, { token, ...BODIES[route] && { body: BODIES[route] }, headers: method === 'PATCH' ? { 'if-match': '*' } : {} })
 }
 
@@ -53,7 +57,7 @@ const shape = ({ status, body }: Answer) => ({ status, body: { ...body as object
 
 t.test('the matrix has every route', async (t) => {
   t.ok(rows.length >= 22, `${rows.length} routes`)
-  for (const { route } of rows) if (/^(POST|PUT|PATCH) .*(connections|resolve|invoke|request|rotate|references|service-tokens|connect-sessions|complete|:environment)$/.test(route)) t.ok(route in BODIES, `${route} has a body`)
+  for (const { route } of rows) if (/^(POST|PUT|PATCH) .*(connections|resolve|invoke|request|rotate|references|service-tokens|connect-sessions|complete|:environment|webhooks|:webhook_id|rotate-secret|replay)$/.test(route)) t.ok(route in BODIES, `${route} has a body`)
 })
 
 t.test('no caller, no answer', async (t) => {

@@ -8,11 +8,12 @@ export function pageOf<T> (rows: readonly T[], limit: number, keyOf: (row: T) =>
   return { items, next: rows.length > limit && last !== undefined ? Buffer.from(keyOf(last).join(' ')).toString('base64url') : null }
 }
 
-/** What a cursor of ours holds: an instant or ids, of the kinds expected. Throws `request_invalid`. */
-export function readCursor (cursor: string, kinds: readonly (IdKind | 'instant')[]): string[] {
+/** What a cursor of ours holds: instants, places in a feed or ids, of the kinds expected. Throws `request_invalid`. */
+export function readCursor (cursor: string, kinds: readonly (IdKind | 'instant' | 'place')[]): string[] {
   const parts = Buffer.from(cursor, 'base64url').toString('utf8').split(' ')
   const fits = parts.length === kinds.length && kinds.every((kind, index) => {
     const part = parts[index] ?? ''
+    if (kind === 'place') return /^(0|[1-9]\d{0,14})$/.test(part)
     return kind === 'instant' ? isInstant(part) : isId(kind, part)
   })
   if (!fits) throw new VaultError('request_invalid', { detail: 'The cursor can’t be read.', errors: [{ pointer: '/query/cursor', message: 'must be a `next_cursor` of this list' }] })

@@ -1,0 +1,87 @@
+import t from 'tap'
+import { startLinkVault } from '../support/linking.ts'
+import { startXero } from '../support/standins/index.ts'
+import { eventually } from '../support/vault.ts'
+
+/** Reminders of credentials that end; time is moved, never slept through. */
+const xero = await startXero()
+const vault = await startLinkVault({ xero })
+t.teardown(async () => {
+  await vault.close()
+  await xero.close()
+})
+const W = 'ws_reminders'
+const at = (id: string) => `/v1/workspaces/${W}/connections/${id}`
+
+/** Starts the vault anew, whose jobs all run at once, and waits for what they have to say. */
+const remind = async (): Promise<void> => {
+  await vault.stop()
+  await vault.start()
+  await eventually(async () => /vault_job_seconds_count\{job="remind",result="ok"\} [1-9]/.test(await (await fetch(`${vault.urls.operations}/metrics`)).text()))
+  await eventually(async () => (await vault.database.query('select 1 from events where seq is null')).length === 0)
+}
+const said = async (id: string) => {
+  const { body } = await vault.request('GET', '/v1/events?type=connection.expiring&limit=200')
+  return (body.events as { data: Record<string, unknown> }[]).filter(({ data }) => data['connection_id'] === id).map(({ data }) => data['days_left'])
+}
+/** Moves the clock to so many hours before a connection ends. */
+const leave = async (id: string, hours: number) => {
+  // In seconds: an interval of days would move with the zone's clocks.
+  await vault.database.query(`update test_clock set shift = make_interval(secs => extract(epoch from
+    (select deadline from connections where id = $1) - make_interval(hours => $2) - statement_timestamp())::double precision)`, [id, hours])
+}
+const change = async (id: string, changes: object) => await vault.request('PATCH', at(id), { headers: { 'if-match': '*' }, body: changes })
+
+t.test('30, 14, 7 and 1 day ahead, once each, in a zone that moves its clocks', async (t) => {
+  await vault.database.query('do $$ begin execute format(\'alter database %I set timezone to %L\', current_database(), \'America/New_York\'); end $$')
+  // The clocks there move on 2027-03-14.
+  const id = await vault.connect(W, { expires_on: '2027-03-20' })
+  const disabled = await vault.connect(W, { expires_on: '2027-03-20' })
+  await vault.request('POST', `${at(disabled)}/disable`)
+  const endless = await vault.connect(W)
+  t.match(await vault.request('GET', at(id)), { body: { expires_at: '2027-03-21T00:00:00.000Z' } })
+  const steps: [hours: number, expected: number[]][] = [
+    [31 * 24, []], [30 * 24 + 1, []], [30 * 24, [30]], [29 * 24, [30]], [14 * 24 + 1, [30]], [14 * 24, [30, 14]],
+    [7 * 24 + 1, [30, 14]], [6 * 24, [30, 14, 6]], [25, [30, 14, 6]],
+    [24, [30, 14, 6, 1]], [1, [30, 14, 6, 1]], [-1, [14, 6, 1]],
+  ]
+  for (const [hours, expected] of steps) {
+    await leave(id, hours)
+    await remind()
+    t.strictSame(await said(id), expected, `${hours} hours before`)
+  }
+  t.strictSame(await said(disabled), [])
+  t.strictSame(await said(endless), [])
+  // The first has been cleared by now: it is 30 days old.
+  const { body } = await vault.request('GET', '/v1/events?type=connection.expiring&limit=1')
+  t.match(body.events, [{ data: { workspace_id: W, environment: 'sandbox', connection_id: id, integration: 'stripe', expires_at: '2027-03-21T00:00:00.000Z', days_left: 14 } }])
+})
+
+t.test('another end, other reminders', async (t) => {
+  const id = await vault.connect(W, { expires_on: '2028-01-31' })
+  await leave(id, 5 * 24)
+  await remind()
+  t.strictSame(await said(id), [5], 'of marks that were passed unseen, only the nearest')
+  t.equal((await change(id, { expires_on: '2028-02-05' })).status, 200)
+  await remind()
+  t.strictSame(await said(id), [5, 10])
+  t.equal((await change(id, { expires_on: null })).status, 200)
+  await remind()
+  t.strictSame(await said(id), [5, 10])
+})
+
+t.test('a token that nothing renews', async (t) => {
+  await vault.enterApp(xero, { scopes: { oauth: ['openid', 'accounting.invoices', 'accounting.settings.read'] } })
+  const { id } = await vault.link(W, { integration: 'xero', auth: 'oauth' })
+  t.match(await vault.request('GET', at(id)), { body: { next_refresh_at: null, expires_at: String } })
+  await remind()
+  t.strictSame(await said(id), [1])
+})
+
+t.test('one that is renewed', async (t) => {
+  await vault.enterApp(xero, { workspace: W })
+  const { id } = await vault.link(W, { integration: 'xero', auth: 'oauth' })
+  t.match(await vault.request('GET', at(id)), { body: { next_refresh_at: String } })
+  await remind()
+  t.strictSame(await said(id), [], 'has nothing to be reminded of, although its token ends within the hour')
+})
