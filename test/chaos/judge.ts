@@ -38,7 +38,8 @@ export async function judge (stage: Stage, { load, replicas, seed }: Evidence): 
     'given up and not explained': lostWithout.length,
     'active but no longer working': broken,
     'errors while a valid token existed': load.errors.length,
-    'needs_reauth not on record exactly once': wrongNotes,
+    'changes of status not told exactly once': wrongNotes,
+    'gaps in the feed': await countGaps(stage),
   }
   for (const [name, count] of Object.entries(facts)) console.log(`  ${name.padEnd(52)} ${count}`)
   for (const [name, count] of Object.entries(bars)) console.log(`${count === 0 ? '✓' : '✗'} ${name.padEnd(52)} ${count}`)
@@ -66,12 +67,29 @@ async function connectionsWithUnknown (stage: Stage): Promise<Set<string>> {
   return new Set(rows.map((row) => row.connection_id))
 }
 
-/** Connections whose changes of status are not on record once each: one more to needs_reauth than back, if that is where it is now. */
+/**
+ * Connections whose changes of status have not been told once each: the audit and the feed have to
+ * say the same, and one more needs_reauth than recovered, if that is where it is now.
+ */
 async function countWrongNotes (stage: Stage, lost: ReadonlySet<string>): Promise<number> {
-  const noted = await query<{ connection_id: string, balance: number }>(stage.owner, `select connection_id, sum(case event when 'connection.needs_reauth' then 1 else -1 end)::int as balance
-    from audit_events where event in ('connection.needs_reauth', 'connection.recovered') group by 1`)
-  const balances = new Map(noted.map(({ connection_id: id, balance }) => [id, balance]))
-  return stage.ids.filter((id) => (balances.get(id) ?? 0) !== (lost.has(id) ? 1 : 0)).length
+  const count = async (from: string) => new Map((await query<{ id: string, changes: number, balance: number }>(stage.owner, from))
+    .map(({ id, changes, balance }) => [id, { changes, balance }]))
+  const [recorded, told] = [await count(changesIn('audit_events', 'event', 'connection_id')), await count(changesIn('events', 'type', 'subject_id'))]
+  return stage.ids.filter((id) => {
+    const [record, event] = [recorded.get(id), told.get(id)]
+    return record?.changes !== event?.changes || (event?.balance ?? 0) !== (lost.has(id) ? 1 : 0)
+  }).length
+}
+
+function changesIn (table: string, type: string, id: string): string {
+  return `select ${id} as id, count(*)::int as changes, sum(case ${type} when 'connection.needs_reauth' then 1 else -1 end)::int as balance
+    from ${table} where ${type} in ('connection.needs_reauth', 'connection.recovered') group by 1`
+}
+
+/** What the feed lacks: events without a place in it, and places without an event. */
+async function countGaps (stage: Stage): Promise<number> {
+  const [row] = await query<{ gaps: number }>(stage.owner, 'select (count(*) filter (where seq is null) + coalesce(max(seq), 0) - count(seq))::int as gaps from events')
+  return row?.gaps ?? 1
 }
 
 /** What is known of one connection, to be read by a person. */
