@@ -20,7 +20,7 @@ export { EVENT_TYPES, presentEvent, type EventType } from './event.ts'
 export { createEvents, type Events } from './events.ts'
 export type { AuditEventName, AuditOutcome, AuditPrincipal, AuditRecord, UseContext } from './record.ts'
 export type { Finding, Verification } from './verify.ts'
-export type { WebhookCaller, WebhookSettings } from './webhooks.ts'
+export type { WithSecret } from './webhooks.ts'
 
 export type Ledger = LedgerWriter & {
   readonly sealer: ChainSealer

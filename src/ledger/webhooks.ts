@@ -3,8 +3,9 @@ import { judgeUrl, type Exceptions } from '../egress/index.ts'
 import { VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, newId, type Environment, type WebhookId } from '../ids.ts'
 import {
-  countWebhooks, deleteWebhook, disableWebhook, enableWebhook, findWebhook, guard, holdCurrentKey, insertWebhook, listDeliveries, listWebhooks, lockWebhook,
-  queueReplay, replaceWebhookSecret, updateWebhook, type Database, type DeliveryFilter, type DeliveryRow, type ReplayRequest, type Tx, type WebhookRow,
+  claimIdempotencyKey, countWebhooks, deleteWebhook, disableWebhook, enableWebhook, findWebhook, guard, holdCurrentKey, insertWebhook, listDeliveries,
+  listWebhooks, lockWebhook, queueReplay, replaceWebhookSecret, updateWebhook, type Database, type DeliveryFilter, type DeliveryRow, type ReplayRequest,
+  type Tx, type WebhookRow,
 } from '../store/index.ts'
 import type { AuditEventName, AuditPrincipal, AuditRecord } from './record.ts'
 import { sealNewSecret, type SealedSigningSecret } from './webhook-secrets.ts'
@@ -27,9 +28,21 @@ export interface WebhookSettings {
 
 export type WebhookChanges = Partial<WebhookSettings> & { readonly enabled?: boolean }
 
+/** Without the secret in a replay: it was shown to the first. */
+export interface WithSecret {
+  readonly webhook: WebhookRow
+  readonly secret: string | undefined
+}
+
+/** Hash of the Idempotency-Key with its caller, and MAC of the body. */
+export interface Idempotency {
+  readonly keyHash: Buffer
+  readonly fingerprint: Buffer
+}
+
 export interface Webhooks {
-  /** Answers the signing secret, this once. Throws `webhook_invalid`, `webhook_limit`. */
-  create (settings: WebhookSettings, caller: WebhookCaller): Promise<{ webhook: WebhookRow, secret: string }>
+  /** Answers the signing secret, this once: a replay is without it. Throws `webhook_invalid`, `webhook_limit`, `idempotency_conflict`. */
+  create (settings: WebhookSettings, caller: WebhookCaller, idempotency?: Idempotency): Promise<WithSecret>
   list (): Promise<WebhookRow[]>
   /** Throws `not_found`, as all that follow. */
   get (id: WebhookId): Promise<WebhookRow>
@@ -37,7 +50,7 @@ export interface Webhooks {
   update (id: WebhookId, changes: WebhookChanges, caller: WebhookCaller): Promise<WebhookRow>
   remove (id: WebhookId, caller: WebhookCaller): Promise<void>
   /** Answers the new secret, this once; the one before signs as well for so long. */
-  rotateSecret (id: WebhookId, overlapSeconds: number, caller: WebhookCaller): Promise<{ webhook: WebhookRow, secret: string }>
+  rotateSecret (id: WebhookId, overlapSeconds: number, caller: WebhookCaller): Promise<WithSecret>
   listDeliveries (filter: DeliveryFilter): Promise<DeliveryRow[]>
   /** Queues events of the last 30 days again; answers how many. */
   replay (request: ReplayRequest, caller: WebhookCaller): Promise<number>
@@ -115,31 +128,39 @@ async function getWebhook ({ db }: Pick<Database, 'db'>, id: WebhookId): Promise
 
 /** What makes a signing secret. */
 function createSecretKeeper ({ database, crypto, ledger, exceptions }: Options): Pick<Webhooks, 'create' | 'rotateSecret'> {
-  /** Seals a new secret and stores it; once more when the key was replaced in between. */
-  const withSecret = async (id: WebhookId, store: (tx: Tx, sealed: SealedSigningSecret) => Promise<void>) => {
+  /** Seals a new secret and stores it; once more when the key was replaced in between. `store` answers which webhook it stands for: an earlier one has its own. */
+  const withSecret = async (id: WebhookId, store: (tx: Tx, sealed: SealedSigningSecret) => Promise<WebhookId>) => {
     for (let race = 0; race < KEY_RACES_MAX; race++) {
       const sealed = await sealNewSecret(crypto, id)
-      const done = await database.transaction(async (tx) => {
-        if (!await holdCurrentKey(tx, GLOBAL_OWNER, sealed.keyId)) return false
-        await store(tx, sealed)
-        return true
-      })
-      if (done) return { webhook: await getWebhook(database, id), secret: sealed.shown }
+      const done = await database.transaction(async (tx) => await holdCurrentKey(tx, GLOBAL_OWNER, sealed.keyId) ? await store(tx, sealed) : undefined)
+      if (done !== undefined) return { webhook: await getWebhook(database, done), secret: done === id ? sealed.shown : undefined }
     }
     throw new VaultError('overloaded', { detail: 'The vault’s key is being replaced.', retryAfterSeconds: 1 })
   }
 
+  const insert = async (tx: Tx, settings: WebhookSettings, { id, sealed, caller }: { id: WebhookId, sealed: SealedSigningSecret, caller: WebhookCaller }) => {
+    if (await countWebhooks(tx) >= WEBHOOKS_MAX) throw new VaultError('webhook_limit', { detail: `There are ${WEBHOOKS_MAX} already.` })
+    const { url, environments } = settings
+    await insertWebhook(tx,
+      { id, ...columnsOf(settings), url, environments: [...environments], created_by: caller.by, updated_by: caller.by },
+      { webhook_id: id, id: sealed.id, number: 1, state: 'current', sealed: sealed.sealed, key_id: sealed.keyId, created_by: caller.by })
+    await ledger.recordIn(tx, recordOf('webhook.created', { id, caller }, { host: new URL(url).host }))
+  }
+
   return {
-    create: async (settings: WebhookSettings, caller: WebhookCaller) => {
+    create: async (settings: WebhookSettings, caller: WebhookCaller, idempotency?: Idempotency) => {
       requireCallable(settings.url, exceptions)
       const id = newId('webhook')
-      return await withSecret(id, async (tx, { id: secretId, sealed, keyId }) => {
-        if (await countWebhooks(tx) >= WEBHOOKS_MAX) throw new VaultError('webhook_limit', { detail: `There are ${WEBHOOKS_MAX} already.` })
-        const { url, environments } = settings
-        await insertWebhook(tx,
-          { id, ...columnsOf(settings), url, environments: [...environments], created_by: caller.by, updated_by: caller.by },
-          { webhook_id: id, id: secretId, number: 1, state: 'current', sealed, key_id: keyId, created_by: caller.by })
-        await ledger.recordIn(tx, recordOf('webhook.created', { id, caller }, { host: new URL(url).host }))
+      return await withSecret(id, async (tx, sealed) => {
+        const earlier = idempotency && await claimIdempotencyKey(tx, { workspaceId: GLOBAL_OWNER, ...idempotency, resourceId: id })
+        if (earlier === undefined) {
+          await insert(tx, settings, { id, sealed, caller })
+          return id
+        }
+        const made = earlier.resourceId as WebhookId
+        if (idempotency?.fingerprint.equals(earlier.fingerprint) !== true) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
+        if (await lockWebhook(tx, made) === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a webhook that has been deleted since.' })
+        return made
       })
     },
     rotateSecret: async (id: WebhookId, overlapSeconds: number, caller: WebhookCaller) => await withSecret(id, async (tx, { id: secretId, sealed, keyId }) => {
@@ -149,6 +170,7 @@ function createSecretKeeper ({ database, crypto, ledger, exceptions }: Options):
       await replaceWebhookSecret(tx, { webhook_id: id, id: secretId, number, state: 'current', sealed, key_id: keyId, created_by: caller.by }, overlapSeconds)
       await updateWebhook(tx, id, { last_secret_number: number, updated_by: caller.by })
       await ledger.recordIn(tx, recordOf('webhook.secret_rotated', { id, caller }, { overlap_seconds: overlapSeconds }))
+      return id
     }),
   }
 }

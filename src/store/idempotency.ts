@@ -1,9 +1,10 @@
 import { sql } from 'kysely'
-import type { WorkspaceId } from '../ids.ts'
+import type { AppOwner } from '../ids.ts'
 import type { Tx } from './database.ts'
 
 export interface IdempotencyClaim {
-  readonly workspaceId: WorkspaceId
+  /** The tenant's; the empty text for what belongs to none. */
+  readonly workspaceId: AppOwner
   readonly keyHash: Buffer
   readonly fingerprint: Buffer
   readonly resourceId: string

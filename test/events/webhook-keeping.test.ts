@@ -68,6 +68,19 @@ t.test('a test delivery', async (t) => {
   await remove(tried)
 })
 
+t.test('a create that is repeated', async (t) => {
+  const key = { 'idempotency-key': 'hook-1' }
+  const body = { url: main.hook }
+  const answers = await Promise.all([1, 2, 3].map(async () => await vault.request('POST', '/v1/webhooks', { body, headers: key })))
+  t.strictSame(answers.map(({ status }) => status), [201, 201, 201])
+  t.equal(new Set(answers.map((answer) => answer.body.webhook.id as string)).size, 1)
+  t.equal(answers.filter((answer) => answer.body.secret !== undefined).length, 1, 'shown once')
+  t.equal(answers.filter(({ headers }) => headers.get('idempotent-replayed') === 'true').length, 2)
+  t.match(await vault.request('POST', '/v1/webhooks', { body: { url: second.hook }, headers: key }), { status: 409, body: { code: 'idempotency_conflict' } })
+  await remove({ id: answers[0]?.body.webhook.id as string, secret: '' })
+  t.match(await vault.request('POST', '/v1/webhooks', { body, headers: key }), { status: 409, body: { detail: /deleted since/ } })
+})
+
 t.test('bad input', async (t) => {
   const wrong: [object, number, string][] = [
     [{}, 400, 'request_invalid'], [{ url: 5 }, 400, 'request_invalid'], [{ url: 'ftp://a.example/' }, 400, 'request_invalid'],

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { EVENT_TYPES, type EventType } from '../../ledger/index.ts'
 import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableInstant, NullableString } from './parts.ts'
 
-const SECRET = 'Shown this once. Base64 after `whsec_`; deliveries are signed with it by Standard Webhooks (`v1`).'
+const SECRET = 'Shown this once; a replay of the same request does not have it. Base64 after `whsec_`; deliveries are signed with it by Standard Webhooks (`v1`).'
 
 const EventTypeName = Type.Enum(Object.keys(EVENT_TYPES) as EventType[])
 const Url = Type.String({ minLength: 1, maxLength: 2_048, pattern: '^https?://\\P{Cc}+$', description: 'A public https URL. Redirects are not followed.' })
@@ -45,7 +45,7 @@ export const Webhook = Type.Object({
 }, { ...closed, $id: 'Webhook' })
 
 const View = Type.Ref('Webhook#')
-export const WebhookWithSecret = Type.Object({ webhook: View, secret: Type.String({ description: SECRET }) }, closed)
+export const WebhookWithSecret = Type.Object({ webhook: View, secret: Type.Optional(Type.String({ description: SECRET })) }, closed)
 export const Webhooks = Type.Object({ webhooks: Type.Array(View) }, closed)
 export const WebhookParams = Type.Object({ webhook_id: IdOf('webhook') }, closed)
 

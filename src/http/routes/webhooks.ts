@@ -1,10 +1,12 @@
 import { Type, type Static } from 'typebox'
+import { sha256, type Macs } from '../../crypto/index.ts'
 import { VaultError, type ErrorCode } from '../../errors.ts'
 import { ENVIRONMENTS, type EventId, type WebhookId } from '../../ids.ts'
-import type { Events } from '../../ledger/index.ts'
+import type { Events, WithSecret } from '../../ledger/index.ts'
 import type { DeliveryRow, WebhookRow } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
+import { IdempotencyHeaders } from '../contract/parts.ts'
 import {
   CreateWebhook, DeliveryPage, ListDeliveries, Replayed, ReplayWebhook, RotateWebhookSecret, TestedWebhook, UpdateWebhook, Webhooks, WebhookParams,
   WebhookWithSecret,
@@ -18,21 +20,29 @@ const SECRET_ERRORS: readonly ErrorCode[] = ['kek_unavailable', 'overloaded']
 const OVERLAP_SECONDS = 86_400
 
 /** Endpoints of the host product that events are sent to. */
-export function webhookRoutes (app: App, { events }: { events: Events }): void {
+export function webhookRoutes (app: App, { events, macs }: { events: Events, macs: Macs }): void {
+  createRoute(app, events, macs)
   keepRoutes(app, events)
   deliveryRoutes(app, events)
 }
 
-function keepRoutes (app: App, { webhooks }: Events): void {
+function createRoute (app: App, { webhooks }: Events, macs: Macs): void {
   app.post('/v1/webhooks', {
-    schema: { tags, operationId: 'createWebhook', summary: 'Make a webhook', description: 'The signing secret is shown once.', body: CreateWebhook, response: { 201: WebhookWithSecret } },
-    config: { errors: ['webhook_invalid', 'webhook_limit', ...SECRET_ERRORS] },
+    schema: { tags, operationId: 'createWebhook', summary: 'Make a webhook', description: 'The signing secret is shown once.', headers: IdempotencyHeaders, body: CreateWebhook, response: { 201: WebhookWithSecret } },
+    config: { errors: ['webhook_invalid', 'webhook_limit', 'idempotency_conflict', ...SECRET_ERRORS] },
   }, async (request, reply) => {
+    const caller = callerOf(request)
     const { url, description = null, event_types: eventTypes = null, environments = [...ENVIRONMENTS] } = request.body
-    const { webhook, secret } = await webhooks.create({ url, description, eventTypes, environments }, callerOf(request))
-    return await reply.code(201).send({ webhook: presentWebhook(webhook), secret })
+    const key = request.headers['idempotency-key']
+    const { mac: fingerprint } = (await macs.key('request-fingerprint')).compute(JSON.stringify(request.body))
+    const idempotency = key === undefined ? undefined : { keyHash: sha256(`webhook ${caller.principal.id ?? ''} ${key}`), fingerprint }
+    const made = await webhooks.create({ url, description, eventTypes, environments }, caller, idempotency)
+    if (made.secret === undefined) reply.header('idempotent-replayed', 'true')
+    return await reply.code(201).send(presentWithSecret(made))
   })
+}
 
+function keepRoutes (app: App, { webhooks }: Events): void {
   app.get('/v1/webhooks', {
     schema: { tags, operationId: 'listWebhooks', summary: 'List webhooks, newest first', response: { 200: Webhooks } },
   }, async () => ({ webhooks: (await webhooks.list()).map(presentWebhook) }))
@@ -64,8 +74,7 @@ function keepRoutes (app: App, { webhooks }: Events): void {
     config: { errors: ['not_found', ...SECRET_ERRORS] },
   }, async (request) => {
     const overlap = request.body.overlap_seconds ?? OVERLAP_SECONDS
-    const { webhook, secret } = await webhooks.rotateSecret(request.params.webhook_id as WebhookId, overlap, callerOf(request))
-    return { webhook: presentWebhook(webhook), secret }
+    return presentWithSecret(await webhooks.rotateSecret(request.params.webhook_id as WebhookId, overlap, callerOf(request)))
   })
 }
 
@@ -113,6 +122,10 @@ function presentWebhook (row: WebhookRow) {
     previous_secret_until: row.previous_until?.toISOString() ?? null,
     created_by: row.created_by, created_at: row.created_at.toISOString(), updated_by: row.updated_by, updated_at: row.updated_at.toISOString(),
   }
+}
+
+function presentWithSecret ({ webhook, secret }: WithSecret) {
+  return { webhook: presentWebhook(webhook), ...secret !== undefined && { secret } }
 }
 
 function presentDelivery (row: DeliveryRow) {
