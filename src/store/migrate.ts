@@ -24,7 +24,10 @@ export function listMigrations (): string[] {
  * one transaction, one runner at a time. Answers the names of those it ran.
  */
 export async function migrate (ownerUrl: string): Promise<string[]> {
-  const db = new Kysely<never>({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: ownerUrl, max: 2 }) }) })
+  const pool = new pg.Pool({ connectionString: ownerUrl, max: 2 })
+  // A connection that breaks while nothing runs on it is no news: the next statement gets another, or says why not.
+  pool.on('error', () => {})
+  const db = new Kysely<never>({ dialect: new PostgresDialect({ pool }) })
   try {
     await requireServiceRole(db).catch((error: unknown) => {
       throw isAway(error) ? new MigrationError('the database of OWNER_DATABASE_URL does not answer') : error

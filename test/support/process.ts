@@ -3,6 +3,9 @@ import { eventually } from './vault.ts'
 
 const CLI = new URL('../../src/cli.ts', import.meta.url).pathname
 
+/** What is compiled once is not compiled with each of the many processes that tests start. */
+const NODE_COMPILE_CACHE = new URL('../../node_modules/.cache/connection-vault/compiled', import.meta.url).pathname
+
 /** A vault as a process of its own, so that it can be measured and killed. */
 export interface VaultProcess {
   readonly child: ChildProcess
@@ -47,7 +50,8 @@ export interface RunningCli {
 /** Runs a verb of the CLI. Nothing of this process's settings reaches it but what is given. */
 export function runCli (args: readonly string[], env: Record<string, string>, input?: string): RunningCli {
   const { PATH = '', HOME = '', TMPDIR = '' } = process.env
-  const child = spawn(process.execPath, [CLI, ...args], { env: { PATH, HOME, ...TMPDIR !== '' && { TMPDIR }, ...env }, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] })
+  const inherited = { PATH, HOME, ...TMPDIR !== '' && { TMPDIR }, NODE_COMPILE_CACHE }
+  const child = spawn(process.execPath, [CLI, ...args], { env: { ...inherited, ...env }, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] })
   child.stdin?.end(input)
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { text += chunk.toString('utf8') })
