@@ -27,6 +27,7 @@ export async function migrate (ownerUrl: string): Promise<string[]> {
   const pool = new pg.Pool({ connectionString: ownerUrl, max: 2 })
   // A connection that breaks while nothing runs on it is no news: the next statement gets another, or says why not.
   pool.on('error', () => {})
+  pool.on('connect', (client) => { client.on('error', () => {}) })
   const db = new Kysely<never>({ dialect: new PostgresDialect({ pool }) })
   try {
     await requireServiceRole(db).catch((error: unknown) => {
