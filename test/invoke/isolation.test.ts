@@ -31,8 +31,10 @@ const LIST = { action: 'list_applicants' }
 
 t.test('calls of one connection, and those that may wait', async (t) => {
   const id = await vault.connect('acme')
-  const calls = Array.from({ length: 10 }, () => invoke(id, 2_000))
+  const calls = [invoke(id, 5_000), invoke(id, 5_000)]
   await eventually(async () => hung.received.length === 2)
+  // Their patience ends long before the two do.
+  calls.push(...Array.from({ length: 8 }, () => invoke(id, 2_000)))
   await new Promise((resolve) => { setTimeout(resolve, 200) })
   const refused = await invoke(id, 2_000)
   t.match(refused.body, { status: 429, code: 'concurrency_limited', retryable: true })
@@ -56,7 +58,9 @@ t.test('calls of one connection, and those that may wait', async (t) => {
 
 t.test('calls to one host', async (t) => {
   const ids = await Promise.all(Array.from({ length: 4 }, () => vault.connect('acme')))
-  const calls = ids.map((id) => invoke(id, 600))
+  const calls = ids.slice(0, 3).map((id) => invoke(id, 3_000))
+  await eventually(async () => hung.received.length === 3)
+  calls.push(invoke(ids[3] ?? '', 300))
   const codes = (await Promise.all(calls)).map((call) => call.body.code as string).sort()
   t.same(codes, ['concurrency_limited', 'upstream_timeout', 'upstream_timeout', 'upstream_timeout'])
 })
