@@ -22,6 +22,7 @@ const TABLE = {
   hosts_invalid: [422, 'The hosts do not fit', false, '`allowed_hosts` may only narrow the hosts the credential was sealed for. To widen them, rotate with the credential.'],
   actions_invalid: [422, 'The actions do not fit', false, '`allowed_actions` may only name actions of the integration.'],
   input_invalid: [422, 'The input does not fit the action', false, '`errors[]` points at each place that does not fit the action’s schema.'],
+  test_unavailable: [409, 'This credential can’t be tested', false, 'The integration names no request that would do no more than show whether a credential is accepted. Run an action that reads.'],
   name_taken: [409, 'The name is taken', false, 'Names are unique in a workspace and environment, without regard to case.'],
   etag_mismatch: [412, 'The connection has changed', false, 'Read it again and repeat the change with the new ETag.'],
   etag_required: [428, 'If-Match is required', false, 'Send the ETag of the version you have edited as `If-Match`.'],

@@ -1,18 +1,9 @@
-import { fillTemplate, isReservedHeader, pathParameters, type Action, type IntegrationAction, type Manifest } from '../catalog/index.ts'
-import { VaultError, type FieldError } from '../errors.ts'
+import { fillTemplate, pathParameters, requireTest, type Action, type IntegrationAction, type Manifest } from '../catalog/index.ts'
 import { arrangeInput, type ArrangedInput } from './arrange-input.ts'
+import { buildBoundRequest } from './build-bound.ts'
+import type { BuildOptions, BuiltRequest } from './built-request.ts'
+import { checkHeaders, hasDotSegment, invalid, isBase64, joinUrl } from './check-request.ts'
 import { encodePairs, type FileValue, type RequestBody } from './encode.ts'
-
-/** A request without its credential. */
-export interface BuiltRequest {
-  readonly method: string
-  /** The server's base URL, path and query: its host never depends on input. */
-  readonly url: URL
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: RequestBody | undefined
-  /** Top-level properties of the body that take a credential's field. */
-  readonly bodyFields: Readonly<Record<string, string>>
-}
 
 /** Anything a caller may send that the catalog has no action for. */
 export interface RawRequest {
@@ -27,18 +18,10 @@ export interface RawRequest {
   readonly encoding?: RequestBody['encoding'] | undefined
 }
 
-interface BuildOptions {
-  readonly manifest: Manifest
-  readonly baseUrl: string
-  /** Names of the credential's secret fields. */
-  readonly fields: readonly string[]
-  /** Headers that this connection's credential sets, in lower case. */
-  readonly injected: readonly string[]
-}
-
 /** The request of an action. Throws `input_invalid`, with a pointer to each place that does not fit. */
 export function buildRequest (action: IntegrationAction, input: Readonly<Record<string, unknown>>, options: BuildOptions): BuiltRequest {
   const { definition } = action
+  if (definition.binding !== undefined) return buildBoundRequest({ action, binding: definition.binding }, input, options)
   const filled = Object.entries(definition.from_credential ?? {}).filter(([, field]) => options.fields.includes(field))
   const arranged = arrangeInput(action, input, filled.map(([property]) => property))
   const path = fillPath(definition.path, arranged.path ?? {})
@@ -62,11 +45,6 @@ function bodyOf (definition: Action, value: Readonly<Record<string, unknown>>, m
   const wrong = files.filter((name) => value[name] !== undefined && !isBase64((value[name] as FileValue).base64))
   if (wrong.length > 0) throw invalid(wrong.map((name) => ({ pointer: `/input/body/${name}/base64`, message: 'is not base64' })))
   return { value, encoding: encoding === 'graphql' ? 'json' : encoding, ...files.length > 0 && { files }, ...envelope !== undefined && { envelope }, ...graphql !== undefined && { graphql } }
-}
-
-/** RFC 4648, 4, with its padding and without line breaks. */
-function isBase64 (text: string): boolean {
-  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
 }
 
 /** A call the catalog has no action for, to one of the connection's hosts. Throws `input_invalid`. */
@@ -104,9 +82,10 @@ function hostUrl (host: string, baseUrl: string): string {
   return url.origin
 }
 
-/** Test requests of manifests: nothing in them is a caller's. */
+/** Test requests of manifests: nothing in them is a caller's. Throws `test_unavailable`. */
 export function buildTestRequest (manifest: Manifest, connection: { baseUrl: string, config: Readonly<Record<string, string>> }): BuiltRequest {
-  const { test, conventions } = manifest
+  const { conventions } = manifest
+  const test = requireTest(manifest)
   const config = Object.fromEntries(Object.entries(connection.config).map(([name, value]) => [name, encodeURIComponent(value)]))
   return {
     method: test.method,
@@ -131,40 +110,7 @@ function fillPath (template: string, values: Readonly<Record<string, unknown>>):
   return path
 }
 
-/** Also in the percent-encoded spellings that URL parsers resolve. */
-function hasDotSegment (path: string): boolean {
-  return path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))
-}
-
-function joinUrl (baseUrl: string, path: string, query: string): URL {
-  const base = new URL(baseUrl)
-  const url = new URL(`${baseUrl}${path}${query === '' ? '' : `?${query}`}`)
-  // Belt and braces: whatever the input, it has moved neither the host nor the path below the server's.
-  if (url.origin !== base.origin || url.pathname !== `${base.pathname === '/' ? '' : base.pathname}${path}` || url.hash !== '') {
-    throw invalid([{ pointer: '/path', message: 'can’t be written as a path of this server' }])
-  }
-  return url
-}
-
 function readHeaders (arranged: ArrangedInput, injected: readonly string[]): Record<string, string> {
   const entries = Object.entries(arranged.header ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)] as const)
   return checkHeaders(Object.fromEntries(entries), injected, '/input/header')
-}
-
-function checkHeaders (headers: Readonly<Record<string, string>>, injected: readonly string[], at: string): Record<string, string> {
-  const errors: FieldError[] = []
-  const kept: Record<string, string> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    if (!/^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/.test(name)) errors.push({ pointer: `${at}/${name.slice(0, 100)}`, message: 'is no header’s name' })
-    else if (isReservedHeader(name)) errors.push({ pointer: `${at}/${name}`, message: 'can’t be set by a caller' })
-    else if (injected.includes(name)) errors.push({ pointer: `${at}/${name}`, message: 'is set by the connection' })
-    else if (!/^[\x20-\x7e\t]*$/.test(value)) errors.push({ pointer: `${at}/${name}`, message: 'must be printable ASCII, without line breaks' })
-    else kept[name] = value
-  }
-  if (errors.length > 0) throw invalid(errors)
-  return kept
-}
-
-function invalid (errors: readonly FieldError[]): VaultError {
-  return new VaultError('input_invalid', { detail: 'The input does not fit.', errors })
 }

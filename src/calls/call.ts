@@ -2,9 +2,9 @@ import { hostMatches, type Manifest } from '../catalog/index.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import type { Clock } from '../clock.ts'
 import type { Egress, OutgoingRequest, SendFailure, SendResult } from '../egress/index.ts'
-import type { BuiltRequest } from './build-request.ts'
+import type { BuiltRequest } from './built-request.ts'
 import { createCircuit } from './circuit.ts'
-import { describeBody, encodeBody } from './encode.ts'
+import { describeBody, encodeBody, encodePairs } from './encode.ts'
 import { createGate, type Leave, type Patience } from './gate.ts'
 import { describeAuth, injectAuth, injectBody, PLACEHOLDER, type AuthFields, type InjectedAuth } from './inject-auth.ts'
 import { createRedactor } from './redact.ts'
@@ -97,10 +97,10 @@ export function createCalls ({ egress, clock, perConnection, perOrigin }: Option
       if (!isHostAllowed(built.url, credential.hosts)) {
         return { kind: 'blocked', maybeSent: false, detail: `${built.url.host} is not a host this credential may go to.` }
       }
-      const auth = injectAuth(credential)
+      const auth = injectAuth(credential, built.security)
       const result = await send({ ...await toOutgoing(built, auth, credential.secrets), ...limits })
       if (result.kind !== 'answer') return result
-      const redactor = createRedactor(credential.secrets, sentSecrets(credential, auth))
+      const redactor = createRedactor(credential.secrets, sentSecrets(credential, auth, built.security))
       return { kind: 'answered', response: shapeResponse(manifest, result, redactor) }
     },
   })
@@ -113,7 +113,7 @@ export function isHostAllowed (url: URL, hosts: readonly string[]): boolean {
 
 /** What would be sent, with a placeholder for everything secret. */
 export function describeRequest (built: BuiltRequest, auth: Pick<AuthFields, 'scheme' | 'config'> & { secretNames: readonly string[] }): DescribedRequest {
-  const injected = describeAuth(auth)
+  const injected = describeAuth(auth, built.security)
   const placeholders = Object.fromEntries(Object.keys(built.bodyFields).map((name) => [name, PLACEHOLDER]))
   const value = isEmpty(placeholders) ? built.body?.value : { ...built.body?.value as object, ...placeholders }
   const body = built.body === undefined ? undefined : describeBody({ ...built.body, value })
@@ -130,7 +130,10 @@ async function toOutgoing (built: BuiltRequest, auth: InjectedAuth, secrets: Sec
   return {
     method: built.method,
     url: withQuery(built.url, auth.query),
-    headers: { accept: 'application/json', 'user-agent': 'connection-vault', ...built.headers, ...encoded && { 'content-type': encoded.contentType }, ...auth.headers },
+    headers: {
+      accept: 'application/json', 'user-agent': 'connection-vault', ...built.headers, ...encoded && { 'content-type': encoded.contentType }, ...auth.headers,
+      ...joinCookies(built.headers['cookie'], auth.headers['cookie']),
+    },
     ...encoded && { body: encoded.bytes },
   }
 }
@@ -139,17 +142,24 @@ function isEmpty (value: object): boolean {
   return Object.keys(value).length === 0
 }
 
+/** Cookies of the input beside the credential's (RFC 6265, 5.4). */
+function joinCookies (input: string | undefined, auth: string | undefined): { cookie?: string } {
+  const parts = [input, auth].filter((part) => part !== undefined)
+  return parts.length === 0 ? {} : { cookie: parts.join('; ') }
+}
+
+/** What is there stays as it is written. */
 function withQuery (url: URL, query: Readonly<Record<string, string>>): URL {
-  const entries = Object.entries(query)
-  if (entries.length === 0) return url
+  const added = encodePairs(query, 'repeat')
+  if (added === '') return url
   const copy = new URL(url)
-  for (const [name, value] of entries) copy.searchParams.append(name, value)
+  copy.search = url.search === '' ? added : `${url.search}&${added}`
   return copy
 }
 
 /** Header and query values that carry a secret, and not those that only carry config (an account id). */
-function sentSecrets (credential: CallCredential, auth: InjectedAuth): string[] {
-  const masked = describeAuth({ ...credential, secretNames: Object.keys(credential.secrets) })
+function sentSecrets (credential: CallCredential, auth: InjectedAuth, security: readonly string[] | undefined): string[] {
+  const masked = describeAuth({ ...credential, secretNames: Object.keys(credential.secrets) }, security)
   const differing = (part: 'headers' | 'query') => Object.entries(auth[part]).filter(([name, value]) => masked[part][name] !== value).map(([, value]) => value)
   return [...differing('headers'), ...differing('query')]
 }

@@ -34,7 +34,10 @@ function encodeName (name: string): string {
 /** A body before it is bytes. */
 export interface RequestBody {
   readonly value: unknown
-  readonly encoding: 'json' | 'form' | 'form_plain' | 'multipart'
+  /** `text` is sent as it is, `binary` is a file. */
+  readonly encoding: 'json' | 'form' | 'form_plain' | 'multipart' | 'text' | 'binary'
+  /** Another than the encoding's own. */
+  readonly contentType?: string
   /** Members of a multipart body that are files. */
   readonly files?: readonly string[]
   /** What is put around the value: an envelope's property, or a GraphQL document whose variables it is. */
@@ -57,7 +60,9 @@ export interface FileValue {
 export async function encodeBody (body: RequestBody): Promise<EncodedBody> {
   const value = wrapValue(body)
   switch (body.encoding) {
-    case 'json': return { contentType: 'application/json', bytes: Buffer.from(JSON.stringify(value)) }
+    case 'json': return { contentType: body.contentType ?? 'application/json', bytes: Buffer.from(JSON.stringify(value)) }
+    case 'text': return { contentType: body.contentType ?? 'text/plain', bytes: Buffer.from(value as string) }
+    case 'binary': return { contentType: body.contentType ?? 'application/octet-stream', bytes: Buffer.from((value as FileValue).base64, 'base64') }
     case 'multipart': return await encodeMultipart(value as Record<string, unknown>, body.files ?? [])
     case 'form': case 'form_plain': return { contentType: 'application/x-www-form-urlencoded', bytes: Buffer.from(encodeForm(value, body.encoding)) }
   }
@@ -67,7 +72,9 @@ export async function encodeBody (body: RequestBody): Promise<EncodedBody> {
 export function describeBody (body: RequestBody): { contentType: string, shown: unknown } {
   const value = wrapValue(body)
   switch (body.encoding) {
-    case 'json': return { contentType: 'application/json', shown: value }
+    case 'json': return { contentType: body.contentType ?? 'application/json', shown: value }
+    case 'text': return { contentType: body.contentType ?? 'text/plain', shown: value }
+    case 'binary': return { contentType: body.contentType ?? 'application/octet-stream', shown: { bytes: Buffer.byteLength((value as FileValue).base64, 'base64') } }
     case 'form': case 'form_plain': return { contentType: 'application/x-www-form-urlencoded', shown: encodeForm(value, body.encoding) }
     case 'multipart': return { contentType: 'multipart/form-data', shown: describeFiles(value as Record<string, unknown>, body.files ?? []) }
   }

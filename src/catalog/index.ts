@@ -7,9 +7,13 @@
  * - Where a credential may go is the manifest's to say, never the caller's.
  */
 export { judgeConfig, judgeFields, previewSecret, previewText, type AcceptedFields, type Entered, type FieldsVerdict } from './fields.ts'
-export type { Integration, IntegrationAction } from './integration.ts'
+export type { Binding, BodyChoice, Parameter, Style } from './binding.ts'
+export type { IntegrationAction } from './bound-action.ts'
+export { importDocument, type ImportOptions, type ImportReport } from './custom-api/import-document.ts'
+export { ImportError } from './custom-api/import-error.ts'
+export { requireTest, type Integration } from './integration.ts'
 export { isReservedHeader, pathParameters, type PathParameter } from './judge-manifest.ts'
 export { isLinked, issuedFields } from './linking.ts'
-export { CatalogError, loadCatalog, parseManifest, type Catalog } from './load.ts'
+export { CatalogError, loadCatalog, parseManifest, requireSound, type Catalog } from './load.ts'
 export type { Action, AnswerClass, AuthScheme, BodyEncoding, ErrorClass, Field, Injection, Manifest, Place, Predicate, TestRequest } from './manifest.ts'
 export { decidesHost, fillTemplate, hostMatches, isNarrower, resolveDestination, templateFields, type Destination } from './servers.ts'

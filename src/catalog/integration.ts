@@ -1,6 +1,7 @@
 import { VaultError } from '../errors.ts'
 import { compileSchema, type SchemaCheck } from '../schema.ts'
-import type { Action, AuthScheme, Manifest, Place } from './manifest.ts'
+import { createBoundAction, type IntegrationAction } from './bound-action.ts'
+import type { Action, AuthScheme, Manifest, Place, TestRequest } from './manifest.ts'
 
 /** A manifest made ready for use. */
 export interface Integration {
@@ -10,17 +11,6 @@ export interface Integration {
   findAction (name: string): IntegrationAction | undefined
   /** Throws `action_unknown`. */
   requireAction (name: string): IntegrationAction
-}
-
-export interface IntegrationAction {
-  readonly definition: Action
-  /** The schema of `{path, query, header, body}`, as far as the action has them. */
-  readonly schema: Record<string, unknown>
-  /** Names of the properties each place declares. */
-  readonly names: ReadonlyMap<Place, ReadonlySet<string>>
-  /** Whether the body takes properties it does not name. */
-  readonly openBody: boolean
-  check: SchemaCheck
 }
 
 const PLACES: readonly Place[] = ['path', 'query', 'header', 'body']
@@ -38,7 +28,8 @@ const FILE = {
 }
 
 export function createIntegration (manifest: Manifest): Integration {
-  const actions = new Map(manifest.actions.map((definition) => [definition.name, createAction(definition)]))
+  const actions = new Map(manifest.actions.map((definition) =>
+    [definition.name, definition.binding === undefined ? createAction(definition) : createBoundAction(manifest, definition)]))
   const schemes = new Map(manifest.auth.map((scheme) => [scheme.id, scheme]))
 
   const requireScheme = (id: string | undefined): AuthScheme => {
@@ -53,6 +44,12 @@ export function createIntegration (manifest: Manifest): Integration {
     return action
   }
   return Object.freeze({ manifest, requireScheme, requireAction, findAction: (name: string) => actions.get(name) })
+}
+
+/** The request that shows whether a credential is accepted. Throws `test_unavailable`. */
+export function requireTest (manifest: Manifest): TestRequest {
+  if (manifest.test === undefined) throw new VaultError('test_unavailable')
+  return manifest.test
 }
 
 function createAction (definition: Action): IntegrationAction {

@@ -17,13 +17,14 @@ export function judgeManifest (manifest: Manifest): string[] {
     ...judgeUnique('/actions', manifest.actions.map((action) => action.name)),
     ...manifest.auth.flatMap((scheme, index) => judgeScheme(manifest, scheme, `/auth/${index}`)),
     ...manifest.actions.flatMap((action, index) => judgeAction(manifest, action, `/actions/${index}`)),
-    ...judgeServer(manifest, manifest.test.server, '/test/server'),
+    ...judgeServer(manifest, manifest.test?.server, '/test/server'),
     ...judgeHeaders(manifest.conventions.headers, '/conventions/headers'),
   ]
 }
 
 function judgeUnique (at: string, names: readonly string[]): string[] {
-  return names.filter((name, index) => names.indexOf(name) !== index).map((name) => `${at}: ${name} stands twice`)
+  const seen = new Set<string>()
+  return names.filter((name) => seen.size === seen.add(name).size).map((name) => `${at}: ${name} stands twice`)
 }
 
 function judgeScheme (manifest: Manifest, scheme: AuthScheme, at: string): string[] {
@@ -38,7 +39,7 @@ function judgeScheme (manifest: Manifest, scheme: AuthScheme, at: string): strin
     if (field.pattern !== undefined && !isRegExp(field.pattern)) problems.push(`${at}/fields/${index}/pattern: is no regular expression`)
     if (field.default !== undefined && field.secret) problems.push(`${at}/fields/${index}/default: a secret has none`)
   }
-  for (const name of templateFields(manifest.test.path)) if (!config.has(name)) problems.push(`/test/path: {${name}} is no config field of ${scheme.id}`)
+  for (const name of templateFields(manifest.test?.path ?? '')) if (!config.has(name)) problems.push(`/test/path: {${name}} is no config field of ${scheme.id}`)
   if (scheme.oauth !== undefined) problems.push(...judgeOAuth(manifest, scheme, `${at}/oauth`))
   for (const environment of manifest.environments) {
     const template = serverTemplate(manifest, scheme, environment)
@@ -60,7 +61,7 @@ function judgeAction (manifest: Manifest, action: Action, at: string): string[] 
   for (const name of inPath) if (!declared.includes(name)) problems.push(`${at}/input/path: {${name}} of the path is missing`)
   for (const name of declared) if (!inPath.includes(name)) problems.push(`${at}/input/path: ${name} is not in the path`)
   for (const name of properties('header')) if (isReservedHeader(name)) problems.push(`${at}/input/header: ${name} can’t be set by a caller`)
-  if ((action.method === 'GET' || action.method === 'HEAD') !== (action.effect === 'read') && action.method !== 'POST') problems.push(`${at}/effect: ${action.effect} does not go with ${action.method}`)
+  if (SAFE_METHODS.has(action.method) !== (action.effect === 'read') && action.method !== 'POST' && action.binding === undefined) problems.push(`${at}/effect: ${action.effect} does not go with ${action.method}`)
   if (action.input?.body !== undefined && (action.method === 'GET' || action.method === 'HEAD')) problems.push(`${at}/input/body: ${action.method} has none`)
   for (const [property, field] of Object.entries(action.from_credential ?? {})) {
     if (!properties('body').includes(property)) problems.push(`${at}/from_credential: ${property} is no property of the body`)
@@ -92,7 +93,11 @@ function judgeServer (manifest: Manifest, server: string | undefined, at: string
   return host !== undefined && manifest.also_hosts?.includes(host) === true ? [] : [`${at}: its host is not among /also_hosts`]
 }
 
-const PARAMETER = /\{(\+?)([A-Za-z][A-Za-z0-9_]*)\}/g
+/** RFC 9110, 9.2.1. */
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
+/** Imported documents name parameters as they like. */
+const PARAMETER = /\{(\+?)([^{}+/?#][^{}/?#]*)\}/g
 
 export interface PathParameter {
   readonly name: string

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { Binding } from './binding.ts'
 
 /**
  * The manifest of an integration: data, one YAML file each, the same shape for built-in ones and
@@ -7,7 +8,9 @@ import { Type, type Static } from 'typebox'
 const closed = { additionalProperties: false } as const
 const Name = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' })
 const Environment = Type.Enum(['sandbox', 'live'])
-const Host = Type.String({ pattern: '^(\\*\\.)?[a-z0-9.-]+(:\\d+)?$' })
+/** `*` stands for a label or a part of one; alone, for any public host. */
+export const HOST = '^(\\*|[a-z0-9.*-]*[a-z0-9][a-z0-9.*-]*(:(\\d+|\\*))?|\\[[0-9a-f:.]+\\](:\\d+)?)$'
+const Host = Type.String({ pattern: HOST })
 const Template = Type.String({ minLength: 1, maxLength: 500 })
 
 /** What a pasted value is known by. It decides, and so has to agree with, the environment and config it belongs to. */
@@ -39,11 +42,15 @@ const Field = Type.Object({
   spaces: Type.Optional(Type.Boolean()),
 }, closed)
 
+/** The security scheme of an imported document that an injection satisfies: it is made for the actions that ask for it. */
+const of = Type.Optional(Type.String())
+
 /** One place a credential goes. One whose fields the connection does not have is left out. */
 const Injection = Type.Union([
-  Type.Object({ header: Type.String({ pattern: '^[A-Za-z0-9-]+$' }), value: Template }, closed),
-  Type.Object({ basic: Type.Object({ username: Type.String(), password: Type.String() }, closed) }, closed),
-  Type.Object({ query: Type.String(), value: Template }, closed),
+  Type.Object({ header: Type.String({ pattern: '^[A-Za-z0-9!#$%&\'*+.^_`|~-]+$' }), value: Template, of }, closed),
+  Type.Object({ basic: Type.Object({ username: Type.String(), password: Type.String() }, closed), of }, closed),
+  Type.Object({ query: Type.String(), value: Template, of }, closed),
+  Type.Object({ cookie: Type.String(), value: Template, of }, closed),
 ])
 
 const CLASSES = ['reauthorise', 'config_error', 'permission', 'step_up', 'input', 'conflict', 'not_found', 'rate_limited', 'provider_unavailable'] as const
@@ -164,8 +171,9 @@ const AuthScheme = Type.Object({
   label: Type.String(),
   /** Where a person finds the credential. */
   find: Type.Optional(Type.String()),
-  fields: Type.Array(Field, { minItems: 1 }),
-  inject: Type.Array(Injection, { minItems: 1 }),
+  /** None of either where nothing is asked for. */
+  fields: Type.Array(Field),
+  inject: Type.Array(Injection),
   /** Overrides the integration's servers: the same product answers elsewhere for this way in. */
   servers: Type.Optional(Type.Record(Type.String(), Template)),
   /** Linked in a browser: nobody pastes these fields. */
@@ -176,7 +184,8 @@ const Schema = Type.Record(Type.String(), Type.Unknown())
 
 /** The parts of a request that take input, each with a JSON Schema. */
 const Input = Type.Object({
-  path: Type.Optional(Schema), query: Type.Optional(Schema), header: Type.Optional(Schema), body: Type.Optional(Schema),
+  path: Type.Optional(Schema), query: Type.Optional(Schema), header: Type.Optional(Schema), cookie: Type.Optional(Schema),
+  body: Type.Optional(Schema),
 }, closed)
 
 /**
@@ -189,7 +198,7 @@ const Action = Type.Object({
   name: Name,
   title: Type.String(),
   help: Type.Optional(Type.String()),
-  method: Type.Enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']),
+  method: Type.Enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']),
   /** Path template below the server's: `/v1/things/{thing}`. `{+thing}` may hold slashes (RFC 6570, 3.2.3). */
   path: Type.String({ pattern: '^/' }),
   /** Another host of the same provider; it has to be among `also_hosts`. */
@@ -199,6 +208,7 @@ const Action = Type.Object({
   headers: Type.Optional(TextMap),
   body: Type.Optional(BodyEncoding),
   input: Type.Optional(Input),
+  binding: Type.Optional(Binding),
   /** The body's properties are sent as this one property, `name[]` in a list of one. */
   envelope: Type.Optional(Type.String({ pattern: '^[A-Za-z_]+(\\[\\])?$' })),
   /** The operation of a GraphQL API. */
@@ -266,7 +276,10 @@ export const Manifest = Type.Object({
   errors: Type.Array(Type.Object({ when: Predicate, class: AnswerClass }, closed)),
   /** Where the provider's own words about a failure are. */
   error_message: Type.Optional(Type.Array(Type.String())),
-  test: TestRequest,
+  /** Without one a credential can’t be tested. */
+  test: Type.Optional(TestRequest),
+  /** Schemas that inputs point at: `#/$defs/{name}`. */
+  schemas: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   actions: Type.Array(Action, { minItems: 1 }),
 }, closed)
 

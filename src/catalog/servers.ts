@@ -77,14 +77,27 @@ export function resolveDestination (of: ServerOf, config: Readonly<Record<string
   return destination
 }
 
-/** Whether a host (with its port, unless 443) fits a pattern: the same, or one label in place of a leftmost `*`. */
+/**
+ * Whether a host (with its port, unless 443) fits a pattern. In a pattern `*` stands for a label, a
+ * part of one, or the port; alone it stands for any host.
+ */
 export function hostMatches (pattern: string, host: string): boolean {
-  if (!pattern.startsWith('*.')) return pattern === host
-  const rest = pattern.slice(1)
-  return host.endsWith(rest) && host.length > rest.length && !host.slice(0, -rest.length).includes('.')
+  if (!pattern.includes('*')) return pattern === host
+  if (pattern === '*') return true
+  return compilePattern(pattern).test(host)
+}
+
+const compiled = new Map<string, RegExp>()
+
+function compilePattern (pattern: string): RegExp {
+  const known = compiled.get(pattern)
+  if (known !== undefined) return known
+  const made = new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '[a-z0-9-]+')}$`)
+  compiled.set(pattern, made)
+  return made
 }
 
 /** Whether everything one pattern lets through, some pattern of the list lets through as well. */
 export function isNarrower (pattern: string, than: readonly string[]): boolean {
-  return than.some((wider) => wider === pattern || (!pattern.startsWith('*.') && hostMatches(wider, pattern)))
+  return than.some((wider) => wider === pattern || (!pattern.includes('*') && hostMatches(wider, pattern)))
 }

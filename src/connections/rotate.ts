@@ -70,7 +70,7 @@ export function createRotator (options: Options): Rotator {
     rotate: async (of: Of, rotation: Rotation, caller: Caller) => await whileKeyChanges(async (first) => {
       const place = { workspaceId: of.workspaceId, connectionId: of.id, environment: rotation.seen.environment, allowedHosts: rotation.allowedHosts }
       const version = await sealVersion(crypto, place, rotation.credential)
-      if (rotation.test && first) await requireAccepted(rotation, version, caller)
+      if (rotation.test && first && rotation.credential.integration.manifest.test !== undefined) await requireAccepted(rotation, version, caller)
       return await database.transaction(async (tx) => {
         const row = await requireLocked(tx, of, caller)
         if (row.revision !== rotation.seen.revision) throw new VaultError('etag_mismatch', { detail: 'The connection was changed while the new credential was being checked; nothing was replaced. Repeat.' })

@@ -1,5 +1,5 @@
 import { buildTestRequest, type CallResult } from '../calls/index.ts'
-import type { Catalog, Manifest } from '../catalog/index.ts'
+import { requireTest, type Catalog, type Manifest } from '../catalog/index.ts'
 import type { Clock } from '../clock.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
@@ -122,7 +122,7 @@ function requireTestable (row: UsableRow, caller: Caller): UsableRow {
 
 /** What the answer to a test request says of the credential. */
 export function judgeTest (manifest: Manifest, environment: Environment, result: CallResult): Omit<TestResult, 'duration_ms' | 'warnings'> {
-  const { test } = manifest
+  const test = requireTest(manifest)
   if (result.kind !== 'answered') return { result: 'unreachable', detail: result.detail, status: result.status ?? null, account: null }
   const { judged, status, error } = result.response
   const said = (verdict: TestVerdict, detail: string) => ({ result: verdict, detail, status, account: null })
@@ -140,6 +140,6 @@ function readAccount (manifest: Manifest, json: unknown): TestResult['account'] 
     const value = pointer === undefined ? undefined : readPointer(json, pointer)
     return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 200) : null
   }
-  const id = read(manifest.test.account?.id)
-  return id === null ? null : { id, label: read(manifest.test.account?.label) }
+  const id = read(manifest.test?.account?.id)
+  return id === null ? null : { id, label: read(manifest.test?.account?.label) }
 }

@@ -188,5 +188,6 @@ function buildOptions (connection: UsableConnection) {
     baseUrl: connection.baseUrl,
     fields: connection.row.field_set,
     injected: Object.keys(describeAuth(authOf(connection)).headers),
+    satisfied: connection.scheme.inject.flatMap(({ of }) => of === undefined ? [] : [of]),
   }
 }

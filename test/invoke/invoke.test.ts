@@ -67,7 +67,7 @@ t.test('every action of every integration reaches its provider as its manifest s
       t.match(received?.headers, sends, `${manifest.id}.${name} is authorised`)
     }
     provider.answer = (_received, reply) => { json(reply, 200, tested) }
-    t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'ok', account: manifest.test.account === undefined ? null : { id: /./ } }, `${manifest.id} can be tested`)
+    t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'ok', account: manifest.test?.account === undefined ? null : { id: /./ } }, `${manifest.id} can be tested`)
     provider.answer = (_received, reply) => { json(reply, 401, refused) }
     t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'auth_failed' })
     provider.answer = (_received, reply) => { json(reply, 200, { ok: true }) }

@@ -54,7 +54,7 @@ function retarget (manifest: Manifest, url: string): Manifest {
     servers: servers(manifest.servers),
     hosts: [new URL(url).host],
     also_hosts: [new URL(url).host],
-    test: { ...manifest.test, ...manifest.test.server && here },
+    ...manifest.test && { test: { ...manifest.test, ...manifest.test.server && here } },
     actions: manifest.actions.map((action) => ({ ...action, ...action.server && here })),
   }
 }

@@ -1,0 +1,42 @@
+import { isReservedHeader } from '../catalog/index.ts'
+import { VaultError, type FieldError } from '../errors.ts'
+
+/** RFC 4648, 4, with its padding and without line breaks. */
+export function isBase64 (text: string): boolean {
+  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
+}
+
+/** Also in the percent-encoded spellings that URL parsers resolve. */
+export function hasDotSegment (path: string): boolean {
+  return path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))
+}
+
+/** Throws `input_invalid` where the path can’t stand below the server’s. */
+export function joinUrl (baseUrl: string, path: string, query: string): URL {
+  const base = new URL(baseUrl)
+  const url = new URL(`${baseUrl}${path}${query === '' ? '' : `?${query}`}`)
+  // Belt and braces: whatever the input, it has moved neither the host nor the path below the server's.
+  if (url.origin !== base.origin || url.pathname !== `${base.pathname === '/' ? '' : base.pathname}${path}` || url.hash !== '') {
+    throw invalid([{ pointer: '/path', message: 'can’t be written as a path of this server' }])
+  }
+  return url
+}
+
+/** Headers a caller may set, their names in lower case. Throws `input_invalid`. */
+export function checkHeaders (headers: Readonly<Record<string, string>>, injected: readonly string[], at: string): Record<string, string> {
+  const errors: FieldError[] = []
+  const kept: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (!/^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/.test(name)) errors.push({ pointer: `${at}/${name.slice(0, 100)}`, message: 'is no header’s name' })
+    else if (isReservedHeader(name)) errors.push({ pointer: `${at}/${name}`, message: 'can’t be set by a caller' })
+    else if (injected.includes(name)) errors.push({ pointer: `${at}/${name}`, message: 'is set by the connection' })
+    else if (!/^[\x20-\x7e\t]*$/.test(value)) errors.push({ pointer: `${at}/${name}`, message: 'must be printable ASCII, without line breaks' })
+    else kept[name] = value
+  }
+  if (errors.length > 0) throw invalid(errors)
+  return kept
+}
+
+export function invalid (errors: readonly FieldError[]): VaultError {
+  return new VaultError('input_invalid', { detail: 'The input does not fit.', errors })
+}
