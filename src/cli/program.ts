@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { IssuersError, PRESETS, SCOPES } from '../access/index.ts'
 import { VERSION } from '../main.ts'
-import { CatalogError } from '../catalog/index.ts'
+import { CatalogError, ImportError } from '../catalog/index.ts'
 import { ConfigError } from '../config.ts'
 import { KeyringError } from '../crypto/index.ts'
 import { isVaultError } from '../errors.ts'
@@ -9,6 +9,7 @@ import { describeError } from '../log.ts'
 import { MigrationError } from '../store/index.ts'
 import { verifyAudit } from './audit.ts'
 import { listCatalog } from './catalog.ts'
+import { describeImportError, importCatalog, type ImportCommand } from './import-catalog.ts'
 import { initKeyring } from './keys.ts'
 import { runMigrations } from './migrate.ts'
 import { deleteOAuthApp, listOAuthApps, setOAuthApp, type SetAppOptions } from './oauth-apps.ts'
@@ -34,7 +35,22 @@ program.command('serve').description('run the vault; without DATABASE_URL, outsi
 
 program.command('migrate').description('bring the schema up to date, as the role of OWNER_DATABASE_URL').action(runMigrations)
 
-program.command('catalog [integration]').description('list what can be connected, or the actions of one integration').action(listCatalog)
+const catalog = program.command('catalog').argument('[integration]').description('list what can be connected, or the actions of one integration').action(listCatalog)
+catalog.command('import <source>').description('make an integration of an OpenAPI document: a file, or an https URL')
+  .requiredOption('--id <id>', 'what the integration is called, such as acme_billing')
+  .option('--name <name>', 'how people see it; the document’s title unless told')
+  .option('--live <url>', 'where the API is, instead of what the document says')
+  .option('--sandbox <url>', 'where its sandbox is')
+  .addOption(new Option('--auth <type>', 'how calls are authorised, instead of what the document says').choices(['none', 'bearer', 'basic', 'api_key']))
+  .addOption(new Option('--key-in <place>', 'where an API key goes').choices(['header', 'query', 'cookie']).default('header'))
+  .option('--key-name <name>', 'what the header, parameter or cookie is called')
+  .option('--tags <list>', 'only operations with one of these tags', list)
+  .option('--paths <list>', 'only those whose paths begin so', list)
+  .option('--actions <list>', 'only those that are called so', list)
+  .option('--strict', 'check bodies against their schemas, too')
+  .option('--replace', 'write over an integration of this id')
+  .option('--preview', 'say what would be imported, write nothing')
+  .action(async (source: string, options: ImportCommand) => { await importCatalog(source, options) })
 
 const keys = program.command('keys').description('key-encryption keys')
 keys.command('init').description('write a keyring with fresh keys; never overwrites one')
@@ -74,7 +90,7 @@ audit.command('verify').description('recompute the whole chain; exit code 1 when
   .action(verifyAudit)
 
 /** Errors whose message is written for the operator, and holds no value. */
-const SPOKEN = [ConfigError, KeyringError, MigrationError, CatalogError, IssuersError, UsageError]
+const SPOKEN = [ConfigError, KeyringError, MigrationError, CatalogError, ImportError, IssuersError, UsageError]
 
 /** Runs one verb. What goes wrong ends with its reason and exit code 1. */
 export async function run (argv: readonly string[]): Promise<void> {
@@ -82,7 +98,7 @@ export async function run (argv: readonly string[]): Promise<void> {
     await program.parseAsync(argv)
   } catch (error) {
     const spoken = error instanceof Error && SPOKEN.some((kind) => error instanceof kind)
-    printError(`connection-vault: ${spoken || isVaultError(error) ? (error).message : describeError(error)}`)
+    printError(`connection-vault: ${error instanceof ImportError ? describeImportError(error) : spoken || isVaultError(error) ? (error).message : describeError(error)}`)
     process.exit(1)
   }
 }
