@@ -175,11 +175,14 @@ create table connections (
   deadline timestamp with time zone default LEAST((((expires_on + 1))::timestamp without time zone AT TIME ZONE 'UTC'::text), ends_at),
   reminded_of timestamp with time zone,
   reminded_days integer,
+  integration_revision integer,
   constraint connections_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint connections_health_check CHECK ((health = ANY (ARRAY['pending'::text, 'active'::text, 'needs_reauth'::text, 'error'::text]))),
-  constraint connections_pkey PRIMARY KEY (workspace_id, id)
+  constraint connections_pkey PRIMARY KEY (workspace_id, id),
+  constraint connections_workspace_id_integration_integration_revision_fkey FOREIGN KEY (workspace_id, integration, integration_revision) REFERENCES integration_revisions(workspace_id, integration_id, revision)
 );
 CREATE INDEX connections_deadline ON public.connections USING btree (deadline) WHERE (deadline IS NOT NULL);
+CREATE INDEX connections_integration ON public.connections USING btree (workspace_id, integration, integration_revision) WHERE (integration_revision IS NOT NULL);
 CREATE UNIQUE INDEX connections_name ON public.connections USING btree (workspace_id, environment, name_key);
 CREATE INDEX connections_refresh ON public.connections USING btree (integration, environment, next_refresh_at) WHERE (next_refresh_at IS NOT NULL);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
@@ -262,6 +265,64 @@ create table idempotency_keys (
 );
 CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (created_at);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
+
+create table integration_actions (
+  workspace_id text collate "C" not null,
+  integration_id text collate "C" not null,
+  revision integer not null,
+  name text collate "C" not null,
+  ordinal integer not null,
+  definition json not null,
+  parameter_refs text[] not null,
+  body_refs text[] not null,
+  constraint integration_actions_pkey PRIMARY KEY (workspace_id, integration_id, revision, name),
+  constraint integration_actions_workspace_id_integration_id_revision_fkey FOREIGN KEY (workspace_id, integration_id, revision) REFERENCES integration_revisions(workspace_id, integration_id, revision) ON DELETE CASCADE
+);
+-- connection_vault_service: DELETE, INSERT, SELECT
+
+create table integration_revisions (
+  workspace_id text collate "C" not null,
+  integration_id text collate "C" not null,
+  revision integer not null,
+  head json not null,
+  options json not null,
+  source_url text,
+  sha256 text collate "C" not null,
+  title text not null,
+  version text not null,
+  actions integer not null,
+  report json not null,
+  diff json,
+  created_by text not null,
+  created_at timestamp with time zone not null default vault_now(),
+  constraint integration_revisions_pkey PRIMARY KEY (workspace_id, integration_id, revision),
+  constraint integration_revisions_workspace_id_integration_id_fkey FOREIGN KEY (workspace_id, integration_id) REFERENCES integrations(workspace_id, id) ON DELETE CASCADE
+);
+-- connection_vault_service: DELETE, INSERT, SELECT
+
+create table integration_schemas (
+  workspace_id text collate "C" not null,
+  integration_id text collate "C" not null,
+  revision integer not null,
+  name text collate "C" not null,
+  schema json not null,
+  refs text[] not null,
+  constraint integration_schemas_pkey PRIMARY KEY (workspace_id, integration_id, revision, name),
+  constraint integration_schemas_workspace_id_integration_id_revision_fkey FOREIGN KEY (workspace_id, integration_id, revision) REFERENCES integration_revisions(workspace_id, integration_id, revision) ON DELETE CASCADE
+);
+-- connection_vault_service: DELETE, INSERT, SELECT
+
+create table integrations (
+  workspace_id text collate "C" not null,
+  id text collate "C" not null,
+  revision integer not null,
+  created_by text not null,
+  created_at timestamp with time zone not null default vault_now(),
+  updated_by text not null,
+  updated_at timestamp with time zone not null default vault_now(),
+  constraint integrations_pkey PRIMARY KEY (workspace_id, id)
+);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (revision, updated_at, updated_by)
 
 create table invocation_results (
   workspace_id text collate "C" not null,
@@ -408,11 +469,14 @@ create table pending_links (
   token_expires_at timestamp with time zone,
   refresh_expires_at timestamp with time zone,
   created_at timestamp with time zone not null default vault_now(),
+  integration_revision integer,
   constraint pending_links_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint pending_links_pkey PRIMARY KEY (workspace_id, session_id),
   constraint pending_links_stage_check CHECK ((stage = ANY (ARRAY['choosing'::text, 'confirming'::text]))),
+  constraint pending_links_workspace_id_integration_integration_revisio_fkey FOREIGN KEY (workspace_id, integration, integration_revision) REFERENCES integration_revisions(workspace_id, integration_id, revision),
   constraint pending_links_workspace_id_session_id_fkey FOREIGN KEY (workspace_id, session_id) REFERENCES connect_sessions(workspace_id, id) ON DELETE CASCADE
 );
+CREATE INDEX pending_links_integration ON public.pending_links USING btree (workspace_id, integration, integration_revision) WHERE (integration_revision IS NOT NULL);
 CREATE INDEX pending_links_key ON public.pending_links USING btree (workspace_id, key_id);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
 

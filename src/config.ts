@@ -122,6 +122,8 @@ const SETTINGS = {
   egressAllowProvider: endpoints('EGRESS_ALLOW_PROVIDER', 'Private host:port pairs that manifests may name, plain http allowed there. Everything else private is refused.'),
   egressAllowIssuer: endpoints('EGRESS_ALLOW_ISSUER', 'Private host:port pairs from which keys of trusted issuers may be fetched, plain http allowed there.'),
   egressAllowWebhook: endpoints('EGRESS_ALLOW_WEBHOOK', 'Private host:port pairs that webhooks may name, plain http allowed there.'),
+  egressAllowCustomApi: endpoints('EGRESS_ALLOW_CUSTOM_API', 'Private host:port pairs that Custom APIs of workspaces may reach, plain http allowed there; those of manifests are closed to them.'),
+  egressAllowDocument: endpoints('EGRESS_ALLOW_DOCUMENT', 'Private host:port pairs from which OpenAPI documents may be fetched, plain http allowed there.'),
   rateLimitPerMinute: integer('RATE_LIMIT_PER_MINUTE', 'Requests a caller may make in a minute, per process.', { min: 1, max: 1_000_000_000, fallback: 60_000 }),
   bodyLimitBytes: integer('BODY_LIMIT_BYTES', 'Largest request body read.', { min: 1024, max: 33_554_432, fallback: 1_048_576 }),
   invokeBodyLimitBytes: integer('INVOKE_BODY_LIMIT_BYTES', 'Largest request body of invoke and request, where files come in base64.', { min: 1024, max: 67_108_864, fallback: 16_777_216 }),

@@ -6,7 +6,7 @@ import { V7Generator } from 'uuidv7'
  */
 const PREFIXES = {
   connection: 'conn', version: 'ver', invocation: 'inv', token: 'tok', audit: 'aud', batch: 'bat', key: 'key', request: 'req',
-  app: 'app', session: 'cs', revocation: 'rev', event: 'evt', webhook: 'wh',
+  app: 'app', session: 'cs', revocation: 'rev', event: 'evt', webhook: 'wh', integration: 'int',
 } as const
 
 export type IdKind = keyof typeof PREFIXES
@@ -21,6 +21,8 @@ export type SessionId = Id<'session'>
 export type RevocationId = Id<'revocation'>
 export type EventId = Id<'event'>
 export type WebhookId = Id<'webhook'>
+/** Of a workspace's own; those that every workspace has are words without this prefix. */
+export type IntegrationId = Id<'integration'>
 
 /** The host product's own id of a tenant: opaque, compared exactly. */
 export type WorkspaceId = string & { readonly __id: 'workspace' }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createCalls } from './calls/index.ts'
-import { loadCatalog } from './catalog/index.ts'
+import { createCompiler, createCustomApis, createWorkspaceCatalog, loadCatalog } from './catalog/index.ts'
 import type { Config } from './config.ts'
 import { createConnections } from './connections/index.ts'
 import { openListeners, type Listeners } from './http/index.ts'
@@ -22,9 +22,12 @@ export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', impor
 
 /** Puts the vault together, starts its jobs and opens its listeners. */
 export async function startVault (config: Config & { readonly databaseUrl: string, readonly keyringFile: string }, log: Log): Promise<Vault> {
-  const catalog = loadCatalog(config.catalogDir)
+  const everybodys = loadCatalog(config.catalogDir)
   const rooms = await openRooms(config, log)
   const { clock, metrics, database, crypto, access, ledger, oauth } = rooms
+  const reach = reachOf(config)
+  const catalog = createWorkspaceCatalog(everybodys, { database, closedHosts: reach.closed })
+  const customApis = createCustomApis({ ...rooms, compiler: createCompiler(), reach })
   const calls = createCalls({ ...rooms, perConnection: config.callsPerConnection, perOrigin: config.callsPerOrigin })
   // Known once the listener is open, where the configuration does not say.
   const address = { public: config.publicUrl ?? '' }
@@ -37,7 +40,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
   const events = createEvents({ ...rooms, log, exceptions: config.egressAllowWebhook })
   try {
     const listeners = await openListeners({
-      access, catalog, connections, invoke, ledger, events, macs: crypto.macs, log, metrics, version: VERSION,
+      access, catalog, customApis, connections, invoke, ledger, events, macs: crypto.macs, log, metrics, version: VERSION,
       bodyLimitBytes: config.bodyLimitBytes,
       invokeBodyLimitBytes: config.invokeBodyLimitBytes,
       rateLimitPerMinute: config.rateLimitPerMinute,
@@ -73,6 +76,11 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
     await rooms.close()
     throw error
   }
+}
+
+/** What operators have opened to their own manifests stays closed to what tenants import. */
+function reachOf ({ egressAllowProvider, egressAllowCustomApi: open }: Config) {
+  return { open, closed: new Set([...egressAllowProvider].filter((endpoint) => !open.has(endpoint))) }
 }
 
 function readTls (config: Config): { cert: string, key: string, ca?: string } | undefined {

@@ -26,7 +26,8 @@ export async function openRooms (config: Config & { readonly databaseUrl: string
       cacheMs: config.keyCacheSeconds * 1_000,
     })
     await crypto.checkKeks()
-    const exceptions = { provider: config.egressAllowProvider, issuer: config.egressAllowIssuer, webhook: config.egressAllowWebhook }
+    const provider = new Set([...config.egressAllowProvider, ...config.egressAllowCustomApi])
+    const exceptions = { provider, issuer: config.egressAllowIssuer, webhook: config.egressAllowWebhook, document: config.egressAllowDocument }
     const egress = createEgress({ exceptions, metrics })
     const issuers = config.trustedIssuersFile === undefined ? [] : parseTrustedIssuers(readSetting('TRUSTED_ISSUERS_FILE', config.trustedIssuersFile))
     const access = createAccess({ database, macs: crypto.macs, egress, issuers, clock })

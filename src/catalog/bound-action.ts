@@ -19,7 +19,7 @@ const NOT_RUN: ReadonlySet<string> = new Set(['pattern', 'patternProperties', 'f
  * An action of an imported document. Its parameters are checked strictly, its body only where the
  * import asked for it: documents are wrong about bodies more often than callers.
  */
-export function createBoundAction (manifest: Manifest, definition: Action): IntegrationAction {
+export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definition: Action): IntegrationAction {
   const { binding, input = {} } = definition
   const types = binding?.bodies?.map((body) => body.media_type) ?? []
   let shown: Readonly<Record<string, unknown>> | undefined

@@ -6,8 +6,20 @@ import type { Action, AuthScheme, Manifest, Place, TestRequest } from './manifes
 /** A manifest made ready for use. */
 export interface Integration {
   readonly manifest: Manifest
+  /** Of a workspace's own; null for those that every workspace has. */
+  readonly revision: number | null
+  /** Private endpoints that are open to others and not to this one. */
+  readonly closedHosts: ReadonlySet<string>
   /** Throws `auth_unknown`. Without an id, the only scheme there is. */
   requireScheme (id: string | undefined): AuthScheme
+  /** An action, of the newest revision unless told. Throws `action_unknown`, `revision_unknown`. */
+  loadAction (name: string, revision?: number): Promise<IntegrationAction>
+  /** Those of the names that are no actions of the newest revision. */
+  listUnknown (names: readonly string[]): Promise<string[]>
+}
+
+/** One whose actions are all at hand. */
+export interface LoadedIntegration extends Integration {
   findAction (name: string): IntegrationAction | undefined
   /** Throws `action_unknown`. */
   requireAction (name: string): IntegrationAction
@@ -27,23 +39,36 @@ const FILE = {
   },
 }
 
-export function createIntegration (manifest: Manifest): Integration {
+export function createIntegration (manifest: Manifest): LoadedIntegration {
   const actions = new Map(manifest.actions.map((definition) =>
     [definition.name, definition.binding === undefined ? createAction(definition) : createBoundAction(manifest, definition)]))
-  const schemes = new Map(manifest.auth.map((scheme) => [scheme.id, scheme]))
-
-  const requireScheme = (id: string | undefined): AuthScheme => {
-    const only = manifest.auth.length === 1 ? manifest.auth[0] : undefined
-    const scheme = id === undefined ? only : schemes.get(id)
-    if (scheme === undefined) throw new VaultError('auth_unknown', { detail: `${manifest.name} is connected by: ${[...schemes.keys()].join(', ')}.` })
-    return scheme
-  }
   const requireAction = (name: string): IntegrationAction => {
     const action = actions.get(name)
     if (action === undefined) throw new VaultError('action_unknown', { detail: `${manifest.name} has no such action. It has: ${[...actions.keys()].join(', ')}.` })
     return action
   }
-  return Object.freeze({ manifest, requireScheme, requireAction, findAction: (name: string) => actions.get(name) })
+  return Object.freeze({
+    manifest, revision: null, closedHosts: new Set<string>(), ...createSchemes(manifest), requireAction,
+    findAction: (name: string) => actions.get(name),
+    loadAction: async (name: string, revision?: number) => {
+      if (revision !== undefined) throw new VaultError('revision_unknown', { detail: `${manifest.name} has no revisions: leave \`revision\` out.` })
+      return requireAction(name)
+    },
+    listUnknown: async (names: readonly string[]) => names.filter((name) => !actions.has(name)),
+  })
+}
+
+/** The ways to connect it. */
+export function createSchemes (manifest: Manifest): Pick<Integration, 'requireScheme'> {
+  const schemes = new Map(manifest.auth.map((scheme) => [scheme.id, scheme]))
+  return {
+    requireScheme: (id: string | undefined) => {
+      const only = manifest.auth.length === 1 ? manifest.auth[0] : undefined
+      const scheme = id === undefined ? only : schemes.get(id)
+      if (scheme === undefined) throw new VaultError('auth_unknown', { detail: `${manifest.name} is connected by: ${[...schemes.keys()].join(', ')}.` })
+      return scheme
+    },
+  }
 }
 
 /** The request that shows whether a credential is accepted. Throws `test_unavailable`. */

@@ -3,20 +3,26 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import { VaultError } from '../errors.ts'
+import type { WorkspaceId } from '../ids.ts'
 import { compileSchema } from '../schema.ts'
 import type { ImportedDocument } from './custom-api/import-document.ts'
-import { createIntegration, type Integration } from './integration.ts'
+import { createIntegration, type Integration, type LoadedIntegration } from './integration.ts'
 import { judgeManifest } from './judge-manifest.ts'
 import { Manifest } from './manifest.ts'
 
 /** A manifest that can't be used; `message` says which file and where in it. The start ends here. */
 export class CatalogError extends Error {}
 
+/** Integrations that every workspace has, and the way to those of one. */
 export interface Catalog {
-  list (): readonly Integration[]
-  find (id: string): Integration | undefined
+  list (): readonly LoadedIntegration[]
+  find (id: string): LoadedIntegration | undefined
   /** Throws `integration_unknown`. */
-  require (id: string): Integration
+  require (id: string): LoadedIntegration
+  /** An integration as a workspace has it: everybody's, or its own, at the newest revision unless told. */
+  findIn (workspaceId: WorkspaceId, id: string, revision?: number | null): Promise<Integration | undefined>
+  /** Throws `integration_unknown`. */
+  requireIn (workspaceId: WorkspaceId, id: string, revision?: number | null): Promise<Integration>
 }
 
 const BUILT_IN = fileURLToPath(new URL('./integrations', import.meta.url))
@@ -24,19 +30,22 @@ const check = compileSchema(Manifest)
 
 /** Loads the built-in manifests and those of an operator's folder; one of the same id replaces the built-in. */
 export function loadCatalog (operatorDir?: string): Catalog {
-  const integrations = new Map<string, Integration>()
+  const integrations = new Map<string, LoadedIntegration>()
   for (const dir of operatorDir === undefined ? [BUILT_IN] : [BUILT_IN, operatorDir]) {
     for (const manifest of readManifests(dir)) integrations.set(manifest.id, createIntegration(manifest))
   }
   const sorted = [...integrations.values()].sort((a, b) => a.manifest.id < b.manifest.id ? -1 : 1)
+  const require = (id: string): LoadedIntegration => {
+    const found = integrations.get(id)
+    if (found === undefined) throw new VaultError('integration_unknown', { detail: `There is no such integration. There are: ${[...integrations.keys()].sort().join(', ')}.` })
+    return found
+  }
   return Object.freeze({
     list: () => sorted,
     find: (id: string) => integrations.get(id),
-    require: (id: string) => {
-      const found = integrations.get(id)
-      if (found === undefined) throw new VaultError('integration_unknown', { detail: `There is no such integration. There are: ${[...integrations.keys()].sort().join(', ')}.` })
-      return found
-    },
+    require,
+    findIn: async (_workspaceId: WorkspaceId, id: string) => integrations.get(id),
+    requireIn: async (_workspaceId: WorkspaceId, id: string) => require(id),
   })
 }
 

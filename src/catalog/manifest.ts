@@ -260,7 +260,7 @@ export const Manifest = Type.Object({
   id: Name,
   name: Type.String(),
   category: Type.String(),
-  docs: Type.String({ pattern: '^https://' }),
+  docs: Type.Optional(Type.String({ pattern: '^https://' })),
   environments: Type.Array(Environment, { minItems: 1, uniqueItems: true }),
   /** What tells sandbox from live: the key itself, the host, or nothing (the provider has no sandbox). */
   separation: Type.Enum(['key', 'host', 'none']),

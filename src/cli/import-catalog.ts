@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ImportError, ImportOptions, ImportReport } from '../catalog/index.ts'
-import { importDocument, requireSound } from '../catalog/index.ts'
+import { fetchDocument, importDocument, requireSound } from '../catalog/index.ts'
 import { readConfig, type Config } from '../config.ts'
 import { createEgress } from '../egress/index.ts'
 import { createMetrics } from '../metrics.ts'
@@ -23,8 +23,6 @@ export interface ImportCommand {
   readonly preview?: boolean
 }
 
-const BYTES_MAX = 25 * 1_024 * 1_024
-const TIMEOUT_MS = 60_000
 const LISTED_MAX = 20
 
 /** Makes an integration of an OpenAPI document and puts it into CATALOG_DIR, where the vault finds it when it starts. */
@@ -33,7 +31,9 @@ export async function importCatalog (source: string, command: ImportCommand): Pr
   const config = readConfig('operate')
   const file = command.preview === true ? undefined : fileOf(config, command)
   const isUrl = /^https?:\/\//i.test(source)
-  const imported = importDocument(isUrl ? await fetchDocument(source, config) : readFile(source), { ...optionsOf(command), base: isUrl ? source : undefined })
+  const bytes = isUrl ? await fetchGuarded(source, config) : readFile(source)
+  const base = isUrl ? source : undefined
+  const imported = importDocument(bytes, { ...optionsOf(command), base, reach: { open: config.egressAllowProvider, closed: new Set() } })
   const manifest = requireSound(imported)
   printError(describeReport(imported.report))
   if (manifest === undefined) fail('there is nothing to import')
@@ -64,16 +64,11 @@ function readFile (path: string): Uint8Array {
 }
 
 /** Through the same guarded way out as everything else. */
-async function fetchDocument (source: string, config: Config): Promise<Uint8Array> {
-  const exceptions = { provider: config.egressAllowProvider, issuer: config.egressAllowIssuer, webhook: config.egressAllowWebhook }
-  const egress = createEgress({ exceptions, metrics: createMetrics() })
+async function fetchGuarded (source: string, config: Config): Promise<Uint8Array> {
+  const none: ReadonlySet<string> = new Set()
+  const egress = createEgress({ exceptions: { provider: none, issuer: none, webhook: none, document: config.egressAllowDocument }, metrics: createMetrics() })
   try {
-    const url = URL.parse(source) ?? fail('that is no URL')
-    const accept = 'application/json, application/yaml, */*'
-    const answer = await egress.send('provider', { method: 'GET', url, headers: { accept, 'user-agent': 'connection-vault' }, timeoutMs: TIMEOUT_MS, maxResponseBytes: BYTES_MAX })
-    if (answer.kind !== 'answer') return fail(answer.detail)
-    if (answer.status !== 200) return fail(`${url.hostname} answered ${answer.status}${answer.status >= 300 && answer.status < 400 ? '; redirects are not followed: name where it leads' : ''}`)
-    return answer.body
+    return await fetchDocument(egress, source)
   } finally {
     await egress.close()
   }

@@ -217,7 +217,7 @@ async function findTarget (options: Options, request: ConnectRequest, caller: Ca
     return { integrations: [before.integration], name: before.name }
   }
   for (const id of request.integrations) {
-    const { manifest } = catalog.require(id)
+    const { manifest } = await catalog.requireIn(workspaceId, id)
     if (!manifest.environments.includes(environment)) throw new VaultError('environment_mismatch', { detail: `${manifest.name} can be connected in: ${manifest.environments.join(', ')}.` })
     await requireWayIn(options, request, id)
   }
@@ -228,7 +228,8 @@ async function findTarget (options: Options, request: ConnectRequest, caller: Ca
 
 /** An integration that is only linked in a browser needs an app before anybody is sent there. */
 async function requireWayIn ({ catalog, apps }: Options, { workspaceId, environment }: ConnectRequest, integration: string): Promise<void> {
-  if (!catalog.require(integration).manifest.auth.every(isLinked)) return
+  const { manifest } = await catalog.requireIn(workspaceId, integration)
+  if (!manifest.auth.every(isLinked)) return
   if (await apps.find({ workspaceId, integration, environment }) === undefined) throw new VaultError('oauth_app_missing', { detail: `${integration} in ${environment} has none.` })
 }
 

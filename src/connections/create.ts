@@ -54,7 +54,7 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
     const { credential } = request
     await insertConnection(tx, {
       workspace_id: place.workspaceId, id: place.connectionId, environment: request.environment,
-      integration: credential.integration.manifest.id, auth: credential.scheme.id,
+      integration: credential.integration.manifest.id, integration_revision: credential.integration.revision, auth: credential.scheme.id,
       name: request.name, name_key: foldName(request.name), health: 'active',
       config: JSON.stringify(omit(credential.config, place.hostConfig)), labels: JSON.stringify(request.labels),
       allowed_actions: request.allowedActions === undefined ? null : [...request.allowedActions],
@@ -88,7 +88,7 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
 
   return Object.freeze({
     create: async (request: NewConnection, caller: Caller) => {
-      requireKnownActions(request.credential.integration, request.allowedActions)
+      await requireKnownActions(request.credential.integration, request.allowedActions)
       const made = await whileKeyChanges(() => createOnce(request, caller)).catch((error: unknown) => { throw nameTaken(error) ?? error })
       const view = await guard(() => findConnection(database.db, request.workspaceId, made.id))
       if (view === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a connection that has been deleted since.' })
@@ -126,7 +126,14 @@ export async function sealVersion (
 ): Promise<SealedVersion> {
   const server = { manifest: credential.integration.manifest, scheme: credential.scheme, environment: of.environment }
   const destination = narrow(resolveDestination(server, credential.config), of.allowedHosts)
+  const closed = destination.hosts.find((host) => isClosed(host, credential.integration.closedHosts))
+  if (closed !== undefined) throw new VaultError('config_invalid', { detail: `${closed} is a host of the operator’s own, which this integration may not reach.` })
   return await sealPlace(crypto, { ...of, hosts: destination.hosts, hostConfig: destination.hostConfig }, credential.secrets)
+}
+
+/** Exceptions always name a port. */
+function isClosed (host: string, closed: ReadonlySet<string>): boolean {
+  return closed.size > 0 && closed.has(/:\d+$/.test(host) ? host : `${host}:443`)
 }
 
 /** The same for a credential that goes where the one before it went: a renewed token. */
@@ -176,8 +183,8 @@ function narrow (destination: Destination, allowedHosts: readonly string[] | und
   return { ...destination, hosts: [...new Set(allowedHosts)] }
 }
 
-export function requireKnownActions (integration: Integration, actions: readonly string[] | null | undefined): void {
-  const unknown = actions?.filter((name) => integration.findAction(name) === undefined) ?? []
+export async function requireKnownActions (integration: Integration, actions: readonly string[] | null | undefined): Promise<void> {
+  const unknown = actions === null || actions === undefined ? [] : await integration.listUnknown(actions)
   if (unknown.length > 0) throw new VaultError('actions_invalid', { detail: `${integration.manifest.name} has no action called ${unknown.slice(0, 5).join(', ')}.` })
 }
 

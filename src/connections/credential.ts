@@ -1,5 +1,4 @@
-import type { AuthScheme, Catalog, Integration } from '../catalog/index.ts'
-import { resolveDestination } from '../catalog/index.ts'
+import { isLinked, resolveDestination, type AuthScheme, type Catalog, type Integration } from '../catalog/index.ts'
 import type { BindingContext, Crypto, SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, VersionId, WorkspaceId } from '../ids.ts'
@@ -43,12 +42,20 @@ export interface UsableConnection {
 }
 
 /** Puts what the catalog knows to a row. Throws `integration_unknown` when its manifest has gone. */
-export function describeUsable (catalog: Catalog, row: UsableRow): UsableConnection {
-  const integration = catalog.require(row.integration)
+export async function describeUsable (catalog: Catalog, row: UsableRow): Promise<UsableConnection> {
+  // Not awaited where it need not be: this is on every call's way.
+  const { integration: id, integration_revision: revision } = row
+  const integration = revision === null ? catalog.require(id) : await catalog.requireIn(row.workspace_id, id, revision)
   const scheme = integration.requireScheme(row.auth)
   const config = { ...row.config, ...row.host_config }
   const { baseUrl } = resolveDestination({ manifest: integration.manifest, scheme, environment: row.environment }, config)
   return { row, integration, scheme, config, baseUrl, hosts: row.allowed_hosts ?? row.hosts }
+}
+
+/** The scheme of an account that was linked in a browser; undefined for what was pasted, as are all credentials of Custom APIs. */
+export function findLinkedScheme (catalog: Catalog, of: Pick<UsableRow, 'integration' | 'integration_revision' | 'auth'>): AuthScheme | undefined {
+  const scheme = of.integration_revision === null ? catalog.require(of.integration).requireScheme(of.auth) : undefined
+  return scheme !== undefined && isLinked(scheme) ? scheme : undefined
 }
 
 export interface CredentialOpener {

@@ -70,7 +70,7 @@ export function createEditor (options: Options): Editor {
   return Object.freeze({
     update: async (of: Of, { changes, ifMatch }: Edit, caller: Caller) => await change(of, caller, async (tx, row) => {
       requireRevision(ifMatch, row.revision)
-      const integration = catalog.require(row.integration)
+      const integration = await catalog.requireIn(row.workspace_id, row.integration, row.integration_revision)
       const set = await judgeChanges(tx, { row, integration }, changes)
       await updateConnection(tx, row, { ...set, updated_by: caller.by }).catch((error: unknown) => { throw nameTaken(error) ?? error })
       await ledger.recordIn(tx, recordOf('connection.updated', { row, caller }, { changed: Object.keys(changes).sort() }))
@@ -130,7 +130,7 @@ interface Edited {
 }
 
 async function judgeChanges (tx: Tx, { row, integration }: Edited, changes: ConnectionChanges) {
-  requireKnownActions(integration, changes.allowed_actions)
+  await requireKnownActions(integration, changes.allowed_actions)
   if (changes.allowed_hosts !== undefined) await requireNarrowing(tx, row, changes.allowed_hosts)
   const config = changes.config === undefined ? undefined : mergeConfig({ row, integration }, changes.config)
   return {

@@ -67,7 +67,7 @@ export function createLinking (options: Options): Linking {
 
     listWays: async (session: SessionRow) => {
       const ways = await Promise.all(session.integrations.map(async (id) => {
-        const integration = catalog.find(id)
+        const integration = await catalog.findIn(session.workspace_id, id)
         const app = await oauth.apps.find({ workspaceId: session.workspace_id, integration: id, environment: session.environment })
         return integration?.manifest.auth.filter((scheme) => !isLinked(scheme) || app !== undefined)
           .map((scheme): Way => ({ integration, scheme, scopes: isLinked(scheme) ? app?.scopes[scheme.id] ?? requireOAuth(scheme).scopes.default : [] })) ?? []

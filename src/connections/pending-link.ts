@@ -251,7 +251,7 @@ function toChoice (entry: unknown, step: { config: Readonly<Record<string, strin
 function columnsOf ({ integration, scheme, secrets, previews, grant }: Brought) {
   const shown = Object.keys(secrets).map((name) => [name, previews[name] ?? previewSecret(scheme, name, '')])
   return {
-    integration: integration.manifest.id, auth: scheme.id, previews: JSON.stringify(Object.fromEntries(shown)),
+    integration: integration.manifest.id, integration_revision: integration.revision, auth: scheme.id, previews: JSON.stringify(Object.fromEntries(shown)),
     app_owner: grant?.appOwner ?? null, app_id: grant?.appId ?? null,
     granted_scopes: grant === undefined ? null : [...grant.scopes], grant_holder: grant?.holder ?? null,
     token_expires_at: grant?.tokenExpiresAt ?? null, refresh_expires_at: grant?.refreshExpiresAt ?? null,
@@ -276,7 +276,7 @@ function subjectOf (session: SessionRow, { integration }: Brought) {
 function asRow (session: SessionRow, { brought, connectionId, hosts }: { brought: Brought, connectionId: ConnectionId, hosts: readonly string[] }): UsableRow {
   return {
     workspace_id: session.workspace_id, id: connectionId, environment: session.environment,
-    integration: brought.integration.manifest.id, auth: brought.scheme.id, config: brought.config,
+    integration: brought.integration.manifest.id, integration_revision: brought.integration.revision, auth: brought.scheme.id, config: brought.config,
     health: 'pending', health_reason: null, disabled_at: null, allowed_actions: null, allowed_hosts: null, expires_on: null, refusals: 0,
     version_id: newId('version'), field_set: Object.keys(brought.secrets), hosts: [...hosts], host_config: {}, sealed: null,
     app_owner: null, app_id: null, token_expires_at: null, token_ttl: null,

@@ -1,4 +1,4 @@
-import { isLinked, type Catalog } from '../catalog/index.ts'
+import type { Catalog } from '../catalog/index.ts'
 import { VaultError } from '../errors.ts'
 import type { RevocationId } from '../ids.ts'
 import type { AuditRecord, Ledger } from '../ledger/index.ts'
@@ -8,6 +8,7 @@ import {
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { foldName } from './create.ts'
+import { findLinkedScheme } from './credential.ts'
 import { recoveryOf, requireView } from './edit.ts'
 import { requireOAuth } from './grant.ts'
 import { planRefresh } from './refresh-plan.ts'
@@ -45,8 +46,8 @@ export async function promoteLink (tx: Tx, promotion: Promotion): Promise<{ view
 
 /** When it is to be renewed for the first time. */
 function planFirstRefresh (catalog: Catalog, link: PendingLinkRow): Date | null {
-  const scheme = catalog.require(link.integration).requireScheme(link.auth)
-  if (!isLinked(scheme) || !link.field_set.includes('refresh_token')) return null
+  const scheme = findLinkedScheme(catalog, link)
+  if (scheme === undefined || !link.field_set.includes('refresh_token')) return null
   const times = { at: link.created_at, tokenExpiresAt: link.token_expires_at, refreshExpiresAt: link.refresh_expires_at }
   return planRefresh(requireOAuth(scheme).refresh, times, Math.random())
 }
@@ -58,8 +59,10 @@ function endOf (link: PendingLinkRow): Date | null {
 
 async function insertLinked (tx: Tx, { session, link, name, caller, catalog }: Promotion): Promise<undefined> {
   await insertConnection(tx, {
-    workspace_id: session.workspace_id, id: link.connection_id, environment: session.environment, integration: link.integration, auth: link.auth,
-    name, name_key: foldName(name), health: 'active', config: JSON.stringify(link.config), labels: JSON.stringify(session.labels), current_version: link.id, last_version_number: 1,
+    workspace_id: session.workspace_id, id: link.connection_id, environment: session.environment,
+    integration: link.integration, integration_revision: link.integration_revision, auth: link.auth,
+    name, name_key: foldName(name), health: 'active', config: JSON.stringify(link.config), labels: JSON.stringify(session.labels),
+    current_version: link.id, last_version_number: 1,
     account_id: link.account_id, account_label: link.account_label, created_by: session.actor, updated_by: caller.by,
     next_refresh_at: planFirstRefresh(catalog, link), ends_at: endOf(link),
   }).catch((error: unknown) => {
@@ -80,7 +83,7 @@ async function replaceCredential (tx: Tx, row: ConnectionRow, { link, session, c
   const number = row.last_version_number + 1
   await insertLinkedVersion(tx, link, { number, by: session.actor })
   await updateConnection(tx, row, {
-    auth: link.auth, current_version: link.id, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
+    auth: link.auth, integration_revision: link.integration_revision, current_version: link.id, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
     next_refresh_at: planFirstRefresh(catalog, link), ends_at: endOf(link), config: JSON.stringify(link.config),
     allowed_hosts: row.allowed_hosts?.every((host) => link.hosts.includes(host)) === true ? row.allowed_hosts : null,
     account_id: link.account_id, account_label: link.account_label, updated_by: caller.by,

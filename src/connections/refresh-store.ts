@@ -1,4 +1,4 @@
-import { isLinked, type AuthScheme, type Catalog } from '../catalog/index.ts'
+import type { AuthScheme, Catalog } from '../catalog/index.ts'
 import type { Crypto, SecretFields } from '../crypto/index.ts'
 import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
@@ -9,7 +9,7 @@ import {
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { insertSealedVersion, sealSuccessor, whileKeyChanges, type SealedVersion } from './create.ts'
-import { describeUsable, type UsableConnection } from './credential.ts'
+import { findLinkedScheme, type UsableConnection } from './credential.ts'
 import { requireOAuth } from './grant.ts'
 import { judgeFixedEnd, planRefresh, type GrantTimes } from './refresh-plan.ts'
 
@@ -81,12 +81,12 @@ function createTokenWriter ({ catalog, ledger, metrics }: Options) {
         grant_holder: before.grant_holder, token_expires_at: times.tokenExpiresAt, refresh_expires_at: times.refreshExpiresAt,
       },
     })
-    const { scheme } = describeUsable(catalog, row)
+    const linked = findLinkedScheme(catalog, row)
     await updateConnection(tx, locked, {
       current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0, last_refreshed_at: startedAt,
       // Another request with the token that was spent for these may be on its way, and the provider may end them for it.
       refresh_lost_at: mine && of.claim.lostAnswers === 0 && of.claim.openSince === null ? null : startedAt,
-      ends_at: endsAt, updated_by: locked.updated_by, next_refresh_at: isLinked(scheme) ? planNext(scheme, times, endsAt) : null,
+      ends_at: endsAt, updated_by: locked.updated_by, next_refresh_at: linked === undefined ? null : planNext(linked, times, endsAt),
     })
     await dropAnswer(tx, versionOf(row))
     const done: AuditRecord = { ...recordOf(of), outcome: 'ok', versionId: version.place.versionId, details: { replaced: row.version_id } }

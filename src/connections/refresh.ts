@@ -30,14 +30,14 @@ export function createRefresher (options: RefresherOptions): Refresher {
   const settle = createSettler(options, store)
 
   const attempt = async (of: Claimed, progress: Attempt['progress']): Promise<VaultError | undefined> => {
-    const one: Attempt = { ...of, progress, connection: describeUsable(catalog, of.row), secrets: await opener.open(of.row, of.caller) }
+    const one: Attempt = { ...of, progress, connection: await describeUsable(catalog, of.row), secrets: await opener.open(of.row, of.caller) }
     const asked = await ask(one)
     return 'error' in asked ? asked.error : await settle(one, asked)
   }
 
   return Object.freeze({
     run: async (of: Claimed) => {
-      const { integration } = of.row
+      const integration = of.row.integration_revision === null ? of.row.integration : 'custom_api'
       const progress = { sent: false }
       try {
         const error = await attempt(of, progress)

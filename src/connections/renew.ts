@@ -90,7 +90,7 @@ export function createRenewer (options: Options): Renewer {
   }
 
   const renew = async (row: UsableRow, caller: Caller): Promise<UsableRow> => {
-    if (!isRenewable(describeUsable(catalog, row))) throw new VaultError('refresh_unavailable')
+    if (!isRenewable(await describeUsable(catalog, row))) throw new VaultError('refresh_unavailable')
     return await (flights.get(row.version_id) ?? share(row, () => renewOnce(row, caller)))
   }
 
@@ -122,7 +122,7 @@ function createFreshness (catalog: Catalog, renew: Renewer['renew']): Renewer['e
     }
     if (!rejected && lastsFor(row, Math.max(minTtlSeconds, MARGIN_SECONDS))) return connection
     try {
-      return describeUsable(catalog, await renew(row, caller))
+      return await describeUsable(catalog, await renew(row, caller))
     } catch (error) {
       if (!rejected && lastsFor(row, 0) && isVaultError(error)) return connection
       throw error

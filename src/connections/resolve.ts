@@ -56,7 +56,7 @@ export function createResolver (options: Options): Resolver {
   const open = async (found: UsableRow | undefined, request: ResolveRequest, caller: Caller): Promise<Resolved> => {
     const row = requireUsable(found, { environment: request.environment, visible: caller.environments })
     const { minTtlSeconds, rejectedVersion } = request
-    const connection = await renewer.ensureFresh(describeUsable(catalog, row), { minTtlSeconds, rejectedVersion }, caller)
+    const connection = await renewer.ensureFresh(await describeUsable(catalog, row), { minTtlSeconds, rejectedVersion }, caller)
     const freshness = judgeFreshness(connection.row, clock.now(), minTtlSeconds ?? 0)
     return { ...connection, secrets: await opener.open(connection.row, caller), expiresAt: expiryOf(connection.row), freshness }
   }
@@ -64,7 +64,7 @@ export function createResolver (options: Options): Resolver {
   return Object.freeze({
     resolve: async ({ workspaceId, id }: Of, request: ResolveRequest, caller: Caller) => {
       let found = await database.usable.find(workspaceId, id)
-      if (found !== undefined && request.rejectedVersion === found.version_id && !isRenewable(describeUsable(catalog, found))) {
+      if (found !== undefined && request.rejectedVersion === found.version_id && !isRenewable(await describeUsable(catalog, found))) {
         await refusals.count(requireUsable(found, { environment: request.environment, visible: caller.environments }), caller)
         // Somebody may have rotated it meanwhile: then the new one is what the caller is after.
         found = await database.usable.find(workspaceId, id)

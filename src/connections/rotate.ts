@@ -44,7 +44,7 @@ export function createRotator (options: Options): Rotator {
 
   const requireAccepted = async (rotation: Rotation, version: SealedVersion, caller: Caller): Promise<void> => {
     const { credential, seen } = rotation
-    const connection = describeUsable(catalog, asUsable(seen, version, credential))
+    const connection = await describeUsable(catalog, asUsable(seen, version, credential))
     const tested = await tester.testCredential({ ...connection, hosts: version.place.hosts }, credential.secrets, caller)
     if (tested.result === 'auth_failed') throw new VaultError('credential_refused', { detail: tested.detail })
     if (tested.result === 'unreachable') throw new VaultError('upstream_unreachable', { detail: `${tested.detail} The credential could not be tested and nothing was changed.` })

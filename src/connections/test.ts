@@ -102,7 +102,7 @@ export function createTester (options: Options): Tester {
       const found = await database.usable.find(of.workspaceId, of.id)
       if (found === undefined || !caller.environments.includes(found.environment)) throw new VaultError('not_found')
       const row = requireTestable(found, caller)
-      const connection = await renewer.ensureFresh(describeUsable(catalog, row), {}, caller)
+      const connection = await renewer.ensureFresh(await describeUsable(catalog, row), {}, caller)
       const tested = await testCredential(connection, await opener.open(connection.row, caller), caller)
       await note(connection.row, tested, caller)
       return { ...tested, warnings: await warn(connection, tested) }

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault, type RouteOptions } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifySchemaCompiler, type FastifyServerOptions, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault, type RouteOptions } from 'fastify'
 import type { Access } from '../access/index.ts'
 import { ERRORS, VaultError, type ErrorCode } from '../errors.ts'
 import { newId } from '../ids.ts'
@@ -59,8 +59,7 @@ export function createApp (options: AppOptions): App {
     return sendProblem(request, reply, known)
   }
 
-  // Only a query string has numbers and booleans to be made of its texts.
-  app.setValidatorCompiler((part) => TypeBoxValidatorCompiler({ ...part, httpPart: part.httpPart === 'querystring' ? 'querystring' : 'body' }))
+  app.setValidatorCompiler(compileValidator)
   acceptJsonOnly(app)
   app.decorateRequest('principal', null)
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply))
@@ -90,6 +89,9 @@ export function createApp (options: AppOptions): App {
   return app
 }
 
+/** Only a query string has numbers and booleans to be made of its texts. */
+export const compileValidator: FastifySchemaCompiler<unknown> = (part) => TypeBoxValidatorCompiler({ ...part, httpPart: part.httpPart === 'querystring' ? 'querystring' : 'body' } as Parameters<typeof TypeBoxValidatorCompiler>[0])
+
 /** What a route has no schema for it does not read, and what is not read must not look as if it were. */
 function refuseUnread (request: FastifyRequest): void {
   const { schema, config } = request.routeOptions
@@ -113,6 +115,12 @@ function listMembers (body: unknown): string[] {
 const ALWAYS: readonly ErrorCode[] = ['request_invalid', 'unauthenticated', 'insufficient_scope', 'rate_limited', 'internal', 'database_unavailable', 'shutting_down']
 const WITH_BODY: readonly ErrorCode[] = ['body_not_json', 'body_too_complex', 'body_too_large', 'media_type_unsupported']
 
+/** A body of many types is not parsed on the way in. */
+function bodyErrors (body: unknown): readonly ErrorCode[] {
+  if (body === undefined) return []
+  return body !== null && typeof body === 'object' && 'content' in body ? ['body_too_large'] : WITH_BODY
+}
+
 /** Ties a route to its row in the table, and writes the problems it may answer into its schema. */
 function describeRoute (route: RouteOptions): void {
   for (const method of [route.method].flat()) {
@@ -120,7 +128,7 @@ function describeRoute (route: RouteOptions): void {
     if (access === undefined) throw new Error(`${method} ${route.url} is not in the route table`)
     route.config = { ...route.config, access }
     if (access === 'open' || route.schema === undefined) continue
-    const codes: ErrorCode[] = [...route.config.errors ?? [], ...ALWAYS, ...access.over === 'workspace' ? ['not_found' as const] : [], ...route.schema.body === undefined ? [] : WITH_BODY]
+    const codes: ErrorCode[] = [...route.config.errors ?? [], ...ALWAYS, ...access.over === 'workspace' ? ['not_found' as const] : [], ...bodyErrors(route.schema.body)]
     const byStatus = Map.groupBy(new Set(codes), (code) => ERRORS[code].status)
     const problems = [...byStatus].sort(([a], [b]) => a - b).map(([status, some]) => [status, {
       description: `Codes: ${some.toSorted().join(', ')}.`,

@@ -1,6 +1,6 @@
 import rateLimit from '@fastify/rate-limit'
 import type { Access } from '../access/index.ts'
-import type { Catalog } from '../catalog/index.ts'
+import type { Catalog, CustomApis } from '../catalog/index.ts'
 import { ConfigError } from '../config.ts'
 import type { Connections } from '../connections/index.ts'
 import type { Macs } from '../crypto/index.ts'
@@ -17,6 +17,7 @@ import { auditRoutes } from './routes/audit.ts'
 import { connectRoutes } from './routes/connect.ts'
 import { connectSessionRoutes } from './routes/connect-sessions.ts'
 import { connectionRoutes } from './routes/connections.ts'
+import { customApiRoutes } from './routes/custom-apis.ts'
 import { eventRoutes } from './routes/events.ts'
 import { integrationRoutes } from './routes/integrations.ts'
 import { invokeRoutes } from './routes/invoke.ts'
@@ -29,6 +30,7 @@ import { webhookRoutes } from './routes/webhooks.ts'
 export interface HttpOptions {
   readonly access: Access
   readonly catalog: Catalog
+  readonly customApis: CustomApis
   readonly connections: Connections
   readonly invoke: Invoke
   readonly ledger: Ledger
@@ -148,6 +150,7 @@ async function createInternal (options: HttpOptions, refusals: RefusalRecorder):
     eventRoutes(routes, options)
     webhookRoutes(routes, options)
     serviceTokenRoutes(routes, options)
+    customApiRoutes(routes, options)
     serveDescription(routes)
   })
   return app

@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { App } from './app.ts'
 import { ConnectSession } from './contract/connect-session.ts'
 import { Connection } from './contract/connection.ts'
+import { CustomApi } from './contract/custom-api.ts'
 import { Event } from './contract/event.ts'
 import { InvokeResponse } from './contract/invoke.ts'
 import { OAuthApp } from './contract/oauth-app.ts'
@@ -33,7 +34,8 @@ const DELIVERY = {
 
 /** The contract as OpenAPI 3.1 under /openapi.yaml, and a page to read it under /docs. Before any route. */
 export async function describeApi (app: App, version: string): Promise<void> {
-  for (const schema of [Problem, Connection, ResolvedCredential, InvokeResponse, ServiceToken, ConnectSession, OAuthApp, Event, Webhook]) app.addSchema(schema)
+  const schemas = [Problem, Connection, ResolvedCredential, InvokeResponse, ServiceToken, ConnectSession, OAuthApp, Event, Webhook, CustomApi]
+  for (const schema of schemas) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

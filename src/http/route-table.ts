@@ -12,12 +12,21 @@ const inWorkspace = (scope: Scope): RouteAccess => ({ scope, over: 'workspace' }
 const CONNECTIONS = '/v1/workspaces/:workspace_id/connections'
 const CONNECTION = `${CONNECTIONS}/:connection_id`
 const SESSIONS = '/v1/workspaces/:workspace_id/connect-sessions'
+const CUSTOM_APIS = '/v1/workspaces/:workspace_id/integrations'
 const WEBHOOK = '/v1/webhooks/:webhook_id'
 const APPS = '/v1/workspaces/:workspace_id/oauth-apps'
 
 export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   'GET /v1/integrations': { scope: 'connections:read', over: 'shared' },
   'GET /v1/integrations/:integration': { scope: 'connections:read', over: 'shared' },
+
+  'POST /v1/openapi/preview': { scope: 'integrations:write', over: 'shared' },
+  [`GET ${CUSTOM_APIS}`]: inWorkspace('connections:read'),
+  [`POST ${CUSTOM_APIS}`]: inWorkspace('integrations:write'),
+  [`GET ${CUSTOM_APIS}/:integration_id`]: inWorkspace('connections:read'),
+  [`PUT ${CUSTOM_APIS}/:integration_id`]: inWorkspace('integrations:write'),
+  [`DELETE ${CUSTOM_APIS}/:integration_id`]: inWorkspace('integrations:write'),
+  [`GET ${CUSTOM_APIS}/:integration_id/actions/:action`]: inWorkspace('connections:read'),
 
   [`GET ${CONNECTIONS}`]: inWorkspace('connections:read'),
   [`POST ${CONNECTIONS}`]: inWorkspace('connections:write'),

@@ -28,6 +28,8 @@ export interface Use {
 
 export interface ActionUse extends Use {
   readonly action: string
+  /** Of a Custom API; the newest when left out. */
+  readonly revision?: number | undefined
   readonly input: Readonly<Record<string, unknown>>
   /** Keep the credential in the output as a connection instead of answering it. */
   readonly storeAs?: StoreAs | undefined
@@ -114,9 +116,9 @@ function createSender ({ connections, metrics }: Pick<Options, 'connections' | '
 
   return async (prepared, use, caller) => {
     const { effect } = prepared
-    const { manifest } = prepared.connection.integration
+    const { manifest, revision } = prepared.connection.integration
     const { result, attempts, durationMs, row } = await callFresh(prepared, { use, caller })
-    const observe = (outcome: string) => { metrics.invocations.observe({ integration: manifest.id, outcome }, durationMs / 1_000) }
+    const observe = (outcome: string) => { metrics.invocations.observe({ integration: revision === null ? manifest.id : 'custom_api', outcome }, durationMs / 1_000) }
     observe(result.kind === 'answered' ? result.response.error?.class ?? 'succeeded' : result.kind)
     if (result.kind === 'answered') {
       if (result.response.error?.class === 'reauthorise') await connections.refusals.count(row, caller)
@@ -133,7 +135,7 @@ export function createRunner (options: Options): Runner {
   /** Environment, then disabled or pending: before anything of the request is looked at. */
   const findConnection = async (use: Use, caller: Caller): Promise<UsableConnection> => {
     const found = await database.usable.find(use.workspaceId, use.connectionId)
-    return describeUsable(catalog, requireUsable(found, { environment: use.environment, visible: caller.environments }))
+    return await describeUsable(catalog, requireUsable(found, { environment: use.environment, visible: caller.environments }))
   }
 
   const run = async (prepared: Prepared, use: Use, caller: Caller): Promise<RunResult> => {
@@ -156,12 +158,15 @@ export function createRunner (options: Options): Runner {
   return Object.freeze({
     invoke: async (use: ActionUse, caller: Caller) => {
       const connection = await findConnection(use, caller)
-      const action = connection.integration.requireAction(use.action)
+      const action = await connection.integration.loadAction(use.action, use.revision)
       requireAllowed(connection, action)
       const { storeAs } = use
       const built = buildRequest(action, use.input, buildOptions(connection))
       const around = storeAs && outputs.prepare({ connection, action, storeAs }, caller)
-      const meant = { action: use.action, input: use.input, store_as: storeAs === undefined ? null : { name: storeAs.name, labels: storeAs.labels } }
+      const revision = use.revision === undefined ? {} : { revision: use.revision }
+      const meant = {
+        action: use.action, ...revision, input: use.input, store_as: storeAs === undefined ? null : { name: storeAs.name, labels: storeAs.labels },
+      }
       return await run({ connection, built, action: use.action, effect: action.definition.effect, meant, around }, use, caller)
     },
     request: async (use: RawUse, caller: Caller) => {

@@ -13,7 +13,7 @@ export type AuditEventName =
   | 'connection.linked' | 'connection.reconnected' | 'connection.refreshed' | 'connect_session.created' | 'connect_session.opened' | 'connect_session.ended'
   | 'grant.revoked' | 'oauth_app.created' | 'oauth_app.updated' | 'oauth_app.deleted' | 'oauth_app.broken' | 'oauth_app.recovered'
   | 'connection.expiring' | 'webhook.created' | 'webhook.updated' | 'webhook.deleted' | 'webhook.secret_rotated' | 'webhook.disabled' | 'webhook.enabled'
-  | 'webhook.replayed' | 'invoke.started' | 'invoke.finished' | 'invoke.replayed' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
+  | 'webhook.replayed' | 'integration.created' | 'integration.revised' | 'integration.deleted' | 'invoke.started' | 'invoke.finished' | 'invoke.replayed' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
 
 export type AuditOutcome = 'ok' | 'refused' | 'failed' | 'unknown'
 

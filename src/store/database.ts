@@ -86,6 +86,11 @@ export function isUniqueViolation (error: unknown, constraint: string): boolean 
   return error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === constraint
 }
 
+/** SQLSTATE 23503: something still points at the row. */
+export function isForeignKeyViolation (error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '23503'
+}
+
 /** What keeps the service from running on this database; undefined when nothing does. */
 export async function judgeSchema (database: Pick<Database, 'db'>): Promise<string | undefined> {
   const known = listMigrations()

@@ -4,7 +4,7 @@
  */
 
 import type { Sealed, SealedPayload, SealPurpose, WrappedKey } from "../crypto/index.ts";
-import type { AppId, AppOwner, ConnectionId, Environment, EventId, InvocationId, KeyId, RevocationId, SessionId, TokenId, VersionId, WebhookId, WorkspaceId } from "../ids.ts";
+import type { AppId, AppOwner, ConnectionId, Environment, EventId, IntegrationId, InvocationId, KeyId, RevocationId, SessionId, TokenId, VersionId, WebhookId, WorkspaceId } from "../ids.ts";
 import type { DeliveryState, Health, LinkChoice, SessionState, VersionState } from "./states.ts";
 import type { ColumnType } from "kysely";
 
@@ -105,6 +105,7 @@ export interface Connections {
   health_reason: string | null;
   id: ConnectionId;
   integration: string;
+  integration_revision: number | null;
   labels: ColumnType<Record<string, string>, string, string>;
   last_refreshed_at: Timestamp | null;
   last_version_number: number;
@@ -213,6 +214,53 @@ export interface IdempotencyKeys {
   workspace_id: string;
 }
 
+export interface IntegrationActions {
+  body_refs: string[];
+  definition: ColumnType<object, string, never>;
+  integration_id: IntegrationId;
+  name: string;
+  ordinal: number;
+  parameter_refs: string[];
+  revision: number;
+  workspace_id: WorkspaceId;
+}
+
+export interface IntegrationRevisions {
+  actions: number;
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  diff: ColumnType<object | null, string | null, never>;
+  head: ColumnType<object, string, never>;
+  integration_id: IntegrationId;
+  options: ColumnType<object, string, never>;
+  report: ColumnType<object, string, never>;
+  revision: number;
+  sha256: string;
+  source_url: string | null;
+  title: string;
+  version: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface Integrations {
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  id: IntegrationId;
+  revision: number;
+  updated_at: Generated<Timestamp>;
+  updated_by: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface IntegrationSchemas {
+  integration_id: IntegrationId;
+  name: string;
+  refs: string[];
+  revision: number;
+  schema: ColumnType<object, string, never>;
+  workspace_id: WorkspaceId;
+}
+
 export interface InvocationResults {
   connection_id: ConnectionId;
   created_at: Generated<Timestamp>;
@@ -314,6 +362,7 @@ export interface PendingLinks {
   hosts: string[];
   id: VersionId;
   integration: string;
+  integration_revision: number | null;
   key_id: KeyId;
   previews: ColumnType<Record<string, string>, string, string>;
   refresh_expires_at: Timestamp | null;
@@ -454,6 +503,10 @@ export interface DB {
   event_feed: EventFeed;
   events: Events;
   idempotency_keys: IdempotencyKeys;
+  integration_actions: IntegrationActions;
+  integration_revisions: IntegrationRevisions;
+  integration_schemas: IntegrationSchemas;
+  integrations: Integrations;
   invocation_results: InvocationResults;
   keks: Keks;
   oauth_app_secrets: OauthAppSecrets;

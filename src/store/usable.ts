@@ -8,7 +8,7 @@ import { builder, prepare } from './statements.ts'
 
 /** All that guards and decryption need of a connection and its current version. */
 export type UsableRow =
-  Pick<Selectable<Connections>, 'id' | 'environment' | 'integration' | 'auth' | 'health' | 'health_reason' | 'disabled_at' | 'config' | 'allowed_actions' | 'allowed_hosts' | 'expires_on' | 'refusals' | 'workspace_id'> &
+  Pick<Selectable<Connections>, 'id' | 'environment' | 'integration' | 'auth' | 'health' | 'health_reason' | 'disabled_at' | 'config' | 'allowed_actions' | 'allowed_hosts' | 'expires_on' | 'refusals' | 'workspace_id' | 'integration_revision'> &
   Pick<Selectable<CredentialVersions>, 'field_set' | 'hosts' | 'host_config' | 'sealed' | 'app_owner' | 'app_id' | 'token_expires_at'> &
   {
     readonly version_id: Selectable<CredentialVersions>['id']
@@ -36,7 +36,7 @@ const FIND = prepare('usable', builder.selectFrom(places).innerJoinLateral((late
   .selectFrom('connections as c')
   .innerJoin('credential_versions as v', (join) => join
     .onRef('v.workspace_id', '=', 'c.workspace_id').onRef('v.connection_id', '=', 'c.id').onRef('v.id', '=', 'c.current_version'))
-  .select(['c.workspace_id', 'c.id', 'c.environment', 'c.integration', 'c.auth', 'c.health', 'c.health_reason', 'c.disabled_at', 'c.config',
+  .select(['c.workspace_id', 'c.id', 'c.environment', 'c.integration', 'c.integration_revision', 'c.auth', 'c.health', 'c.health_reason', 'c.disabled_at', 'c.config',
     'c.allowed_actions', 'c.allowed_hosts', 'c.expires_on', 'c.refusals', 'v.id as version_id', 'v.field_set', 'v.hosts', 'v.host_config', 'v.sealed', 'v.app_owner', 'v.app_id', 'v.token_expires_at'])
   .select(sql<number | null>`extract(epoch from v.token_expires_at - vault_now())::float8`.as('token_ttl'))
   .whereRef('c.workspace_id', '=', 'place.workspace_id').whereRef('c.id', '=', 'place.id').modifyEnd(sql`offset 0`).as('found'),

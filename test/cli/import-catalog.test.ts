@@ -44,6 +44,6 @@ t.test('an integration out of an OpenAPI document', async (t) => {
   await once(served, 'listening')
   t.teardown(() => served.close())
   const origin = `http://127.0.0.1:${(served.address() as AddressInfo).port}`
-  const fetched = await run(['catalog', 'import', `${origin}/acme.yaml`, '--id', 'fetched'], { CATALOG_DIR: catalogDir, EGRESS_ALLOW_PROVIDER: new URL(origin).host })
+  const fetched = await run(['catalog', 'import', `${origin}/acme.yaml`, '--id', 'fetched'], { CATALOG_DIR: catalogDir, EGRESS_ALLOW_DOCUMENT: new URL(origin).host })
   t.match(fetched, { code: 0, output: /fetched\.json/ })
 })

@@ -48,7 +48,8 @@ const everything = (value: unknown) => `${inspect(value, { depth: 12, showHidden
 const provider = await startProvider(() => {})
 const closed = await startProvider(() => {})
 await closed.close()
-const exceptions = { provider: new Set([provider.endpoint, closed.endpoint]), issuer: new Set<string>(), webhook: new Set<string>() }
+const none = new Set<string>()
+const exceptions = { provider: new Set([provider.endpoint, closed.endpoint]), issuer: none, webhook: none, document: none }
 const egress = createEgress({ exceptions, metrics: createMetrics() })
 const protocol = createOAuthProtocol({ egress, clock: systemClock, timeoutMs: 700 })
 t.teardown(async () => { for (const { close } of [protocol, egress, provider]) await close() })

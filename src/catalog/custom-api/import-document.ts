@@ -9,7 +9,7 @@ import { readOperations, type FoundOperation } from './read-operations.ts'
 import { createRefs, type Refs } from './refs.ts'
 import { createSchemaWriter, type SchemaWriter } from './schemas.ts'
 import { readSecurity, type ReadSecurity, type StatedAuth } from './security.ts'
-import { chooseServers, readServers, withServerFields, type ChosenServers, type ReadServer } from './servers.ts'
+import { chooseServers, readServers, withServerFields, type ChosenServers, type Reach, type ReadServer } from './servers.ts'
 
 export interface ImportOptions {
   /** The integration's id. */
@@ -23,6 +23,8 @@ export interface ImportOptions {
   /** What the document does not say about authentication. */
   readonly auth?: StatedAuth | undefined
   readonly select?: Selection | undefined
+  /** Private endpoints that may, or may not, be reached. */
+  readonly reach?: Reach | undefined
   /** Other effects than their methods have, by the actions' names. */
   readonly effects?: Readonly<Record<string, Action['effect']>> | undefined
   /** Check bodies against their schemas, too. */
@@ -69,9 +71,9 @@ export function importDocument (bytes: Uint8Array, options: ImportOptions): Impo
   const operations = readOperations(document, refs)
   if (operations.length === 0) throw new ImportError('/paths', 'has no operations')
   const schemas = createSchemaWriter(refs)
-  const security = readSecurity(document, { refs, operations: operations.map(({ value }) => value), stated: options.auth })
-  const judged = readServers(document['servers'], options.base)
-  const servers = chooseServers(judged, options.servers)
+  const security = readSecurity(document, { refs, operations: operations.map(({ value }) => value), stated: options.auth, reach: options.reach })
+  const judged = readServers(document['servers'], options)
+  const servers = chooseServers(judged, options.servers, options.reach)
   const names = nameOperations(operations)
   const compiled = operations.map((operation) => {
     const name = names.get(operation.key) ?? ''
@@ -144,7 +146,7 @@ function ownServer (item: JsonObject, value: JsonObject, options: ImportOptions)
   const list = [value['servers'], item['servers']].find((one): one is readonly Json[] => Array.isArray(one) && one.length > 0)
   // Whoever names the server means all of it.
   if (list === undefined || options.servers !== undefined) return undefined
-  const judged = readServers(list, options.base)
+  const judged = readServers(list, options)
   const usable = judged.map(({ server }) => server && withDefaults(server)).find((url) => url !== undefined)
   return usable === undefined ? { problem: `its own server ${judged[0]?.problem ?? 'has variables without defaults'}` } : { url: usable }
 }
@@ -176,7 +178,7 @@ function assemble ({ options, title, document, actions, security, servers, schem
   const elsewhere = [...new Set(actions.flatMap(({ server }) => server === undefined ? [] : [new URL(server).host]))]
   const definitions = schemas.definitions()
   return {
-    id: options.id, name: options.name ?? title, category: 'custom', docs: docsOf(document, servers),
+    id: options.id, name: options.name ?? title, category: 'custom', ...docsOf(document),
     environments: servers.environments, separation: servers.separate ? 'host' : 'none',
     auth: security.schemes.map((scheme) => withServerFields(scheme, servers)),
     servers: servers.templates, hosts: servers.hosts, ...elsewhere.length > 0 && { also_hosts: elsewhere },
@@ -201,11 +203,12 @@ function chooseTest (actions: readonly Action[]): Pick<Manifest, 'test'> {
   return best === undefined ? {} : { test: { method: 'GET', path: best.path, auth_failed: [{ status: 401 }] } }
 }
 
-function docsOf (document: JsonObject, servers: ChosenServers): string {
+function docsOf (document: JsonObject): { docs?: string } {
   const external = isObject(document['externalDocs']) ? textOf(document['externalDocs']['url']) : undefined
   const info = isObject(document['info']) ? document['info'] : {}
   const contact = isObject(info['contact']) ? textOf(info['contact']['url']) : undefined
-  return [external, contact].find((url) => url !== undefined && /^https:\/\//.test(url) && URL.canParse(url)) ?? Object.values(servers.templates)[0] ?? ''
+  const docs = [external, contact].find((url) => url !== undefined && /^https:\/\//.test(url) && URL.canParse(url))
+  return docs === undefined ? {} : { docs }
 }
 
 function titleOf ({ value }: FoundOperation, name: string): string {

@@ -3,6 +3,7 @@ import { toSnakeCase } from './names.ts'
 import type { Owned } from './parameters.ts'
 import { isObject, type Json, type JsonObject } from './read-document.ts'
 import type { Refs } from './refs.ts'
+import { judgeReach, type Reach } from './servers.ts'
 
 /** One security scheme of a document, as fields that are pasted and where they go. */
 interface Part {
@@ -30,14 +31,21 @@ export type StatedAuth =
 const SCHEMES_MAX = 16
 const STATED = 'stated'
 
-export function readSecurity (document: JsonObject, by: { refs: Refs, operations: readonly JsonObject[], stated: StatedAuth | undefined }): ReadSecurity {
-  const { refs, operations, stated } = by
+interface Reading {
+  readonly refs: Refs
+  readonly operations: readonly JsonObject[]
+  readonly stated: StatedAuth | undefined
+  readonly reach: Reach | undefined
+}
+
+export function readSecurity (document: JsonObject, by: Reading): ReadSecurity {
+  const { refs, operations, stated, reach } = by
   const warnings: string[] = []
   const parts = new Map<string, Part>()
   const components = isObject(document['components']) ? document['components']['securitySchemes'] : undefined
   if (isObject(components)) {
     for (const [name, value] of Object.entries(components)) {
-      const part = readPart(name, refs.follow(value))
+      const part = readPart(name, refs.follow(value), reach)
       if (typeof part === 'string') warnings.push(`The security scheme ${name.slice(0, 100)} ${part}.`)
       else parts.set(name, part)
     }
@@ -96,7 +104,7 @@ function ownedBy (parts: ReadonlyMap<string, Part>): Owned {
 }
 
 /** A part, or why there is none. */
-function readPart (name: string, value: Json | undefined): Part | string {
+function readPart (name: string, value: Json | undefined, reach: Reach | undefined): Part | string {
   if (!isObject(value)) return 'can’t be read'
   const label = name.slice(0, 100)
   const base = toSnakeCase(name).slice(0, 40) || 'auth'
@@ -104,7 +112,7 @@ function readPart (name: string, value: Json | undefined): Part | string {
   switch (value['type']) {
     case 'apiKey': return apiKey({ name, label, base, help }, value['in'], value['name'])
     case 'http': return http({ name, label, base, help }, value['scheme'])
-    case 'oauth2': return oauth2({ name, label, base, help }, value['flows'])
+    case 'oauth2': return oauth2({ name, label, base, help }, value['flows'], reach)
     case 'openIdConnect': return bearer({ name, label, base, help: 'An access token; the vault does not renew it.' })
     default: return `is of the type ${JSON.stringify(value['type'] ?? null).slice(0, 50)}, which can’t be connected`
   }
@@ -150,15 +158,16 @@ function http (about: About, scheme: Json | undefined): Part | string {
       { name: user, label: 'Username', secret: true, spaces: true, ...about.help !== undefined && { help: about.help } },
       { name: password, label: 'Password', secret: true, spaces: true, required: false },
     ],
-    inject: [{ basic: { username: `{${user}}`, password: `{${password}}` }, of: about.name }],
+    // The second only where there is a password, in the place of the first.
+    inject: ['', `{${password}}`].map((text) => ({ basic: { username: `{${user}}`, password: text }, of: about.name })),
   }
 }
 
 /** With the client's own id and secret where that is offered, else an access token is pasted. */
-function oauth2 (about: About, flows: Json | undefined): Part {
+function oauth2 (about: About, flows: Json | undefined, reach: Reach | undefined): Part {
   const flow = isObject(flows) ? flows['clientCredentials'] : undefined
   const tokenUrl = isObject(flow) ? flow['tokenUrl'] : undefined
-  if (!isObject(flow) || typeof tokenUrl !== 'string' || !/^https:\/\/[^\s{}]+$/.test(tokenUrl)) return bearer({ ...about, help: 'An access token; the vault does not renew it.' })
+  if (!isObject(flow) || typeof tokenUrl !== 'string' || !isTokenUrl(tokenUrl, reach)) return bearer({ ...about, help: 'An access token; the vault does not renew it.' })
   const [id, secret] = ['client_id', 'client_secret']
   const scopes = isObject(flow['scopes']) ? Object.keys(flow['scopes']) : []
   return {
@@ -174,6 +183,11 @@ function oauth2 (about: About, flows: Json | undefined): Part {
       pkce: 'never', client_auth: 'basic', token_request: 'form', token_answer: {}, access_token_seconds: null, refresh: { issued: 'never', rotates: false },
     },
   }
+}
+
+function isTokenUrl (text: string, reach: Reach | undefined): boolean {
+  const url = /^https?:\/\/[^\s{}#]+$/.test(text) ? URL.parse(text) : null
+  return url !== null && judgeReach(url, reach) === undefined
 }
 
 function statedPart (stated: Exclude<StatedAuth, { type: 'none' }>): Part {

@@ -1,6 +1,6 @@
 import { HOST, type AuthScheme, type Field } from '../manifest.ts'
 import { ImportError } from './import-error.ts'
-import { judgeUrl } from '../../egress/index.ts'
+import { endpointOf, judgeUrl } from '../../egress/index.ts'
 import { toSnakeCase } from './names.ts'
 import { isObject, type Json, type JsonObject } from './read-document.ts'
 
@@ -25,19 +25,37 @@ export interface JudgedServer {
 const PLACEHOLDERS = /(^|\.)(example|invalid|test|localhost)(\.(com|org|net))?$|^(your|my)[-_.]?|^(api\.)?(yourdomain|mydomain|company|domain|hostname|server|host)\./i
 
 /** The usable servers of a list of Server Objects, and why others are not. `base` is where the document came from. */
-export function readServers (list: Json | undefined, base: string | undefined): JudgedServer[] {
+export function readServers (list: Json | undefined, from: Origin): JudgedServer[] {
   if (!Array.isArray(list)) return []
   return (list as readonly Json[]).filter(isObject).flatMap((one) => {
     const { url, description } = one
     if (typeof url !== 'string') return []
     const variables = isObject(one['variables']) ? one['variables'] : {}
-    return [judge({ url, description: typeof description === 'string' ? description : undefined, variables }, base)]
+    return [judge({ url, description: typeof description === 'string' ? description : undefined, variables }, from)]
   })
 }
 
 /** A server somebody has entered. */
-export function readServer (url: string): JudgedServer {
-  return judge({ url, description: undefined, variables: {} }, undefined)
+export function readServer (url: string, reach: Reach | undefined): JudgedServer {
+  return judge({ url, description: undefined, variables: {} }, { reach })
+}
+
+/** Why a host is not called; undefined when it may be. */
+export function judgeReach (url: URL, reach: Reach | undefined): string | undefined {
+  if (reach?.closed.has(endpointOf(url)) === true) return 'is a host of the operator’s own'
+  return judgeUrl(url, reach?.open ?? new Set())
+}
+
+/** Private endpoints, `host:port`, that an operator has opened, and those that are open to others. */
+export interface Reach {
+  readonly open: ReadonlySet<string>
+  readonly closed: ReadonlySet<string>
+}
+
+/** Where a document came from, and what its API may be reached at. */
+export interface Origin {
+  readonly base?: string | undefined
+  readonly reach?: Reach | undefined
 }
 
 interface Written {
@@ -46,9 +64,9 @@ interface Written {
   readonly variables: JsonObject
 }
 
-function judge ({ url, description, variables }: Written, base: string | undefined): JudgedServer {
+function judge ({ url, description, variables }: Written, { base, reach }: Origin): JudgedServer {
   const refused = (problem: string): JudgedServer => ({ url, description, server: undefined, problem })
-  const absolute = resolve(url.trim(), base)
+  const absolute = resolve(url.trim(), base, reach)
   if (absolute === undefined) return refused('is relative, and nobody knows to what: say where the API is')
   const named = nameVariables(absolute, variables)
   if (named === undefined) return refused('can’t be read')
@@ -56,14 +74,18 @@ function judge ({ url, description, variables }: Written, base: string | undefin
   const parsed = URL.parse(sample)
   if (parsed === null || parsed.search !== '' || parsed.hash !== '' || !new RegExp(HOST).test(host)) return refused('can’t be read')
   if (PLACEHOLDERS.test(parsed.hostname) && !host.includes('*')) return refused('is a placeholder: say where the API is')
-  const verdict = host === '*' ? undefined : judgeUrl(new URL(parsed.href.replace(/^http:/, 'https:')), new Set())
+  const verdict = host === '*' ? undefined : judgeReach(parsed, reach)
   if (verdict !== undefined) return refused(verdict)
   return { url, description, problem: undefined, server: { template, host, fields } }
 }
 
-/** Plain http is made https: what answers there sends one on to it. */
-function resolve (url: string, base: string | undefined): string | undefined {
-  const secure = (text: string) => text.replace(/^http:\/\//i, 'https://').replace(/\/+$/, '')
+/** Plain http is made https, unless an operator has opened the endpoint: what answers there sends one on to it. */
+function resolve (url: string, base: string | undefined, reach: Reach | undefined): string | undefined {
+  const secure = (text: string) => {
+    const parsed = URL.parse(text)
+    const plain = parsed !== null && reach?.open.has(endpointOf(parsed)) === true
+    return (plain ? text : text.replace(/^http:\/\//i, 'https://')).replace(/\/+$/, '')
+  }
   if (/^https?:\/\//i.test(url)) return secure(url)
   if (url.startsWith('//')) return secure(`https:${url}`)
   if (/^[a-z][a-z0-9+.-]*:/i.test(url)) return undefined
@@ -75,7 +97,7 @@ function resolve (url: string, base: string | undefined): string | undefined {
 
 /** Variables as config fields: in the host each is a label, or the host itself; in the path it is a part of it. */
 function nameVariables (url: string, variables: JsonObject): { template: string, fields: Field[], sample: string, host: string } | undefined {
-  const [, authority = '', path = ''] = /^https:\/\/([^/]*)(.*)$/i.exec(url) ?? []
+  const [, scheme = '', authority = '', path = ''] = /^(https?):\/\/([^/]*)(.*)$/i.exec(url) ?? []
   if (authority === '' || authority.includes('@') || /[{}]/.test(url.replaceAll(/\{[^{}]+\}/g, ''))) return undefined
   const fields = new Map<string, Field>()
   const whole = /^\{[^{}]+\}$/.test(authority)
@@ -85,7 +107,7 @@ function nameVariables (url: string, variables: JsonObject): { template: string,
     fields.set(field.name, field)
     return `{${field.name}}`
   })
-  const template = `https://${put(authority.toLowerCase() === authority ? authority : lowerOutside(authority), 'host')}${put(path, 'path')}`.replace(/\/+$/, '')
+  const template = `${scheme.toLowerCase()}://${put(authority.toLowerCase() === authority ? authority : lowerOutside(authority), 'host')}${put(path, 'path')}`.replace(/\/+$/, '')
   const host = whole ? '*' : lowerOutside(authority).replaceAll(/\{[^{}]+\}/g, '*')
   const sample = template.replaceAll(/\{([^{}]+)\}/g, (_all, name: string) => fields.get(name)?.default ?? fields.get(name)?.enum?.[0] ?? (whole ? 'api.any.dev' : 'x'))
   return { template, fields: [...fields.values()], sample: sample.replace(/:x(?=\/|$)/, ':443'), host: host.replace(/:443$/, '') }
@@ -131,11 +153,11 @@ const SANDBOX = /sandbox|staging|\bstage\b|\btest|\bdemo\b|\buat\b|\bdev\b|\bqa\
  * Which server each environment has: as somebody said, else by what the servers say of
  * themselves. Where that is nothing, each connection says the host.
  */
-export function chooseServers (judged: readonly JudgedServer[], said: Readonly<Partial<Record<'sandbox' | 'live', string>>> | undefined): ChosenServers {
+export function chooseServers (judged: readonly JudgedServer[], said: Readonly<Partial<Record<'sandbox' | 'live', string>>> | undefined, reach?: Reach): ChosenServers {
   const usable = judged.flatMap(({ server, description }) => server === undefined ? [] : [{ server, sandbox: SANDBOX.test(`${ownWords(server.template)} ${description ?? ''}`) }])
   const chosen = said === undefined
     ? { live: usable.find(({ sandbox }) => !sandbox)?.server, sandbox: usable.find(({ sandbox }) => sandbox)?.server }
-    : { live: requireServer(said.live), sandbox: requireServer(said.sandbox) }
+    : { live: requireServer(said.live, reach), sandbox: requireServer(said.sandbox, reach) }
   const warnings: string[] = []
   if (chosen.live === undefined && chosen.sandbox === undefined) {
     chosen.live = askedServer(judged)
@@ -160,7 +182,7 @@ export function chooseServers (judged: readonly JudgedServer[], said: Readonly<P
 /** The path is believed where the host can't be: `/v1`, or what stands behind a placeholder. */
 function askedServer (judged: readonly JudgedServer[]): ReadServer {
   const path = /^(?:[a-z][a-z0-9+.-]*:)?(?:\/\/[^/]*)?((?:\/[A-Za-z0-9._~-]+)*)\/?$/i.exec(judged[0]?.url.trim() ?? '')?.[1] ?? ''
-  const asked = readServer(`https://{api_host}${path.split('/').some((part) => part === '.' || part === '..') ? '' : path}`).server
+  const asked = readServer(`https://{api_host}${path.split('/').some((part) => part === '.' || part === '..') ? '' : path}`, undefined).server
   if (asked === undefined) throw new TypeError('a path that was checked has to be one')
   const [field] = asked.fields
   return { ...asked, fields: field === undefined ? [] : [{ ...field, label: 'Host of the API', help: 'Such as api.acme.dev; the document does not say it.' }] }
@@ -173,9 +195,9 @@ function ownWords (template: string): string {
 }
 
 /** Throws an ImportError for a server that was entered and can't be used. */
-function requireServer (url: string | undefined): ReadServer | undefined {
+function requireServer (url: string | undefined, reach: Reach | undefined): ReadServer | undefined {
   if (url === undefined) return undefined
-  const { server, problem } = readServer(url)
+  const { server, problem } = readServer(url, reach)
   if (server === undefined) throw new ImportError('/servers', `${url.slice(0, 100)}: ${problem ?? ''}`)
   return server
 }

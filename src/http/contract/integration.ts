@@ -1,23 +1,23 @@
 import { Type } from 'typebox'
-import { closed, Environment } from './parts.ts'
+import { closed, Environment, NullableString } from './parts.ts'
 
-const Schema = Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true, description: 'JSON Schema (2020-12).' })
+export const JsonSchema = Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true, description: 'JSON Schema (2020-12).' })
 
-const AuthScheme = Type.Object({
+export const AuthScheme = Type.Object({
   id: Type.String(),
   label: Type.String(),
   kind: Type.Enum(['pasted', 'oauth2'], { description: 'Whether a person pastes the credential or links the account in a browser.' }),
   scopes: Type.Optional(Type.Array(Type.String(), { description: 'OAuth scopes asked for unless the app says otherwise.' })),
   find: Type.Optional(Type.String({ description: 'Where a person finds the credential.' })),
-  credentials: Schema,
-  config: Schema,
+  credentials: JsonSchema,
+  config: JsonSchema,
 }, closed)
 
 const Common = {
   id: Type.String(),
   name: Type.String(),
   category: Type.String(),
-  docs: Type.String(),
+  docs: NullableString,
   environments: Type.Array(Environment),
   auth: Type.Array(AuthScheme),
 }
@@ -40,7 +40,7 @@ export const IntegrationDetail = Type.Object({
     secret_outputs: Type.Array(Type.Object({ pointer: Type.String(), field: Type.Union([Type.String(), Type.Null()]) }, closed), {
       description: 'Where the output holds a credential. One with a `field` can be stored as a new connection: `store_as`.',
     }),
-    input: Schema,
+    input: JsonSchema,
   }, closed)),
 }, closed)
 

@@ -8,6 +8,7 @@ const DryRun = Type.Boolean({ description: 'Build and check everything, send not
 export const InvokeRequest = Type.Object({
   environment: Environment,
   action: Type.String({ maxLength: 64 }),
+  revision: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Of a Custom API: the one the procedure was built with. The newest when left out.' })),
   input: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: '`{path, query, header, body}`, or flat where no name is in two places.' })),
   dry_run: Type.Optional(DryRun),
   timeout_ms: Type.Optional(Timeout),

@@ -42,7 +42,7 @@ interface Visit {
 /** The browser's routes: the hosted connect page and the providers' redirects back to it. Whatever happens, a page is answered. */
 export async function connectRoutes (app: App, options: ConnectOptions): Promise<void> {
   const { linking } = options.connections
-  const screens = createScreens({ ...options, nameIntegration: (id) => options.catalog.find(id)?.manifest.name ?? id })
+  const screens = createScreens({ ...options, nameIntegration: (id) => options.catalog.find(id)?.manifest.name ?? 'the provider' })
   await preparePages(app, screens, options.log)
   const act = createActions(options, screens)
 
@@ -106,7 +106,7 @@ async function preparePages (app: App, screens: Screens, log: Log): Promise<void
 
 /** What a form of the page asks for. */
 function createActions (options: ConnectOptions, screens: Screens): (visit: Visit, form: Posted) => Promise<FastifyReply> {
-  const { connections: { linking }, catalog } = options
+  const { connections: { linking } } = options
 
   const connect = async (visit: Visit, form: Posted): Promise<FastifyReply> => {
     const { token, session, reply } = visit
@@ -126,8 +126,8 @@ function createActions (options: ConnectOptions, screens: Screens): (visit: Visi
   const start = async (way: Way, entered: ReturnType<typeof readFields>, { session, request }: Visit): Promise<LinkStep> => {
     const caller = browserCaller(session, request.id)
     if (isLinked(way.scheme)) return await linking.authorize(session, { way, config: judgeLinkConfig(way, session, entered.config) }, caller)
-    const pasted = { integration: way.integration.manifest.id, auth: way.scheme.id, environment: session.environment, ...entered }
-    return await linking.paste(session, takeCredential(catalog, pasted), caller)
+    const pasted = { integration: way.integration, auth: way.scheme.id, environment: session.environment, ...entered }
+    return await linking.paste(session, takeCredential(pasted), caller)
   }
 
   return async (visit, form) => {

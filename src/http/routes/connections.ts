@@ -39,10 +39,12 @@ export function connectionRoutes (app: App, rooms: Rooms): void {
     const caller = callerOf(request)
     const { body } = request
     if (!caller.environments.includes(body.environment)) throw new VaultError('not_found')
-    const credential = takeCredential(catalog, { ...body, auth: body.auth, config: body.config ?? {} })
+    const workspaceId = request.params.workspace_id as WorkspaceId
+    const integration = await catalog.requireIn(workspaceId, body.integration)
+    const credential = takeCredential({ ...body, integration, auth: body.auth, config: body.config ?? {} })
     const key = request.headers['idempotency-key']
     const { view, replayed } = await connections.create({
-      workspaceId: request.params.workspace_id as WorkspaceId,
+      workspaceId,
       environment: body.environment,
       name: body.name.trim(),
       credential,

@@ -1,4 +1,4 @@
-import { isLinked, judgeFields, previewSecret, type AuthScheme, type Catalog, type Integration } from '../../catalog/index.ts'
+import { isLinked, judgeFields, previewSecret, type AuthScheme, type Integration } from '../../catalog/index.ts'
 import type { NewCredential } from '../../connections/index.ts'
 import { wrapSecret } from '../../crypto/wrap.ts'
 import { VaultError } from '../../errors.ts'
@@ -7,7 +7,7 @@ import type { TakenOutput } from '../../invoke/index.ts'
 
 /** A credential as it was pasted: the only place in the vault where one is plain text on its way in. */
 export interface PastedCredential {
-  readonly integration: string
+  readonly integration: Integration
   readonly auth: string | undefined
   readonly environment: Environment
   readonly credentials: Readonly<Record<string, string>>
@@ -15,12 +15,11 @@ export interface PastedCredential {
 }
 
 /**
- * Checks a pasted credential against its scheme and wraps it. Throws `integration_unknown`,
- * `auth_unknown`, `auth_not_pasted`, `config_invalid` when only the config is wrong, or `credential_invalid`, with a
+ * Checks a pasted credential against its scheme and wraps it. Throws `auth_unknown`, `auth_not_pasted`, `config_invalid` when only the config is wrong, or `credential_invalid`, with a
  * pointer to each field; never with a value.
  */
-export function takeCredential (catalog: Catalog, pasted: PastedCredential): NewCredential {
-  const integration = catalog.require(pasted.integration)
+export function takeCredential (pasted: PastedCredential): NewCredential {
+  const { integration } = pasted
   const { manifest } = integration
   if (!manifest.environments.includes(pasted.environment)) {
     throw new VaultError('environment_mismatch', { detail: `${manifest.name} can be connected in: ${manifest.environments.join(', ')}.` })

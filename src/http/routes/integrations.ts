@@ -35,11 +35,11 @@ export function integrationRoutes (app: App, rooms: { catalog: Catalog }): void 
 }
 
 function presentIntegration ({ manifest }: Integration) {
-  const { id, name, category, docs, environments } = manifest
+  const { id, name, category, docs = null, environments } = manifest
   return { id, name, category, docs, environments, auth: manifest.auth.map(presentScheme) }
 }
 
-function presentScheme (scheme: AuthScheme) {
+export function presentScheme (scheme: AuthScheme) {
   return {
     id: scheme.id,
     label: scheme.label,

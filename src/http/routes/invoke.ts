@@ -29,12 +29,12 @@ export function invokeRoutes (app: App, rooms: { invoke: Invoke, bodyLimitBytes:
   app.post(`${ONE}/invoke`, {
     bodyLimit,
     schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', description: RETRIES, params: ConnectionParams, headers: InvokeIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#') } },
-    config: { errors: [...ERRORS, 'action_unknown', 'name_taken'] },
+    config: { errors: [...ERRORS, 'action_unknown', 'revision_unknown', 'name_taken'] },
   }, async (request, reply) => {
-    const { action, input, store_as: store } = request.body
+    const { action, revision, input, store_as: store } = request.body
     if (store !== undefined) requireWriting(request)
     const storeAs = store && { name: store.name.trim(), labels: store.labels ?? {}, take: takeOutput }
-    return showReplay(reply, await rooms.invoke.invoke({ ...useOf(request, reply), action, input: input ?? {}, storeAs }, callerOf(request)))
+    return showReplay(reply, await rooms.invoke.invoke({ ...useOf(request, reply), action, revision, input: input ?? {}, storeAs }, callerOf(request)))
   })
 
   app.post(`${ONE}/request`, {

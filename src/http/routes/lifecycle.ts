@@ -28,8 +28,9 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
     const seen = await connections.get(of, caller)
     requireRevision(request.headers['if-match'] ?? '*', seen.revision)
     const config = { ...seen.config, ...seen.host_config, ...body.config }
-    const { integration, auth, environment } = seen
-    const credential = takeCredential(catalog, { integration, auth, environment, credentials: body.credentials, config })
+    const { auth, environment } = seen
+    const integration = await catalog.requireIn(seen.workspace_id, seen.integration, seen.integration_revision)
+    const credential = takeCredential({ integration, auth, environment, credentials: body.credentials, config })
     const rotation = { credential, seen, test: body.test === true, graceSeconds: body.grace_seconds ?? GRACE_SECONDS, allowedHosts: body.allowed_hosts }
     return await sendView(reply, await connections.rotate(of, rotation, caller))
   })
