@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { compare, CONNECTIONS, startServer, type Compared } from './harness.ts'
 import { retargetCatalog } from '../test/support/catalog.ts'
+import { compareBlocks, compareMemory } from './import.ts'
 import { compareClaims, compareReplicas } from './refresh.ts'
 import { requireOurs, setStage, WORKSPACE } from './stage.ts'
 
@@ -92,6 +93,22 @@ const CASES: Readonly<Record<string, Case>> = {
     below: true,
     unit: 'ms',
     run: compareClaims,
+  },
+  import: {
+    about: 'longest block of the event loop while GitHub’s document (13 MB) is imported over HTTP ÷ 50 ms',
+    bar: 1,
+    goal: 0.2,
+    below: true,
+    unit: 'ms',
+    run: compareBlocks,
+  },
+  'import-memory': {
+    about: 'growth of the process’s memory at most while it is imported ÷ 400 MB',
+    bar: 1,
+    goal: 0.5,
+    below: true,
+    unit: 'MB',
+    run: compareMemory,
   },
   refresh: {
     about: 'renewals per second by two processes ÷ by one, while the provider answers in 50 ms; by two at least 300',
