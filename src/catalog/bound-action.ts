@@ -5,6 +5,8 @@ export interface IntegrationAction {
   readonly definition: Action
   /** The schema of `{path, query, header, body}`, as far as the action has them. */
   readonly schema: Readonly<Record<string, unknown>>
+  /** The same without the schemas that it points at: those of a large document are shown one action at a time. */
+  readonly outline: Readonly<Record<string, unknown>>
   /** Names of the properties each place declares. */
   readonly names: ReadonlyMap<Place, ReadonlySet<string>>
   /** Whether the body takes properties it does not name. */
@@ -25,7 +27,7 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
   let shown: Readonly<Record<string, unknown>> | undefined
   let compiled: SchemaCheck | undefined
 
-  const build = (body: unknown): Record<string, unknown> => {
+  const outline = (body: unknown): Record<string, unknown> => {
     const parts = (['path', 'query', 'header', 'cookie'] as const).flatMap((place) => {
       const schema = input[place]
       return schema === undefined ? [] : [[place, { type: 'object', additionalProperties: false, ...schema }] as const]
@@ -35,8 +37,12 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
     const properties = Object.fromEntries([
       ...parts, ...types.length === 0 ? [] : [['body', body]], ...types.length < 2 ? [] : [['content_type', { enum: types }]],
     ] as [string, unknown][])
-    const refs = collectSchemas(manifest.schemas ?? {}, properties)
-    return { type: 'object', additionalProperties: false, properties, required, ...Object.keys(refs).length > 0 && { $defs: refs } }
+    return { type: 'object', additionalProperties: false, properties, required }
+  }
+  const build = (body: unknown): Record<string, unknown> => {
+    const outer = outline(body)
+    const refs = collectSchemas(manifest.schemas ?? {}, outer)
+    return { ...outer, ...Object.keys(refs).length > 0 && { $defs: refs } }
   }
 
   return Object.freeze({
@@ -46,6 +52,7 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
       shown ??= build(input.body ?? {})
       return shown
     },
+    get outline () { return outline(input.body ?? {}) },
     names: new Map<Place, ReadonlySet<string>>(),
     openBody: false,
     check: (value: unknown) => (compiled ??= compileSchema(withoutNotRun(build(binding?.strict === true ? input.body ?? {} : {})) as object, '/input'))(value),

@@ -25,6 +25,7 @@ export interface LoadedIntegration extends Integration {
   requireAction (name: string): IntegrationAction
 }
 
+const LISTED_MAX = 50
 const PLACES: readonly Place[] = ['path', 'query', 'header', 'body']
 
 /** A file in the input, written as binary outputs are. */
@@ -44,7 +45,7 @@ export function createIntegration (manifest: Manifest): LoadedIntegration {
     [definition.name, definition.binding === undefined ? createAction(definition) : createBoundAction(manifest, definition)]))
   const requireAction = (name: string): IntegrationAction => {
     const action = actions.get(name)
-    if (action === undefined) throw new VaultError('action_unknown', { detail: `${manifest.name} has no such action. It has: ${[...actions.keys()].join(', ')}.` })
+    if (action === undefined) throw new VaultError('action_unknown', { detail: `${manifest.name} has no such action. It has: ${listNames([...actions.keys()])}.` })
     return action
   }
   return Object.freeze({
@@ -56,6 +57,12 @@ export function createIntegration (manifest: Manifest): LoadedIntegration {
     },
     listUnknown: async (names: readonly string[]) => names.filter((name) => !actions.has(name)),
   })
+}
+
+/** An imported one has hundreds. */
+function listNames (names: readonly string[]): string {
+  const more = names.length - LISTED_MAX
+  return more > 0 ? `${names.slice(0, LISTED_MAX).join(', ')} and ${more} more` : names.join(', ')
 }
 
 /** The ways to connect it. */
@@ -88,6 +95,7 @@ function createAction (definition: Action): IntegrationAction {
   return Object.freeze({
     definition,
     schema,
+    outline: schema,
     names: new Map(parts.map(([place, part]) => [place, new Set(Object.keys((part as { properties?: object }).properties ?? {}))])),
     openBody: parts.some(([place, part]) => place === 'body' && part.additionalProperties !== false),
     // Compiled on first use: a catalog has thousands of actions and a process uses few.

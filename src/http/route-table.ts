@@ -19,6 +19,7 @@ const APPS = '/v1/workspaces/:workspace_id/oauth-apps'
 export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   'GET /v1/integrations': { scope: 'connections:read', over: 'shared' },
   'GET /v1/integrations/:integration': { scope: 'connections:read', over: 'shared' },
+  'GET /v1/integrations/:integration/actions/:action': { scope: 'connections:read', over: 'shared' },
 
   'POST /v1/openapi/preview': { scope: 'integrations:write', over: 'shared' },
   [`GET ${CUSTOM_APIS}`]: inWorkspace('connections:read'),

@@ -53,7 +53,7 @@ const rows = Object.entries(ROUTE_TABLE).flatMap(([route, access]) => access ===
 function call (route: string, ids: { workspace: string, connection: string, session: string, integration: string }, token: string | null): Promise<Answer> {
   const [method = '', pattern = ''] = route.split(' ')
   const path = pattern.replace(':workspace_id', ids.workspace).replace(':connection_id', ids.connection).replace(':session_id', ids.session)
-    .replace(':token_id', 'tok_00000000000000000000000000').replace(':webhook_id', 'wh_00000000000000000000000000').replace(':integration_id', ids.integration).replace(':action', 'list_pets').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
+    .replace(':token_id', 'tok_00000000000000000000000000').replace(':webhook_id', 'wh_00000000000000000000000000').replace(':integration_id', ids.integration).replace(':action', pattern.includes('workspaces') ? 'list_pets' : 'get_balance').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
   return vault.request(method, path, { token, ...BODIES[route] && { body: BODIES[route] }, headers: method === 'PATCH' ? { 'if-match': '*' } : {} })
 }
 

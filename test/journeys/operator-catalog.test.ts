@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { importDocument } from '../../src/catalog/index.ts'
 import { makeFolder } from '../support/folder.ts'
 import { json, startProvider } from '../support/provider.ts'
 import { eventually, startTestVault } from '../support/vault.ts'
@@ -15,6 +16,12 @@ const provider = await startProvider((received, reply) => {
 const [, documented] = /```yaml\n(.*?)```/s.exec(readFileSync(new URL('../../docs/manifests.md', import.meta.url), 'utf8')) ?? []
 const dir = makeFolder('operator')
 writeFileSync(join(dir, 'acme_billing.yaml'), (documented ?? '').replaceAll('https://api.acme.example', provider.url).replace('hosts: [api.acme.example]', `hosts: ['${provider.endpoint}']`))
+const PET = { type: 'object', required: ['name'], properties: { name: { type: 'string' }, parent: { $ref: '#/components/schemas/Pet' } } }
+const imported = importDocument(Buffer.from(JSON.stringify({
+  openapi: '3.1.0', info: { title: 'Pets' }, servers: [{ url: provider.url }], security: [{ key: [] }], components: { schemas: { Pet: PET }, securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+  paths: { '/pets': { post: { operationId: 'createPet', requestBody: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Pet' } } } } } } },
+})), { id: 'pets', reach: { open: new Set([provider.endpoint]), closed: new Set() } })
+writeFileSync(join(dir, 'pets.json'), JSON.stringify(imported.manifest))
 const vault = await startTestVault({ CATALOG_DIR: dir, EGRESS_ALLOW_PROVIDER: provider.endpoint })
 t.teardown(async () => {
   await vault.close()
@@ -42,4 +49,19 @@ t.test('a manifest of the operator’s own', async (t) => {
   })
   t.match(uses, [{ procedure_id: /^(p1)?$/ }, { procedure_id: /^(p1)?$/ }])
   t.match((await vault.request('GET', `/v1/workspaces/acme/audit-events?connection_id=${made.body.id}&event=invoke.finished`)).body.audit_events.length, 3)
+})
+
+t.test('one that was imported', async (t) => {
+  const { body } = await vault.request('GET', '/v1/integrations/pets')
+  t.match(body, { name: 'Pets', docs: null, category: 'custom', actions: [{ name: 'create_pet', input: { properties: { body: { $ref: '#/$defs/Pet' } } } }] })
+  t.notOk('$defs' in body.actions[0].input, 'the schemas of all actions together are megabytes')
+  t.match(await vault.request('GET', '/v1/integrations/pets/actions/create_pet'), { status: 200, body: { input: { $defs: { Pet: { required: ['name'] } } } } })
+  t.match(await vault.request('GET', '/v1/integrations/pets/actions/nope'), { status: 404 })
+  t.match(await vault.request('GET', '/v1/integrations/stripe/actions/get_balance'), { status: 200, body: { name: 'get_balance', effect: 'read' } })
+  const made = await vault.request('POST', '/v1/workspaces/acme/connections', { body: { integration: 'pets', environment: 'live', name: 'Pets', credentials: { key: 'ak_test_canary0123456789' } } })
+  t.match(made.body, { integration: 'pets', auth: 'key' })
+  const invoked = await vault.request('POST', `/v1/workspaces/acme/connections/${made.body.id as string}/invoke`, { body: { environment: 'live', action: 'create_pet', input: { body: { name: 'Rex' } } } })
+  t.match(invoked.body, { outcome: 'succeeded' })
+  t.match(provider.received.at(-1), { url: '/pets', body: '{"name":"Rex"}', headers: { authorization: 'Bearer ak_test_canary0123456789' } })
+  t.match(await vault.request('POST', `/v1/workspaces/acme/connections/${made.body.id as string}/test`), { status: 409, body: { code: 'test_unavailable' } })
 })

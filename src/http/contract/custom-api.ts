@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { ImportChoices, ImportEnvelope } from '../../catalog/index.ts'
-import { AuthScheme, JsonSchema } from './integration.ts'
+import { AuthScheme } from './integration.ts'
 import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableString, WorkspaceId } from './parts.ts'
 
 const Effect = Type.Enum(['read', 'idempotent', 'unsafe'])
@@ -86,16 +86,6 @@ export const CustomApi = Type.Object({
     changes: Type.Union([Changes, Type.Null()]),
   }, closed), { description: 'Newest first.' }),
 }, { ...closed, $id: 'CustomApi' })
-
-export const ActionDetail = Type.Object({
-  name: Type.String(),
-  title: Type.String(),
-  help: Type.Optional(Type.String()),
-  effect: Effect,
-  method: Type.String(),
-  path: Type.String(),
-  input: JsonSchema,
-}, closed)
 
 export const CustomApiParams = Type.Object({ workspace_id: WorkspaceId, integration_id: IdOf('integration') }, closed)
 export const CustomApiActionParams = Type.Object({ workspace_id: WorkspaceId, integration_id: IdOf('integration'), action: Type.String({ maxLength: 64 }) }, closed)

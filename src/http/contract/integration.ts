@@ -27,21 +27,24 @@ const ActionSummary = Type.Object({ name: Type.String(), title: Type.String(), e
 export const IntegrationSummary = Type.Object({ ...Common, actions: Type.Array(ActionSummary) }, closed)
 export const IntegrationPage = Type.Object({ integrations: Type.Array(IntegrationSummary) }, closed)
 
-export const IntegrationDetail = Type.Object({
-  ...Common,
-  actions: Type.Array(Type.Object({
-    name: Type.String(),
-    title: Type.String(),
-    help: Type.Optional(Type.String()),
-    effect: Type.Enum(['read', 'idempotent', 'unsafe']),
-    method: Type.String(),
-    path: Type.String(),
-    scopes: Type.Array(Type.String(), { description: 'OAuth scopes it needs.' }),
-    secret_outputs: Type.Array(Type.Object({ pointer: Type.String(), field: Type.Union([Type.String(), Type.Null()]) }, closed), {
-      description: 'Where the output holds a credential. One with a `field` can be stored as a new connection: `store_as`.',
-    }),
-    input: JsonSchema,
-  }, closed)),
+export const IntegrationAction = Type.Object({
+  name: Type.String(),
+  title: Type.String(),
+  help: Type.Optional(Type.String()),
+  effect: Type.Enum(['read', 'idempotent', 'unsafe']),
+  method: Type.String(),
+  path: Type.String(),
+  scopes: Type.Array(Type.String(), { description: 'OAuth scopes it needs.' }),
+  secret_outputs: Type.Array(Type.Object({ pointer: Type.String(), field: Type.Union([Type.String(), Type.Null()]) }, closed), {
+    description: 'Where the output holds a credential. One with a `field` can be stored as a new connection: `store_as`.',
+  }),
+  input: JsonSchema,
 }, closed)
 
+export const IntegrationDetail = Type.Object({
+  ...Common,
+  actions: Type.Array(IntegrationAction, { description: 'Of an imported one each `input` stands without its `$defs`: `GET /v1/integrations/{id}/actions/{action}` has them.' }),
+}, closed)
+
+export const IntegrationActionParams = Type.Object({ integration: Type.String({ maxLength: 64 }), action: Type.String({ maxLength: 64 }) }, closed)
 export const IntegrationParams = Type.Object({ integration: Type.String({ maxLength: 64 }) }, closed)

@@ -8,9 +8,10 @@ import type { IntegrationRow } from '../../store/index.ts'
 import { compileValidator, type App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
 import { OptionalIfMatchHeaders } from '../contract/connection.ts'
-import { ActionDetail, CustomApiActionParams, CustomApiPage, CustomApiParams, ImportBody, ImportPreview, ListCustomApis, RevisionQuery } from '../contract/custom-api.ts'
+import { CustomApiActionParams, CustomApiPage, CustomApiParams, ImportBody, ImportPreview, ListCustomApis, RevisionQuery } from '../contract/custom-api.ts'
+import { IntegrationAction } from '../contract/integration.ts'
 import { IdempotencyHeaders, WorkspaceParams } from '../contract/parts.ts'
-import { presentScheme } from './integrations.ts'
+import { presentAction, presentScheme } from './integrations.ts'
 import { pageOf, readCursor } from './paging.ts'
 
 const BASE = '/v1/workspaces/:workspace_id/integrations'
@@ -48,12 +49,11 @@ export function customApiRoutes (app: App, { customApis, macs }: Rooms): void {
   })
 
   app.get(`${ONE}/actions/:action`, {
-    schema: { tags, operationId: 'getCustomApiAction', summary: 'Get an action with its input', params: CustomApiActionParams, querystring: RevisionQuery, response: { 200: ActionDetail } },
+    schema: { tags, operationId: 'getCustomApiAction', summary: 'Get an action with its input', params: CustomApiActionParams, querystring: RevisionQuery, response: { 200: IntegrationAction } },
     config: { errors: ['not_found', 'revision_unknown'] },
   }, async (request) => {
     const { definition, schema } = await customApis.getAction(placeOf(request.params), { name: request.params.action, revision: request.query.revision })
-    const { name, title, help, effect, method, path } = definition
-    return { name, title, ...help !== undefined && { help }, effect, method, path, input: schema }
+    return presentAction(definition, schema)
   })
 
   app.delete(ONE, {

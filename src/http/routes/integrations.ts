@@ -1,7 +1,7 @@
-import { issuedFields, isLinked, type AuthScheme, type Catalog, type Integration } from '../../catalog/index.ts'
+import { issuedFields, isLinked, type Action, type AuthScheme, type Catalog, type Integration } from '../../catalog/index.ts'
 import { VaultError } from '../../errors.ts'
 import type { App } from '../app.ts'
-import { IntegrationDetail, IntegrationPage, IntegrationParams } from '../contract/integration.ts'
+import { IntegrationAction, IntegrationActionParams, IntegrationDetail, IntegrationPage, IntegrationParams } from '../contract/integration.ts'
 
 const tags = ['catalog']
 
@@ -24,14 +24,28 @@ export function integrationRoutes (app: App, rooms: { catalog: Catalog }): void 
     if (integration === undefined) throw new VaultError('not_found')
     return {
       ...presentIntegration(integration),
-      actions: integration.manifest.actions.map((action) => ({
-        name: action.name, title: action.title, ...action.help !== undefined && { help: action.help }, effect: action.effect, method: action.method,
-        path: action.path, scopes: action.scopes ?? [],
-        secret_outputs: (action.secret_outputs ?? []).map(({ pointer, field = null }) => ({ pointer, field })),
-        input: integration.requireAction(action.name).schema,
-      })),
+      actions: integration.manifest.actions.map((action) => presentAction(action, integration.requireAction(action.name).outline)),
     }
   })
+
+  app.get('/v1/integrations/:integration/actions/:action', {
+    schema: { tags, operationId: 'getAction', summary: 'Get an action with all of its input', params: IntegrationActionParams, response: { 200: IntegrationAction } },
+    config: { errors: ['not_found'] },
+  }, async (request) => {
+    const action = rooms.catalog.find(request.params.integration)?.findAction(request.params.action)
+    if (action === undefined) throw new VaultError('not_found')
+    return presentAction(action.definition, action.schema)
+  })
+}
+
+/** An action as a procedure's author sees it. */
+export function presentAction (action: Action, input: Readonly<Record<string, unknown>>) {
+  return {
+    name: action.name, title: action.title, ...action.help !== undefined && { help: action.help }, effect: action.effect, method: action.method,
+    path: action.path, scopes: action.scopes ?? [],
+    secret_outputs: (action.secret_outputs ?? []).map(({ pointer, field = null }) => ({ pointer, field })),
+    input: { ...input },
+  }
 }
 
 function presentIntegration ({ manifest }: Integration) {
