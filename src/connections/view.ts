@@ -8,6 +8,7 @@ export function presentConnection (view: ConnectionView) {
     id: view.id,
     workspace_id: view.workspace_id,
     integration: view.integration,
+    integration_revision: view.integration_revision,
     environment: view.environment,
     name: view.name,
     auth: view.auth,

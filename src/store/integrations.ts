@@ -37,6 +37,11 @@ export async function insertIntegration (tx: Tx, { workspaceId, id }: Integratio
   await tx.insertInto('integrations').values({ workspace_id: workspaceId, id, revision: 0, created_by: by, updated_by: by }).execute()
 }
 
+export async function countIntegrations (on: Executor, workspaceId: WorkspaceId): Promise<number> {
+  const { count } = await on.selectFrom('integrations').select((of) => of.fn.countAll<number>().as('count')).where('workspace_id', '=', workspaceId).executeTakeFirstOrThrow()
+  return count
+}
+
 /** Locks it until the transaction ends. */
 export async function lockIntegration (tx: Tx, { workspaceId, id }: IntegrationPlace): Promise<Selectable<Integrations> | undefined> {
   return await tx.selectFrom('integrations').selectAll().where('workspace_id', '=', workspaceId).where('id', '=', id).forUpdate().executeTakeFirst()

@@ -123,7 +123,7 @@ t.test('made, read, used, and deleted', async (t) => {
   t.match(await vault.request('POST', `${W}/connections/${connection}/rotate`, { body: { credentials: { key: 'wrong-CanaryKey-0000001' }, test: true } }), { status: 422, body: { code: 'credential_refused' } })
   t.match(await vault.request('POST', `${W}/connections/${connection}/rotate`, { body: { credentials: { key: 'CanaryApiKey-rotated-0001' } } }), { status: 200 })
   t.match(await vault.request('PATCH', `${W}/connections/${connection}`, { body: { allowed_actions: ['fly'] }, headers: { 'if-match': '*' } }), { status: 422, body: { code: 'actions_invalid' } })
-  t.match(await vault.request('GET', `${W}/connections?integration=${api.id}`), { body: { connections: [{ id: connection }] } })
+  t.match(await vault.request('GET', `${W}/connections?integration=${api.id}`), { body: { connections: [{ id: connection, integration_revision: 1 }] } })
 
   const inUse = await vault.request('DELETE', `${W}/integrations/${api.id}`)
   t.match(inUse, { status: 409, body: { code: 'integration_in_use', connections: [{ id: connection, environment: 'sandbox' }] } })
@@ -258,6 +258,8 @@ t.test('repeated, at once, and in number', async (t) => {
   t.ok(statuses.filter((status) => status === 200).length >= 10, 'two at a time, the others wait')
   t.ok(statuses.every((status) => status === 200 || status === 503), 'or are told to come again')
   for (const answer of many) if (answer.status === 503) t.match(answer.headers.get('retry-after'), /^\d+$/)
+  await vault.database.query('insert into integrations (workspace_id, id, revision, created_by, updated_by) select \'full\', \'int_\' || lpad(n::text, 26, \'0\'), 0, \'test\', \'test\' from generate_series(1, 200) n')
+  t.match(await vault.request('POST', '/v1/workspaces/full/integrations', { body }), { status: 409, body: { code: 'integration_limit' } })
   for (let index = 0; index < 3; index++) await vault.request('POST', '/v1/workspaces/paged/integrations', { body })
   const page = await vault.request('GET', '/v1/workspaces/paged/integrations?limit=2')
   const rest = await vault.request('GET', `/v1/workspaces/paged/integrations?limit=2&cursor=${page.body.next_cursor as string}`)

@@ -3,7 +3,8 @@ import { newId, type Environment, type IntegrationId, type WorkspaceId } from '.
 import type { Egress } from '../../egress/index.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../../ledger/index.ts'
 import {
-  claimIdempotencyKey, deleteIntegration, findAction, findIntegration, getImport, guard, insertIntegration, insertRevision, listActionSummaries,
+  claimIdempotencyKey, countIntegrations, deleteIntegration, findAction, findIntegration, getImport, guard, insertIntegration, insertRevision,
+  listActionSummaries,
   listConnectionsOf, listIntegrations, listRevisions, lockIntegration, readPacked,
   type ActionSummaryRow, type Database, type IntegrationPage, type IntegrationPlace, type IntegrationRow, type NewRevision, type RevisionRow, type Tx,
 } from '../../store/index.ts'
@@ -58,9 +59,9 @@ export interface Revising {
 export interface CustomApis {
   /** What would be made of a document, as JSON; nothing is kept. */
   preview (upload: Upload): Promise<Uint8Array>
-  /** Throws `idempotency_conflict`. */
+  /** Throws `idempotency_conflict`, `integration_limit`. */
   create (workspaceId: WorkspaceId, creation: Creation, importer: Importer): Promise<{ api: CustomApi, replayed: boolean }>
-  /** Makes a new revision, unless the document and the choices are those of the newest. Throws `not_found`, `etag_mismatch`, `insufficient_scope`. */
+  /** Makes a new revision, unless the document and the choices are those of the newest. Throws `not_found`, `etag_mismatch`, `insufficient_scope`, `integration_limit`. */
   revise (of: IntegrationPlace, revising: Revising, importer: Importer): Promise<CustomApi>
   /** Throws `not_found`, `revision_unknown`. */
   get (of: IntegrationPlace, revision?: number): Promise<CustomApi>
@@ -83,6 +84,8 @@ interface Options {
 type Made = Compiled & Required<Pick<Compiled, 'head' | 'actions' | 'schemas'>>
 
 const LISTED_MAX = 20
+const INTEGRATIONS_MAX = 200
+const REVISIONS_MAX = 500
 
 export function createCustomApis (options: Options): CustomApis {
   const compile = createReader(options)
@@ -132,6 +135,7 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
       const earlier = await database.transaction(async (tx) => {
         const before = idempotency && await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: id })
         if (before !== undefined) return before
+        if (await countIntegrations(tx, workspaceId) >= INTEGRATIONS_MAX) throw new VaultError('integration_limit')
         await insertIntegration(tx, { workspaceId, id }, importer.by)
         await insertRevision(tx, { workspaceId, id, revision: 1 }, toRevision(made, url, importer))
         await ledger.recordIn(tx, recordOf('integration.created', { workspaceId, id, importer }, { revision: 1, ...measureOf(made) }))
@@ -155,6 +159,7 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
         const row = await requireLocked(tx, of)
         requireRevision(row.revision, seen.row.revision)
         const revision = row.revision + 1
+        if (revision > REVISIONS_MAX) throw new VaultError('integration_limit')
         await insertRevision(tx, { ...of, revision }, toRevision(made, url, importer))
         await ledger.recordIn(tx, recordOf('integration.revised', { ...of, importer }, { revision, ...measureOf(made) }))
       })

@@ -1,5 +1,5 @@
 import { sha256 } from '../../crypto/index.ts'
-import type { Action, Manifest } from '../manifest.ts'
+import type { Action, AuthScheme, Manifest } from '../manifest.ts'
 import { readBody } from './bodies.ts'
 import { ImportError } from './import-error.ts'
 import { nameOperations } from './names.ts'
@@ -88,11 +88,15 @@ export function importDocument (bytes: Uint8Array, options: ImportOptions): Impo
       title, version, sha256: sha256(bytes).toString('hex'), operations: operations.length,
       actions: compiled.flatMap(({ operation: { method, path, tags }, name, action }) => typeof action === 'string' ? [] : [{ name, method, path, effect: action.effect, tags }]),
       skipped: compiled.flatMap(({ operation, action }) => typeof action === 'string' ? [{ pointer: operation.pointer, reason: action }] : []),
-      auth: security.schemes.map(({ id, label, fields }) => ({ id, label, fields: fields.map(({ name }) => name) })),
+      auth: security.schemes.map((scheme) => describeScheme(withServerFields(scheme, servers))),
       servers: judged.map(({ url, problem }) => ({ url: url.slice(0, 300), problem: problem ?? null })),
       warnings: [...security.warnings, ...servers.warnings],
     },
   }
+}
+
+function describeScheme ({ id, label, fields }: AuthScheme): ImportReport['auth'][number] {
+  return { id, label, fields: fields.map(({ name }) => name) }
 }
 
 interface Compiling {

@@ -55,7 +55,7 @@ function parseText (text: string): unknown {
     return parsed.toJS({ maxAliasCount: ALIASES_MAX })
   } catch (error) {
     const [line = 'it can’t be parsed'] = (error instanceof Error ? error.message : '').split('\n')
-    throw new ImportError('', `is neither JSON nor YAML: ${line.slice(0, 200)}`)
+    throw new ImportError('', `is neither JSON nor YAML: ${line.slice(0, 200).replace(/[:.]+$/, '')}`)
   }
 }
 

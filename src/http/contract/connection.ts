@@ -71,6 +71,7 @@ export const Connection = Type.Object({
   id: IdOf('connection'),
   workspace_id: WorkspaceId,
   integration: Type.String(),
+  integration_revision: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'Of a Custom API: the revision that decides authentication and hosts.' }),
   environment: Environment,
   name: Type.String(),
   auth: Type.String(),

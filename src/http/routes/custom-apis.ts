@@ -88,7 +88,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
   app.post(BASE, {
     bodyLimit: BODY_BYTES,
     schema: { tags, operationId: 'createCustomApi', summary: 'Make an integration of an OpenAPI document', params: WorkspaceParams, headers: IdempotencyHeaders, body: ImportBody, response: { 201: View } },
-    config: { errors: [...IMPORT_ERRORS, 'idempotency_conflict'] },
+    config: { errors: [...IMPORT_ERRORS, 'idempotency_conflict', 'integration_limit'] },
   }, async (request, reply) => {
     const workspaceId = request.params.workspace_id as WorkspaceId
     const key = request.headers['idempotency-key']
@@ -108,7 +108,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
       description: 'Calls that name a revision stay with it; connections keep the authentication and the hosts they were made with. The same document and choices make nothing new.',
       params: CustomApiParams, headers: OptionalIfMatchHeaders, body: ImportBody, response: { 200: View },
     },
-    config: { errors: [...IMPORT_ERRORS, 'not_found', 'etag_mismatch'] },
+    config: { errors: [...IMPORT_ERRORS, 'not_found', 'etag_mismatch', 'integration_limit'] },
   }, async (request, reply) => {
     const api = await customApis.revise(placeOf(request.params), { upload: uploadOf(request), expected: readIfMatch(request.headers['if-match']) }, callerOf(request))
     return await reply.header('etag', etagOf(api.row)).send(present(api))
