@@ -168,6 +168,9 @@ t.test('servers', async (t) => {
   const own = compile(document({ '/a': { servers: [{ url: 'https://files.vendor.dev' }], get: OK }, '/b': { get: { servers: [{ url: 'http://localhost' }], ...OK } }, '/c': { get: { servers: [{ url: 'https://{cell}.vendor.dev', variables: { cell: { default: 'c1' } } }], ...OK } } }))
   t.match(own.manifest, { also_hosts: ['files.vendor.dev', 'c1.vendor.dev'], actions: [{ server: 'https://files.vendor.dev' }, { server: 'https://c1.vendor.dev' }] })
   t.match(own.report.skipped, [{ pointer: '/paths/~1b/get', reason: /its own server/ }])
+  const again = compile({ ...document({ '/a': { get: { servers: [{ url: 'https://cluster.local/' }], ...OK } } }), servers: [{ url: '//cluster.local' }] })
+  t.match(again.manifest, { servers: { live: 'https://{api_host}' }, actions: [{ server: undefined }] }, 'the document’s server, said again')
+  t.equal(build(document({ '/a/{id}/b/{id}': { get: { operationId: 'twice', ...OK } } })).request('twice', { path: { id: 'x/y' } }).url.pathname, '/v1/a/x%2Fy/b/x%2Fy', 'a parameter that stands twice')
 })
 
 t.test('authentication', async (t) => {
@@ -197,6 +200,11 @@ t.test('authentication', async (t) => {
   const unnamed = compile(document({ '/a': one([{ nothing: [] }]), '/b': one([{ nothing: [], key: [] }]) }, { components }))
   t.match(unnamed.report, { skipped: [], warnings: [/tls/, /digest/, /does not declare: nothing/] }, 'a name without a scheme')
   t.strictSame(unnamed.manifest?.actions.map(({ binding }) => binding?.security), [[[]], [['key']]])
+  const alike = compile(document({ '/a': one([{ bearerAuth: [] }]), '/b': one([{ bearer_auth: [] }]), '/c': one([{ machine: [], 'client-id': [] }]) }, {
+    components: { securitySchemes: { bearerAuth: { type: 'http', scheme: 'bearer' }, bearer_auth: { type: 'http', scheme: 'bearer' }, machine: components.securitySchemes.machine, 'client-id': { type: 'apiKey', in: 'header', name: 'Client-Id' } } },
+  }))
+  t.strictSame([checkManifest(alike.manifest), alike.manifest && judgeManifest(alike.manifest)], [[], []], 'names that are one word here')
+  t.match(alike.report.auth, [{ id: 'bearer_auth', fields: ['bearer_auth'] }, { id: /^bearer_auth_[0-9a-f]{8}$/, fields: [/^bearer_auth_[0-9a-f]{8}$/] }, { fields: ['client_id', 'client_secret', 'access_token', /^client_id_[0-9a-f]{8}$/] }])
   const undeclared = document({ '/a': { get: { parameters: [{ name: 'X-Key', in: 'header', schema: { type: 'string' } }], ...OK } } })
   t.match(compile(undeclared).report, { auth: [{ id: 'none' }], warnings: [/declares no authentication/, /./] })
   const stated = build(undeclared, { auth: { type: 'api_key', in: 'header', name: 'X-Key' } })

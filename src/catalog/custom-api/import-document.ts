@@ -75,9 +75,10 @@ export function importDocument (bytes: Uint8Array, options: ImportOptions): Impo
   const judged = readServers(document['servers'], options)
   const servers = chooseServers(judged, options.servers, options.reach)
   const names = nameOperations(operations)
+  const common = new Set(judged.map(({ url }) => withoutScheme(url)))
   const compiled = operations.map((operation) => {
     const name = names.get(operation.key) ?? ''
-    return { operation, name, action: isSelected(operation, name, options.select) ? compile(operation, name, { refs, schemas, security, options }) : 'it was not selected' }
+    return { operation, name, action: isSelected(operation, name, options.select) ? compile(operation, name, { refs, schemas, security, options, common }) : 'it was not selected' }
   })
   const actions = compiled.flatMap(({ action }) => typeof action === 'string' ? [] : [action])
   const info = isObject(document['info']) ? document['info'] : {}
@@ -104,10 +105,12 @@ interface Compiling {
   readonly schemas: SchemaWriter
   readonly security: ReadSecurity
   readonly options: ImportOptions
+  /** The document's servers, without their schemes. */
+  readonly common: ReadonlySet<string>
 }
 
 /** An action, or why there is none. */
-function compile (operation: FoundOperation, name: string, { refs, schemas, security, options }: Compiling): Action | string {
+function compile (operation: FoundOperation, name: string, { refs, schemas, security, options, common }: Compiling): Action | string {
   const { method, item, value } = operation
   const needed = security.requirementsOf(value)
   if (typeof needed === 'string') return needed
@@ -115,7 +118,7 @@ function compile (operation: FoundOperation, name: string, { refs, schemas, secu
   if (typeof path === 'string') return path
   const parameters = readParameters({ path: path.path, lists: [item['parameters'], value['parameters']] }, { refs, schemas, owned: security.owned })
   if (typeof parameters === 'string') return parameters
-  const server = ownServer(item, value, options)
+  const server = ownServer(item, value, { options, common })
   if (server?.problem !== undefined) return server.problem
   const body = NO_BODY.has(method) ? undefined : readBody(value['requestBody'], refs, schemas)
   const asked = parameters.schemas.query?.['properties'] as object | undefined
@@ -146,13 +149,19 @@ function readPath (written: string): { path: string, query: Record<string, strin
 }
 
 /** A server of the operation or its path instead of the document's. */
-function ownServer (item: JsonObject, value: JsonObject, options: ImportOptions): { url: string, problem?: undefined } | { problem: string } | undefined {
+function ownServer (item: JsonObject, value: JsonObject, { options, common }: Pick<Compiling, 'options' | 'common'>): { url: string, problem?: undefined } | { problem: string } | undefined {
   const list = [value['servers'], item['servers']].find((one): one is readonly Json[] => Array.isArray(one) && one.length > 0)
   // Whoever names the server means all of it.
   if (list === undefined || options.servers !== undefined) return undefined
   const judged = readServers(list, options)
+  // Said again of an operation, it is the connection's server all the same.
+  if (judged.some(({ url }) => common.has(withoutScheme(url)))) return undefined
   const usable = judged.map(({ server }) => server && withDefaults(server)).find((url) => url !== undefined)
   return usable === undefined ? { problem: `its own server ${judged[0]?.problem ?? 'has variables without defaults'}` } : { url: usable }
+}
+
+function withoutScheme (url: string): string {
+  return url.trim().replace(/^(https?:)?\/\//i, '').replace(/\/+$/, '')
 }
 
 /** One operation's server can't ask a connection for anything: its variables have what the document gives them. */

@@ -34,8 +34,7 @@ interface Reading {
 /** The parameters of a path and an operation, which wins by name and place. Answers a reason where the operation can't be called. */
 export function readParameters (of: { path: string, lists: readonly (Json | undefined)[] }, by: Reading): ReadParameters | string {
   const declared = collect(of.lists, by.refs)
-  const inPath = [...of.path.matchAll(/\{([^{}]*)\}/g)].map(([, name]) => name ?? '')
-  if (new Set(inPath).size !== inPath.length) return 'its path has a parameter twice'
+  const inPath = [...new Set([...of.path.matchAll(/\{([^{}]*)\}/g)].map(([, name]) => name ?? ''))]
   const bad = inPath.find((name) => !/^[^{}+/?#][^{}/?#]*$/.test(name))
   if (bad !== undefined) return 'its path can’t be read'
   const found: { parameter: Parameter, schema: JsonObject, required: boolean }[] = []

@@ -1,5 +1,5 @@
 import type { AuthScheme, Field, Injection } from '../manifest.ts'
-import { toSnakeCase } from './names.ts'
+import { toSnakeCase, withHash } from './names.ts'
 import type { Owned } from './parameters.ts'
 import { isObject, type Json, type JsonObject } from './read-document.ts'
 import type { Refs } from './refs.ts'
@@ -30,6 +30,9 @@ export type StatedAuth =
 
 const SCHEMES_MAX = 16
 const STATED = 'stated'
+const HASH_LENGTH = 8
+/** What a client credentials grant calls its fields. */
+const OAUTH_FIELDS = ['client_id', 'client_secret', 'access_token'] as const
 
 interface Reading {
   readonly refs: Refs
@@ -44,8 +47,10 @@ export function readSecurity (document: JsonObject, by: Reading): ReadSecurity {
   const parts = new Map<string, Part>()
   const components = isObject(document['components']) ? document['components']['securitySchemes'] : undefined
   if (isObject(components)) {
+    const bases = new Set<string>(OAUTH_FIELDS)
     for (const [name, value] of Object.entries(components)) {
-      const part = readPart(name, refs.follow(value), reach)
+      const base = unique(toSnakeCase(name).slice(0, 40) || 'auth', name, bases)
+      const part = readPart({ name, base }, refs.follow(value), reach)
       if (typeof part === 'string') warnings.push(`The security scheme ${name.slice(0, 100)} ${part}.`)
       else parts.set(name, part)
     }
@@ -71,8 +76,17 @@ export function readSecurity (document: JsonObject, by: Reading): ReadSecurity {
   if (undeclared.size > 0) warnings.push(`The document names security schemes that it does not declare: ${[...undeclared].join(', ').slice(0, 200)}. State how calls are authorised.`)
   if (sets.size > SCHEMES_MAX) warnings.push(`There are ${sets.size} combinations of security schemes; the first ${SCHEMES_MAX} can be connected.`)
   if (stated === undefined && parts.size === 0) warnings.push('The document declares no authentication: calls are made without a credential unless you state one.')
-  const schemes = [...sets.values()].sort((a, b) => Number(a.length === 0) - Number(b.length === 0)).slice(0, SCHEMES_MAX).map((names) => combine(names, parts))
+  const ids = new Set<string>()
+  const schemes = [...sets.values()].sort((a, b) => Number(a.length === 0) - Number(b.length === 0)).slice(0, SCHEMES_MAX)
+    .map((names) => combine(names, parts)).map((scheme) => ({ ...scheme, id: unique(scheme.id, scheme.label, ids) }))
   return { schemes: schemes.length > 0 ? schemes : [combine([], parts)], owned: ownedBy(parts), requirementsOf, warnings }
+}
+
+/** Two names of a document can be one word here. */
+function unique (word: string, of: string, taken: Set<string>): string {
+  const found = taken.has(word) ? withHash(word, of, HASH_LENGTH) : word
+  taken.add(found)
+  return found
 }
 
 /** A list of Security Requirement Objects: alternatives of names that go together. */
@@ -104,10 +118,9 @@ function ownedBy (parts: ReadonlyMap<string, Part>): Owned {
 }
 
 /** A part, or why there is none. */
-function readPart (name: string, value: Json | undefined, reach: Reach | undefined): Part | string {
+function readPart ({ name, base }: { name: string, base: string }, value: Json | undefined, reach: Reach | undefined): Part | string {
   if (!isObject(value)) return 'can’t be read'
   const label = name.slice(0, 100)
-  const base = toSnakeCase(name).slice(0, 40) || 'auth'
   const help = typeof value['description'] === 'string' ? value['description'].slice(0, 300) : undefined
   switch (value['type']) {
     case 'apiKey': return apiKey({ name, label, base, help }, value['in'], value['name'])
@@ -168,16 +181,16 @@ function oauth2 (about: About, flows: Json | undefined, reach: Reach | undefined
   const flow = isObject(flows) ? flows['clientCredentials'] : undefined
   const tokenUrl = isObject(flow) ? flow['tokenUrl'] : undefined
   if (!isObject(flow) || typeof tokenUrl !== 'string' || !isTokenUrl(tokenUrl, reach)) return bearer({ ...about, help: 'An access token; the vault does not renew it.' })
-  const [id, secret] = ['client_id', 'client_secret']
+  const [id, secret, token] = OAUTH_FIELDS
   const scopes = isObject(flow['scopes']) ? Object.keys(flow['scopes']) : []
   return {
     ...about,
     fields: [
       { name: id, label: 'Client ID', secret: false },
       { name: secret, label: 'Client secret', secret: true, spaces: true, vault_only: true },
-      { name: 'access_token', label: 'Access token', secret: true, required: false },
+      { name: token, label: 'Access token', secret: true, required: false },
     ],
-    inject: [{ header: 'Authorization', value: 'Bearer {access_token}', of: about.name }],
+    inject: [{ header: 'Authorization', value: `Bearer {${token}}`, of: about.name }],
     oauth: {
       grant: 'client_credentials', client: { id, secret }, token_url: tokenUrl, scopes: { default: scopes.filter((scope) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)) },
       pkce: 'never', client_auth: 'basic', token_request: 'form', token_answer: {}, access_token_seconds: null, refresh: { issued: 'never', rotates: false },
