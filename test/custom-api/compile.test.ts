@@ -221,6 +221,7 @@ t.test('what is chosen, and what effect it has', async (t) => {
   t.strictSame(names({ names: ['search'], paths: ['/b'] }), ['search', 'c'])
   t.match(compile(value, { select: { tags: ['none'] } }), { manifest: undefined, report: { actions: [], skipped: { length: 3 } } })
   t.match(compile(value, { effects: { search: 'read' } }).report.actions, [{ effect: 'read' }, { name: 'search', effect: 'read' }, { effect: 'idempotent' }])
+  t.match(compile(document({ '/c': { get: { operationId: 'constructor', ...OK } } }), { effects: {} }).report.actions, [{ name: 'constructor', effect: 'read' }])
   const all = compile(document({ '/m': Object.fromEntries(['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'].map((method) => [method, OK])) })).report.actions
   t.strictSame(all.map(({ method, effect }) => `${method} ${effect}`), ['GET read', 'PUT idempotent', 'POST unsafe', 'DELETE idempotent', 'OPTIONS read', 'HEAD read', 'PATCH unsafe', 'TRACE read'])
 })

@@ -240,6 +240,14 @@ t.test('connected in a browser', async (t) => {
   t.match(completed, { status: 200 })
   const connection = (completed.body.connection ?? completed.body).id as string
   t.match(await invoke(connection, 'get_pet', { input: { path: { id: 1 } } }), { body: { outcome: 'succeeded' } })
+  const ways = (await create(documentOf({ '/open': { get: { operationId: 'open', security: [] } }, '/both': { get: { operationId: 'both', security: [{ key: [], login: [] }] } } }, {
+    components: { securitySchemes: { key: { type: 'apiKey', in: 'query', name: 'k' }, login: { type: 'http', scheme: 'basic' } } }, servers: [{ url: 'https://{tenant}.vendor.dev' }],
+  }))).id
+  const two = new Person()
+  const choice = await two.visit((await open({ integration: ways })).connect_url)
+  t.match(choice.text, /key and login/)
+  t.match(choice.text, /No credential/)
+
   t.match(await vault.request('POST', `${W}/connect-sessions`, { body: { integration: 'int_00000000000000000000000000', environment: 'sandbox', name: 'Z', actor: 'ada', return_url: 'https://app.example/' } }), { status: 422, body: { code: 'integration_unknown' } })
 })
 

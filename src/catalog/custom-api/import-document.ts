@@ -125,7 +125,7 @@ function compile (operation: FoundOperation, name: string, { refs, schemas, secu
   const fixed = Object.fromEntries(Object.entries(path.query).filter(([key]) => asked === undefined || !Object.hasOwn(asked, key)))
   return {
     name, title: titleOf(operation, name), ...helpOf(value), method, path: path.path, ...server !== undefined && { server: server.url },
-    effect: options.effects?.[name] ?? EFFECTS[method] ?? 'unsafe',
+    effect: ownEffect(options.effects, name) ?? EFFECTS[method] ?? 'unsafe',
     input: { ...parameters.schemas as Record<string, Record<string, unknown>>, ...body !== undefined && { body: body.schema } },
     binding: {
       parameters: parameters.parameters, security: needed, ...Object.keys(fixed).length > 0 && { query: fixed },
@@ -133,6 +133,11 @@ function compile (operation: FoundOperation, name: string, { refs, schemas, secu
       ...options.strict === true && { strict: true as const },
     },
   }
+}
+
+/** Actions can be called what objects have anyway, such as `constructor`. */
+function ownEffect (effects: ImportOptions['effects'], name: string): Action['effect'] | undefined {
+  return effects !== undefined && Object.hasOwn(effects, name) ? effects[name] : undefined
 }
 
 /** A fragment is never sent: some documents tell operations of one path apart by it. A query that stands in the path is always sent. */
