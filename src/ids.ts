@@ -6,7 +6,7 @@ import { V7Generator } from 'uuidv7'
  */
 const PREFIXES = {
   connection: 'conn', version: 'ver', invocation: 'inv', token: 'tok', audit: 'aud', batch: 'bat', key: 'key', request: 'req',
-  app: 'app', session: 'cs', revocation: 'rev', event: 'evt', webhook: 'wh', integration: 'int',
+  app: 'app', session: 'cs', revocation: 'rev', event: 'evt', webhook: 'wh', integration: 'int', group: 'grp', agent: 'agt',
 } as const
 
 export type IdKind = keyof typeof PREFIXES
@@ -21,6 +21,9 @@ export type SessionId = Id<'session'>
 export type RevocationId = Id<'revocation'>
 export type EventId = Id<'event'>
 export type WebhookId = Id<'webhook'>
+/** Of agents that serve one queue. */
+export type GroupId = Id<'group'>
+export type AgentId = Id<'agent'>
 /** Of a workspace's own; those that every workspace has are words without this prefix. */
 export type IntegrationId = Id<'integration'>
 

@@ -5,8 +5,8 @@ import type { Events, Ledger } from './ledger/index.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import {
-  deleteExpiredWebhookSecrets, deriveUses, destroyExpiredAppSecrets, destroyExpiredVersions, ensureAuditPartitions, purgeIdempotencyKeys, purgeSessions,
-  type Database,
+  deleteExpiredWebhookSecrets, deriveUses, destroyExpiredAppSecrets, destroyExpiredVersions, ensureAuditPartitions, purgeEnrolments, purgeIdempotencyKeys,
+  purgeSessions, type Database,
 } from './store/index.ts'
 
 /** Work that nobody waits for. Every process runs all of it; the database sees to it that none is done twice. */
@@ -51,6 +51,7 @@ export function listJobs ({ database, ledger, connections, events, refusals }: R
     { name: 'ensure-partitions', everyMs: 3_600_000, run: () => ensureAuditPartitions(database.db) },
     { name: 'clear-events', everyMs: 3_600_000, run: () => repeat(CLEARED, () => events.clear()) },
     { name: 'purge-sessions', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeSessions(tx)) },
+    { name: 'purge-enrolments', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeEnrolments(tx)) },
     { name: 'purge-idempotency-keys', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeIdempotencyKeys(tx)) },
   ]
 }

@@ -9,6 +9,7 @@ import { createInvoke } from './invoke/index.ts'
 import { createEvents } from './ledger/index.ts'
 import { listJobs, startJobs } from './jobs.ts'
 import type { Log } from './log.ts'
+import { createRelay } from './relay/index.ts'
 import { openRooms, readSetting } from './rooms.ts'
 
 /** A running vault. */
@@ -37,10 +38,11 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
     maxResponseBytes: config.responseLimitBytes,
   })
   const invoke = createInvoke({ database, catalog, crypto, connections, ledger, clock, log, metrics })
+  const relay = createRelay({ database, macs: crypto.macs, ledger, clock })
   const events = createEvents({ ...rooms, log, exceptions: config.egressAllowWebhook })
   try {
     const listeners = await openListeners({
-      access, catalog, customApis, connections, invoke, ledger, events, macs: crypto.macs, log, metrics, version: VERSION,
+      access, catalog, customApis, connections, invoke, ledger, events, relay, macs: crypto.macs, log, metrics, version: VERSION,
       bodyLimitBytes: config.bodyLimitBytes,
       invokeBodyLimitBytes: config.invokeBodyLimitBytes,
       rateLimitPerMinute: config.rateLimitPerMinute,

@@ -1,4 +1,4 @@
-import { compileSchema, type SchemaCheck } from '../schema.ts'
+import { compileForeignSchema, type SchemaCheck } from '../schema.ts'
 import type { Action, Manifest, Place } from './manifest.ts'
 
 export interface IntegrationAction {
@@ -13,9 +13,6 @@ export interface IntegrationAction {
   readonly openBody: boolean
   check: SchemaCheck
 }
-
-/** Keywords that are shown and not run: a pattern of strangers may take for ever, and formats are lies more often than not. */
-const NOT_RUN: ReadonlySet<string> = new Set(['pattern', 'patternProperties', 'format', 'contentEncoding', 'contentMediaType'])
 
 /**
  * An action of an imported document. Its parameters are checked strictly, its body only where the
@@ -55,7 +52,7 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
     get outline () { return outline(input.body ?? {}) },
     names: new Map<Place, ReadonlySet<string>>(),
     openBody: false,
-    check: (value: unknown) => (compiled ??= compileSchema(withoutNotRun(build(binding?.strict === true ? input.body ?? {} : {})) as object, '/input'))(value),
+    check: (value: unknown) => (compiled ??= compileForeignSchema(build(binding?.strict === true ? input.body ?? {} : {}), '/input'))(value),
   })
 }
 
@@ -74,12 +71,4 @@ function collectSchemas (schemas: Readonly<Record<string, unknown>>, from: unkno
     }
   }
   return Object.fromEntries(found)
-}
-
-/** In `properties` and `$defs` keys are names, not keywords. */
-function withoutNotRun (value: unknown, names = false): unknown {
-  if (Array.isArray(value)) return value.map((member) => withoutNotRun(member))
-  if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(Object.entries(value).filter(([key]) => names || !NOT_RUN.has(key))
-    .map(([key, member]) => [key, !names && (key === 'enum' || key === 'const' || key === 'default') ? member : withoutNotRun(member, !names && (key === 'properties' || key === '$defs'))]))
 }

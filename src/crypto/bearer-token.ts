@@ -34,6 +34,11 @@ export function createOneTimeToken (): NewBearerToken {
   return { token, hash: sha256(token) }
 }
 
+/** 128 random bits that tell one challenge from all others. */
+export function randomNonce (): Buffer {
+  return randomBytes(16)
+}
+
 /** Equality of two digests, in constant time. */
 export function sameDigest (a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b)

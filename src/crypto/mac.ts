@@ -3,7 +3,7 @@ import type { KeyId } from '../ids.ts'
 import type { Keyring } from './keyring.ts'
 
 /** What a MAC of the vault's own key is for; each purpose has a key of its own, derived by HKDF. */
-export type MacPurpose = 'audit-batch' | 'audit-link' | 'audit-checkpoint' | 'request-fingerprint'
+export type MacPurpose = 'audit-batch' | 'audit-link' | 'audit-checkpoint' | 'request-fingerprint' | 'agent-challenge' | 'agent-token'
 
 export interface Mac {
   readonly keyId: KeyId
@@ -33,7 +33,7 @@ export function createMacs (keyring: Keyring): Macs {
     const of = (name: MacPurpose) => createSecretKey(Buffer.from(hkdfSync('sha256', root, '', `connection-vault mac 1 ${name}`, 32)))
     const made = {
       'audit-batch': of('audit-batch'), 'audit-link': of('audit-link'), 'audit-checkpoint': of('audit-checkpoint'),
-      'request-fingerprint': of('request-fingerprint'),
+      'request-fingerprint': of('request-fingerprint'), 'agent-challenge': of('agent-challenge'), 'agent-token': of('agent-token'),
     }
     derived.set(root, made)
     return made[purpose]

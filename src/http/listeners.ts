@@ -9,10 +9,13 @@ import type { Invoke } from '../invoke/index.ts'
 import type { Events, Ledger } from '../ledger/index.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Relay } from '../relay/index.ts'
 import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
 import { operationsRoutes, type ReadinessCheck } from './operations.ts'
 import { describeApi, serveDescription } from './reference.ts'
 import { createRefusalRecorder, type RefusalRecorder } from './refusals.ts'
+import { agentGroupRoutes } from './routes/agent-groups.ts'
+import { agentRoutes } from './routes/agent.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { connectRoutes } from './routes/connect.ts'
 import { connectSessionRoutes } from './routes/connect-sessions.ts'
@@ -35,6 +38,7 @@ export interface HttpOptions {
   readonly invoke: Invoke
   readonly ledger: Ledger
   readonly events: Events
+  readonly relay: Relay
   readonly macs: Macs
   readonly log: Log
   readonly metrics: Metrics
@@ -68,6 +72,7 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
   operationsRoutes(apps.operations, options)
   // A plugin of its own: what its pages do to errors and headers stays with them.
   await apps.public.register(async (scoped) => { await connectRoutes(scoped, options) })
+  await apps.public.register(async (scoped) => { await agentRoutes(scoped, options) })
   const open = Object.values(apps).map((app): OpenApp => ({ app, closeUnused: trackUnused(app, options.tls !== undefined && app === apps.internal) }))
   const close = async (): Promise<void> => { await Promise.all(open.map(closeApp)) }
   try {
@@ -151,6 +156,7 @@ async function createInternal (options: HttpOptions, refusals: RefusalRecorder):
     webhookRoutes(routes, options)
     serviceTokenRoutes(routes, options)
     customApiRoutes(routes, options)
+    agentGroupRoutes(routes, options)
     serveDescription(routes)
   })
   return app

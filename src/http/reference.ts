@@ -47,6 +47,7 @@ export async function describeApi (app: App, version: string): Promise<void> {
         { name: 'linking', description: 'Link an account in a browser' },
         { name: 'oauth', description: 'Apps registered with providers' },
         { name: 'use', description: 'Resolve a credential, or run an action without seeing it' },
+        { name: 'private', description: 'Agents inside customers’ networks' },
         { name: 'events', description: 'Be told of changes' },
         { name: 'audit', description: 'What happened' },
         { name: 'operations', description: 'For operators' },

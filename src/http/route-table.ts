@@ -13,6 +13,7 @@ const CONNECTIONS = '/v1/workspaces/:workspace_id/connections'
 const CONNECTION = `${CONNECTIONS}/:connection_id`
 const SESSIONS = '/v1/workspaces/:workspace_id/connect-sessions'
 const CUSTOM_APIS = '/v1/workspaces/:workspace_id/integrations'
+const GROUPS = '/v1/workspaces/:workspace_id/agent-groups'
 const WEBHOOK = '/v1/webhooks/:webhook_id'
 const APPS = '/v1/workspaces/:workspace_id/oauth-apps'
 
@@ -61,6 +62,14 @@ export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   [`GET ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
   [`PUT ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
   [`DELETE ${APPS}/:integration/:environment`]: inWorkspace('oauth_apps:write'),
+
+  [`GET ${GROUPS}`]: inWorkspace('connections:read'),
+  [`POST ${GROUPS}`]: inWorkspace('agents:write'),
+  [`GET ${GROUPS}/:group_id`]: inWorkspace('connections:read'),
+  [`DELETE ${GROUPS}/:group_id`]: inWorkspace('agents:write'),
+  [`POST ${GROUPS}/:group_id/enrolment-codes`]: inWorkspace('agents:write'),
+  [`GET ${GROUPS}/:group_id/agents`]: inWorkspace('connections:read'),
+  [`DELETE ${GROUPS}/:group_id/agents/:agent_id`]: inWorkspace('agents:write'),
 
   'GET /v1/events': { scope: 'audit:read', over: 'tenants' },
   'GET /v1/webhooks': { scope: 'webhooks:write', over: 'tenants' },

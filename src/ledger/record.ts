@@ -13,13 +13,15 @@ export type AuditEventName =
   | 'connection.linked' | 'connection.reconnected' | 'connection.refreshed' | 'connect_session.created' | 'connect_session.opened' | 'connect_session.ended'
   | 'grant.revoked' | 'oauth_app.created' | 'oauth_app.updated' | 'oauth_app.deleted' | 'oauth_app.broken' | 'oauth_app.recovered'
   | 'connection.expiring' | 'webhook.created' | 'webhook.updated' | 'webhook.deleted' | 'webhook.secret_rotated' | 'webhook.disabled' | 'webhook.enabled'
-  | 'webhook.replayed' | 'integration.created' | 'integration.revised' | 'integration.deleted' | 'invoke.started' | 'invoke.finished' | 'invoke.replayed' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
+  | 'webhook.replayed' | 'integration.created' | 'integration.revised' | 'integration.deleted'
+  | 'agent_group.created' | 'agent_group.deleted' | 'enrolment_code.created' | 'agent.enrolled' | 'agent.revoked'
+  | 'invoke.started' | 'invoke.finished' | 'invoke.replayed' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
 
 export type AuditOutcome = 'ok' | 'refused' | 'failed' | 'unknown'
 
 /** Who did it. `actor` is the person the dashboard says it acts for. */
 export interface AuditPrincipal {
-  readonly kind: 'service_token' | 'jwt' | 'operator' | 'system' | 'connect_session' | 'anonymous'
+  readonly kind: 'service_token' | 'jwt' | 'operator' | 'system' | 'connect_session' | 'agent' | 'anonymous'
   readonly id: string | null
   readonly actor: string | null
 }

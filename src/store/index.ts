@@ -6,6 +6,7 @@
  * - What is secret comes in and goes out sealed; this room can't open it.
  * - Time is the database's (`vault_now()`), so that replicas need not agree about theirs.
  */
+export * from './agents.ts'
 export * from './audit.ts'
 export {
   claimSealer, findLastCheckpoint, getHead, holdHead, insertCheckpoint, insertLinks, listBatchEvents, listCheckpoints, listForeignEvents, listLinks,

@@ -4,7 +4,7 @@
  */
 
 import type { Sealed, SealedPayload, SealPurpose, WrappedKey } from "../crypto/index.ts";
-import type { AppId, AppOwner, ConnectionId, Environment, EventId, IntegrationId, InvocationId, KeyId, RevocationId, SessionId, TokenId, VersionId, WebhookId, WorkspaceId } from "../ids.ts";
+import type { AgentId, AppId, AppOwner, ConnectionId, Environment, EventId, GroupId, IntegrationId, InvocationId, KeyId, RevocationId, SessionId, TokenId, VersionId, WebhookId, WorkspaceId } from "../ids.ts";
 import type { DeliveryState, Health, LinkChoice, SessionState, VersionState } from "./states.ts";
 import type { ColumnType } from "kysely";
 
@@ -13,6 +13,33 @@ export type Generated<T> = T extends ColumnType<infer S, infer I, infer U>
   : ColumnType<T, T | undefined, T>;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
+
+export interface AgentGroups {
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  environment: Environment;
+  id: GroupId;
+  name: string;
+  name_key: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface Agents {
+  actions: ColumnType<object[], string | undefined, string>;
+  announced_at: Timestamp | null;
+  enrolled_at: Generated<Timestamp>;
+  group_id: GroupId;
+  host: string | null;
+  id: AgentId;
+  last_seen_at: Timestamp | null;
+  name: string;
+  protocol_version: number | null;
+  public_key: Buffer;
+  revoked_at: Timestamp | null;
+  revoked_by: string | null;
+  sdk_version: string | null;
+  workspace_id: WorkspaceId;
+}
 
 export interface AuditChain {
   batch_id: string;
@@ -184,6 +211,15 @@ export interface CredentialVersions {
   sealed: Sealed | null;
   state: VersionState;
   token_expires_at: Timestamp | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface EnrolmentCodes {
+  code_hash: Buffer;
+  created_at: Generated<Timestamp>;
+  created_by: string;
+  expires_at: Timestamp;
+  group_id: GroupId;
   workspace_id: WorkspaceId;
 }
 
@@ -433,6 +469,13 @@ export interface SystemKeys {
   wrapped: WrappedKey;
 }
 
+export interface UsedChallenges {
+  agent_id: AgentId;
+  expires_at: Timestamp;
+  nonce: Buffer;
+  workspace_id: WorkspaceId;
+}
+
 export interface UsesCursor {
   seq: Generated<number>;
   singleton: Generated<boolean>;
@@ -490,6 +533,8 @@ export interface WorkspaceKeys {
 }
 
 export interface DB {
+  agent_groups: AgentGroups;
+  agents: Agents;
   audit_chain: AuditChain;
   audit_checkpoints: AuditCheckpoints;
   audit_events: AuditEvents;
@@ -500,6 +545,7 @@ export interface DB {
   connection_uses: ConnectionUses;
   connections: Connections;
   credential_versions: CredentialVersions;
+  enrolment_codes: EnrolmentCodes;
   event_feed: EventFeed;
   events: Events;
   idempotency_keys: IdempotencyKeys;
@@ -519,6 +565,7 @@ export interface DB {
   revocations: Revocations;
   service_tokens: ServiceTokens;
   system_keys: SystemKeys;
+  used_challenges: UsedChallenges;
   uses_cursor: UsesCursor;
   webhook_deliveries: WebhookDeliveries;
   webhook_secrets: WebhookSecrets;

@@ -33,6 +33,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/openapi/preview': { document: { openapi: '3.1.0', paths: { '/pets': { get: {} } } } },
   'POST /v1/workspaces/:workspace_id/integrations': { document: { openapi: '3.1.0', paths: { '/pets': { get: {} } } } },
   'PUT /v1/workspaces/:workspace_id/integrations/:integration_id': { document: { openapi: '3.1.0', paths: { '/cats': { get: {} } } } },
+  'POST /v1/workspaces/:workspace_id/agent-groups': { name: 'ERP', environment: 'sandbox' },
   'POST /v1/webhooks': { url: 'https://hooks.example.com/' },
   'PATCH /v1/webhooks/:webhook_id': { enabled: false },
   'POST /v1/webhooks/:webhook_id/rotate-secret': {},
@@ -40,20 +41,23 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/service-tokens': { name: 'x', preset: 'runtime', workspaces: ['*'], environments: ['*'] },
 }
 
-const MISSING = { connection: 'conn_00000000000000000000000000', session: 'cs_00000000000000000000000000', integration: 'int_00000000000000000000000000' }
+const MISSING = { connection: 'conn_00000000000000000000000000', session: 'cs_00000000000000000000000000', integration: 'int_00000000000000000000000000', group: 'grp_00000000000000000000000000' }
 const opened = await vault.request('POST', '/v1/workspaces/victim/connect-sessions', {
   body: { integration: 'stripe', environment: 'sandbox', name: 'Victim’s', actor: 'victim', return_url: 'https://app.example/' },
 })
 const DOCUMENT = { openapi: '3.1.0', info: { title: 'Victim’s', version: '1' }, servers: [{ url: 'https://api.victim.dev' }], paths: { '/pets': { get: { operationId: 'listPets' } } } }
 const imported = await vault.request('POST', '/v1/workspaces/victim/integrations', { body: DOCUMENT })
-const VICTIM = { connection: await vault.connect('victim'), session: opened.body.connect_session.id as string, integration: imported.body.id as string }
+const grouped = await vault.request('POST', '/v1/workspaces/victim/agent-groups', { body: { name: 'Victim’s', environment: 'sandbox' } })
+const VICTIM = { connection: await vault.connect('victim'), session: opened.body.connect_session.id as string, integration: imported.body.id as string, group: grouped.body.id as string }
 const app = await vault.request('PUT', '/v1/workspaces/victim/oauth-apps/linear/sandbox', { body: { client_id: 'victim-client', client_secret: 'CanarySecret-0000' } })
 const rows = Object.entries(ROUTE_TABLE).flatMap(([route, access]) => access === 'open' ? [] : [{ route, access }])
 
-function call (route: string, ids: { workspace: string, connection: string, session: string, integration: string }, token: string | null): Promise<Answer> {
+interface Ids { workspace: string, connection: string, session: string, integration: string, group: string }
+
+function call (route: string, ids: Ids, token: string | null): Promise<Answer> {
   const [method = '', pattern = ''] = route.split(' ')
   const path = pattern.replace(':workspace_id', ids.workspace).replace(':connection_id', ids.connection).replace(':session_id', ids.session)
-    .replace(':token_id', 'tok_00000000000000000000000000').replace(':webhook_id', 'wh_00000000000000000000000000').replace(':integration_id', ids.integration).replace(':action', pattern.includes('workspaces') ? 'list_pets' : 'get_balance').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
+    .replace(':token_id', 'tok_00000000000000000000000000').replace(':webhook_id', 'wh_00000000000000000000000000').replace(':integration_id', ids.integration).replace(':group_id', ids.group).replace(':agent_id', 'agt_00000000000000000000000000').replace(':action', pattern.includes('workspaces') ? 'list_pets' : 'get_balance').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
   return vault.request(method, path, { token, ...BODIES[route] && { body: BODIES[route] }, headers: method === 'PATCH' ? { 'if-match': '*' } : {} })
 }
 
@@ -62,7 +66,7 @@ const shape = ({ status, body }: Answer) => ({ status, body: { ...body as object
 
 t.test('the matrix has every route', async (t) => {
   t.ok(rows.length >= 22, `${rows.length} routes`)
-  for (const { route } of rows) if (/^(POST|PUT|PATCH) .*(connections|resolve|invoke|request|rotate|references|service-tokens|connect-sessions|complete|:environment|webhooks|:webhook_id|preview|integrations|:integration_id|rotate-secret|replay)$/.test(route)) t.ok(route in BODIES, `${route} has a body`)
+  for (const { route } of rows) if (/^(POST|PUT|PATCH) .*(connections|resolve|invoke|request|rotate|references|service-tokens|connect-sessions|complete|:environment|webhooks|:webhook_id|preview|integrations|:integration_id|agent-groups|rotate-secret|replay)$/.test(route)) t.ok(route in BODIES, `${route} has a body`)
 })
 
 t.test('no caller, no answer', async (t) => {
@@ -79,7 +83,7 @@ t.test('a caller of another workspace sees what a missing object looks like', as
     t.same(shape(await call(route, { workspace: 'victim', ...MISSING }, thief)), shape(answer), `${route}: the same as for a missing one`)
     t.same(shape(await call(route, { workspace: 'nowhere', ...MISSING }, thief)), shape(answer), `${route}: and as in a workspace that is empty`)
     t.notMatch(answer.text, /victim|Canary/)
-    if (!/:(connection|session|integration)_id/.test(route)) continue
+    if (!/:(connection|session|integration|group)_id/.test(route)) continue
     const own = await call(route, { workspace: 'thief', ...VICTIM }, thief)
     t.same(shape(own), shape(await call(route, { workspace: 'thief', ...MISSING }, thief)), `${route}: through the own workspace, too`)
     t.equal(own.status, 404)
@@ -91,12 +95,12 @@ t.test('a caller of another environment sees nothing either', async (t) => {
   for (const { route, access } of rows) {
     if (access.over !== 'workspace') continue
     const answer = await call(route, { workspace: 'victim', ...VICTIM }, live)
-    if (/:(connection|session)_id|:environment/.test(route)) {
+    if (/:(connection|session|group)_id|:environment/.test(route)) {
       t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
       t.same(shape(await call(route, { workspace: 'victim', ...MISSING }, live)), shape(answer), `${route}: the same as for a missing one`)
-    } else if (route.startsWith('POST') && /\/(connections|connect-sessions)$/.test(route)) t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
+    } else if (route.startsWith('POST') && /\/(connections|connect-sessions|agent-groups)$/.test(route)) t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
     else if (route.endsWith('/resolve')) t.match(answer.body.results, [{ problem: { code: 'not_found' } }])
-    else t.notMatch(answer.text, new RegExp(`${VICTIM.connection}|${app.body.id as string}`), `${route}: nothing of it in a list`)
+    else t.notMatch(answer.text, new RegExp(`${VICTIM.connection}|${VICTIM.group}|${app.body.id as string}`), `${route}: nothing of it in a list`)
   }
 })
 

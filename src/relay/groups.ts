@@ -1,0 +1,149 @@
+import { createOneTimeToken, isAgentKey, sha256 } from '../crypto/index.ts'
+import { VaultError } from '../errors.ts'
+import { newId, type AgentId, type Environment, type WorkspaceId } from '../ids.ts'
+import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
+import {
+  deleteAgentGroup, findAgentGroup, guard, insertAgent, insertAgentGroup, insertEnrolmentCode, isUniqueViolation, listAgentGroups, listAgents, lockAgentGroup,
+  revokeAgent, takeEnrolmentCode,
+  type AgentGroupRow, type AgentRow, type Database, type GroupPage, type GroupPlace,
+} from '../store/index.ts'
+
+/** Who keeps groups; the room above knows it as a caller. */
+export interface Keeper {
+  readonly principal: AuditRecord['principal']
+  readonly by: string
+  readonly environments: readonly Environment[]
+  readonly requestId: string | undefined
+}
+
+/** What somebody who has a code says of the agent that is to be. */
+export interface Enrolment {
+  readonly code: string
+  /** Ed25519, 32 bytes. */
+  readonly publicKey: Uint8Array
+  readonly name: string
+}
+
+export interface Enrolled {
+  readonly id: AgentId
+  readonly group: AgentGroupRow
+}
+
+export interface AgentGroups {
+  /** Throws `name_taken`, and `not_found` for an environment that is not the keeper's. */
+  create (workspaceId: WorkspaceId, group: { name: string, environment: Environment }, keeper: Keeper): Promise<AgentGroupRow>
+  /** Throws `not_found`. */
+  get (of: GroupPlace, keeper: Keeper): Promise<AgentGroupRow>
+  list (workspaceId: WorkspaceId, page: GroupPage): Promise<AgentGroupRow[]>
+  /** Throws `not_found`, `agent_group_in_use`. */
+  remove (of: GroupPlace, keeper: Keeper): Promise<void>
+  /** A code for one agent, shown once. Throws `not_found`. */
+  createCode (of: GroupPlace, keeper: Keeper): Promise<{ code: string, expiresAt: Date }>
+  listAgents (of: GroupPlace, keeper: Keeper): Promise<AgentRow[]>
+  /** Doing it twice changes nothing. Throws `not_found`. */
+  revoke (of: GroupPlace, agentId: AgentId, keeper: Keeper): Promise<void>
+  /** Spends a code. Throws `enrolment_refused`, `request_invalid`. */
+  enrol (enrolment: Enrolment, requestId: string): Promise<Enrolled>
+}
+
+interface Options {
+  readonly database: Pick<Database, 'db' | 'transaction'>
+  readonly ledger: Pick<Ledger, 'recordIn'>
+}
+
+const CODE_SECONDS = 900
+const CODE_PREFIX = 'cve_'
+
+export function createAgentGroups ({ database, ledger }: Options): AgentGroups {
+  const get = async (of: GroupPlace, keeper: Keeper) => requireVisible(await guard(() => findAgentGroup(database.db, of)), keeper)
+
+  return Object.freeze({
+    create: async (workspaceId: WorkspaceId, { name, environment }: { name: string, environment: Environment }, keeper: Keeper) => {
+      if (!keeper.environments.includes(environment)) throw new VaultError('not_found')
+      const id = newId('group')
+      await database.transaction(async (tx) => {
+        const row = { workspace_id: workspaceId, id, environment, name, name_key: name.normalize('NFKC').toLowerCase().trim(), created_by: keeper.by }
+        await insertAgentGroup(tx, row).catch((error: unknown) => { throw isUniqueViolation(error, 'agent_groups_name') ? new VaultError('name_taken') : error })
+        await ledger.recordIn(tx, recordOf('agent_group.created', { group: { workspace_id: workspaceId, id, environment }, keeper }))
+      })
+      return await get({ workspaceId, id }, keeper)
+    },
+
+    get,
+    list: async (workspaceId: WorkspaceId, page: GroupPage) => await guard(() => listAgentGroups(database.db, workspaceId, page)),
+
+    remove: async (of: GroupPlace, keeper: Keeper) => {
+      await database.transaction(async (tx) => {
+        const group = requireVisible(await lockAgentGroup(tx, of), keeper)
+        const agents = await listAgents(tx, of)
+        if (agents.some((agent) => agent.revoked_at === null)) throw new VaultError('agent_group_in_use')
+        await deleteAgentGroup(tx, of)
+        await ledger.recordIn(tx, recordOf('agent_group.deleted', { group, keeper }))
+      })
+    },
+
+    ...createMembership({ database, ledger }, get),
+  })
+}
+
+/** Who is in a group, and how one gets in and out. */
+function createMembership ({ database, ledger }: Options, get: AgentGroups['get']): Pick<AgentGroups, 'createCode' | 'listAgents' | 'revoke' | 'enrol'> {
+  return {
+    createCode: async (of: GroupPlace, keeper: Keeper) => {
+      const { token } = createOneTimeToken()
+      const code = `${CODE_PREFIX}${token}`
+      const expiresAt = await database.transaction(async (tx) => {
+        const group = requireVisible(await lockAgentGroup(tx, of), keeper)
+        const row = { workspace_id: of.workspaceId, group_id: of.id, code_hash: sha256(code), created_by: keeper.by }
+        const end = await insertEnrolmentCode(tx, row, CODE_SECONDS)
+        await ledger.recordIn(tx, recordOf('enrolment_code.created', { group, keeper }))
+        return end
+      })
+      return { code, expiresAt }
+    },
+
+    listAgents: async (of: GroupPlace, keeper: Keeper) => {
+      await get(of, keeper)
+      return await guard(() => listAgents(database.db, of))
+    },
+
+    revoke: async (of: GroupPlace, agentId: AgentId, keeper: Keeper) => {
+      await database.transaction(async (tx) => {
+        const group = requireVisible(await lockAgentGroup(tx, of), keeper)
+        if (!(await listAgents(tx, of)).some(({ id }) => id === agentId)) throw new VaultError('not_found')
+        const place = { workspaceId: of.workspaceId, id: agentId }
+        if (await revokeAgent(tx, place, keeper.by)) await ledger.recordIn(tx, recordOf('agent.revoked', { group, keeper }, { agent_id: agentId }))
+      })
+    },
+
+    enrol: async ({ code, publicKey, name }: Enrolment, requestId: string) => {
+      if (!isAgentKey(publicKey)) throw new VaultError('request_invalid', { errors: [{ pointer: '/public_key', message: 'must be an Ed25519 public key, 32 bytes in base64url' }] })
+      const id = newId('agent')
+      return await database.transaction(async (tx) => {
+        const place = await takeEnrolmentCode(tx, sha256(code))
+        const group = place && await lockAgentGroup(tx, place)
+        if (place === undefined || group === undefined) throw new VaultError('enrolment_refused')
+        await insertAgent(tx, { workspace_id: place.workspaceId, id, group_id: place.id, name, public_key: Buffer.from(publicKey) })
+        const itself: Keeper = { principal: { kind: 'agent', id, actor: null }, by: id, environments: [group.environment], requestId }
+        await ledger.recordIn(tx, recordOf('agent.enrolled', { group, keeper: itself }, { agent_id: id }))
+        return { id, group }
+      })
+    },
+  }
+}
+
+function requireVisible (row: AgentGroupRow | undefined, keeper: Keeper): AgentGroupRow {
+  if (row === undefined || !keeper.environments.includes(row.environment)) throw new VaultError('not_found')
+  return row
+}
+
+/** A group, and who does something about it. */
+interface Kept {
+  readonly group: Pick<AgentGroupRow, 'workspace_id' | 'id' | 'environment'>
+  readonly keeper: Keeper
+}
+
+function recordOf (event: AuditEventName, { group, keeper }: Kept, details: Record<string, string> = {}): AuditRecord {
+  const { principal, requestId } = keeper
+  return { event, outcome: 'ok', principal, workspaceId: group.workspace_id, environment: group.environment, requestId, details: { group_id: group.id, ...details } }
+}

@@ -1,0 +1,135 @@
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import t from 'tap'
+import { startTestVault } from '../support/vault.ts'
+
+/** How a program in a customer's network becomes an agent, shows that it is one, and stops being one. */
+const vault = await startTestVault()
+t.teardown(async () => { await vault.close() })
+const W = '/v1/workspaces/acme/agent-groups'
+
+const call = async (path: string, body: unknown, token?: string) => {
+  const response = await fetch(`${vault.urls.public}/v1/agent/${path}`, {
+    method: 'POST', headers: { 'content-type': 'application/json', ...token !== undefined && { authorization: `Bearer ${token}` } }, body: JSON.stringify(body),
+  })
+  return { status: response.status, body: await response.json() as Record<string, string> }
+}
+interface Keys { readonly publicKey: string, readonly privateKey: KeyObject }
+const newKeys = (): Keys => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  return { publicKey: publicKey.export({ format: 'jwk' }).x ?? '', privateKey }
+}
+const signWith = ({ privateKey }: Keys, challenge: string) => sign(null, Buffer.from(`connection-vault agent token 1\n${challenge}`), privateKey).toString('base64url')
+
+let made = 0
+const newGroup = async (environment = 'sandbox') => (await vault.request('POST', W, { body: { name: `Group ${++made}`, environment } })).body.id as string
+const newCode = async (group: string) => (await vault.request('POST', `${W}/${group}/enrolment-codes`)).body.code as string
+const enrol = async (group: string) => {
+  const keys = newKeys()
+  const { body } = await call('enrol', { code: await newCode(group), public_key: keys.publicKey, name: 'box 1' })
+  return { id: body['agent_id'] ?? '', keys }
+}
+const login = async ({ id, keys }: { id: string, keys: Keys }) => {
+  const challenge = (await call('challenge', { agent_id: id })).body['challenge'] ?? ''
+  return await call('token', { challenge, signature: signWith(keys, challenge) })
+}
+const ACTION = { name: 'read_ledger', effect: 'read', input: { type: 'object', properties: { year: { type: 'integer' } }, additionalProperties: false } }
+const announcement = (actions: unknown[] = [ACTION], more = {}) => ({ sdk_version: '0.1.0', protocol_version: 1, host: 'erp-1', actions, ...more })
+
+t.test('groups', async (t) => {
+  const created = await vault.request('POST', W, { body: { name: 'ERP', environment: 'sandbox' } })
+  t.match(created, { status: 201, body: { id: /^grp_/, workspace_id: 'acme', name: 'ERP', environment: 'sandbox' } })
+  t.match(await vault.request('POST', W, { body: { name: ' erp ', environment: 'sandbox' } }), { status: 409, body: { code: 'name_taken' } })
+  t.match(await vault.request('POST', W, { body: { name: 'ERP', environment: 'live' } }), { status: 201 })
+  t.match(await vault.request('GET', `${W}?environment=live`), { body: { agent_groups: [{ environment: 'live' }], next_cursor: null } })
+  const page = await vault.request('GET', `${W}?limit=1`)
+  t.match(await vault.request('GET', `${W}?limit=1&cursor=${page.body.next_cursor as string}`), { body: { agent_groups: [{ id: created.body.id as string }], next_cursor: null } })
+  const sandbox = await vault.mint({ scopes: ['agents:write', 'connections:read'], environments: ['sandbox'] })
+  const live = (await vault.request('GET', `${W}?environment=live`)).body.agent_groups[0].id as string
+  t.match(await vault.request('GET', `${W}/${live}`, { token: sandbox }), { status: 404 }, 'of no other environment')
+  t.match(await vault.request('POST', `${W}/${live}/enrolment-codes`, { token: sandbox }), { status: 404 })
+  t.match(await vault.request('POST', W, { token: sandbox, body: { name: 'x', environment: 'live' } }), { status: 404 })
+  t.match(await vault.request('DELETE', `${W}/${live}`), { status: 204 })
+  t.match(await vault.request('GET', `${W}/${live}`), { status: 404 })
+})
+
+t.test('enrolment', async (t) => {
+  const group = await newGroup()
+  const issued = await vault.request('POST', `${W}/${group}/enrolment-codes`)
+  t.match(issued, { status: 201, body: { code: /^cve_[\w-]{43}$/, expires_at: /Z$/ } })
+  const { publicKey } = newKeys()
+  const bring = async (code: string, key = publicKey) => await call('enrol', { code, public_key: key, name: 'box' })
+  t.match(await bring('cve_guess'), { status: 403, body: { code: 'enrolment_refused' } }, 'guessed')
+  const notKeys = ['A'.repeat(42), 'A'.repeat(44), `${'A'.repeat(42)}!`]
+  for (const key of notKeys) t.match(await bring(issued.body.code as string, key), { status: 400, body: { code: 'request_invalid' } }, key)
+  t.match(await bring(issued.body.code as string), { status: 201, body: { agent_id: /^agt_/, group_id: group, workspace_id: 'acme', environment: 'sandbox' } })
+  t.match(await bring(issued.body.code as string), { status: 403, body: { code: 'enrolment_refused' } }, 'used')
+  const old = await newCode(group)
+  const raced = await newCode(group)
+  t.strictSame((await Promise.all([bring(raced), bring(raced), bring(raced)])).map(({ status }) => status).sort(), [201, 403, 403], 'of three at once, one')
+  await vault.database.advance('16 minutes')
+  t.match(await bring(old), { status: 403, body: { code: 'enrolment_refused' } }, 'expired')
+  t.match((await vault.request('GET', `${W}/${group}/agents`)).body.agents, [{ name: 'box', revoked_at: null, host: null }, { name: 'box' }])
+  t.notMatch(JSON.stringify(await vault.database.query('select * from enrolment_codes')), /cve_/)
+  await vault.database.advance('0')
+})
+
+t.test('a signature for a challenge, a token for a signature', async (t) => {
+  const agent = await enrol(await newGroup())
+  const other = await enrol(await newGroup())
+  const { body: { challenge = '' } } = await call('challenge', { agent_id: agent.id })
+  const refused = { status: 401, body: { code: 'agent_unauthenticated' } }
+  t.match(await call('token', { challenge, signature: signWith(other.keys, challenge) }), refused, 'of another agent')
+  t.match(await call('token', { challenge, signature: sign(null, Buffer.from(challenge), agent.keys.privateKey).toString('base64url') }), refused, 'of the bare challenge')
+  t.match(await call('token', { challenge: challenge.replace(agent.id, other.id), signature: signWith(other.keys, challenge.replace(agent.id, other.id)) }), refused, 'of a challenge that was changed')
+  t.match(await call('token', { challenge: `${challenge}x`, signature: signWith(agent.keys, `${challenge}x`) }), refused)
+  const token = await call('token', { challenge, signature: signWith(agent.keys, challenge) })
+  t.match(token, { status: 200, body: { access_token: /^cva\./, token_type: 'Bearer', expires_in: 600 } })
+  t.match(await call('token', { challenge, signature: signWith(agent.keys, challenge) }), refused, 'a challenge is answered once')
+  const nobody = (await call('challenge', { agent_id: 'agt_00000000000000000000000000' })).body['challenge'] ?? ''
+  t.match(nobody, /^cvc\./, 'whether there is such an agent is not said')
+  t.match(await call('token', { challenge: nobody, signature: signWith(agent.keys, nobody) }), refused)
+  for (const wrong of [undefined, 'nonsense', challenge, `${token.body['access_token'] ?? ''}x`, vault.token]) t.match(await call('announce', announcement(), wrong), refused)
+  t.match(await call('announce', announcement(), token.body['access_token']), { status: 200, body: { agent_id: agent.id } })
+})
+
+t.test('what an agent can run', async (t) => {
+  const group = await newGroup()
+  const [one, two] = [await enrol(group), await enrol(group)]
+  const [first, second] = [(await login(one)).body['access_token'], (await login(two)).body['access_token']]
+  t.match(await call('announce', announcement(), first), { status: 200 })
+  t.match(await call('announce', announcement([ACTION, { ...ACTION, name: 'post_entry', effect: 'unsafe', output: { type: 'object' } }]), second), { status: 200 })
+  t.match((await vault.request('GET', `${W}/${group}`)).body, { actions: [{ name: 'post_entry', effect: 'unsafe', agents: 1, output: {} }, { name: 'read_ledger', agents: 2, output: null }], conflicts: [] })
+  t.match(await call('announce', announcement([{ ...ACTION, effect: 'unsafe' }]), first), { status: 200 })
+  t.match((await vault.request('GET', `${W}/${group}`)).body, { conflicts: ['read_ledger'] })
+  t.match((await vault.request('GET', `${W}/${group}/agents`)).body.agents, [{ host: 'erp-1', sdk_version: '0.1.0', protocol_version: 1, last_seen_at: /Z$/ }, {}])
+  t.match(await call('announce', announcement([], { protocol_version: 2 }), first), { status: 426, body: { code: 'agent_outdated', detail: /version 1 to 1/ } })
+  const wrong: [unknown[], RegExp][] = [[[ACTION, ACTION], /^\/actions\/1\/name$/], [[{ ...ACTION, name: 'Read' }], /^\/actions\/0\/name$/], [[{ ...ACTION, effect: 'maybe' }], /^\/actions\/0\/effect$/], [[{ ...ACTION, extra: 1 }], /extra/], [[{ ...ACTION, input: 5 }], /^\/actions\/0\/input$/]]
+  for (const [actions, pointer] of wrong) t.match(await call('announce', announcement(actions), first), { status: 400, body: { code: 'request_invalid', errors: [{ pointer }] } }, pointer.source)
+  t.match(await call('announce', announcement([{ ...ACTION, input: { type: 'object', properties: { a: { pattern: '(a+)+$' } } } }]), first), { status: 200 }, 'a pattern is shown and not run')
+})
+
+t.test('revoked, at once', async (t) => {
+  const group = await newGroup()
+  const agent = await enrol(group)
+  const token = (await login(agent)).body['access_token']
+  t.match(await call('announce', announcement(), token), { status: 200 })
+  t.match(await vault.request('DELETE', `${W}/${group}`), { status: 409, body: { code: 'agent_group_in_use' } })
+  t.match(await vault.request('DELETE', `${W}/${await newGroup()}/agents/${agent.id}`), { status: 404 }, 'of another group')
+  t.match(await vault.request('DELETE', `${W}/${group}/agents/${agent.id}`), { status: 204 })
+  t.match(await vault.request('DELETE', `${W}/${group}/agents/${agent.id}`), { status: 204 }, 'again changes nothing')
+  t.match(await call('announce', announcement(), token), { status: 403, body: { code: 'agent_revoked' } }, 'although its token lasts')
+  t.match(await login(agent), { status: 403, body: { code: 'agent_revoked' } })
+  t.match((await vault.request('GET', `${W}/${group}`)).body, { actions: [] })
+  t.match(await vault.request('DELETE', `${W}/${group}`), { status: 204 })
+  const events = (await vault.request('GET', '/v1/workspaces/acme/audit-events?limit=200')).body.audit_events as { event: string, principal: { kind: string }, details: Record<string, string> | null }[]
+  const told = events.filter(({ details }) => details?.['group_id'] === group).map(({ event, principal }) => `${event} ${principal.kind}`)
+  t.strictSame(told, ['agent_group.deleted service_token', 'agent.revoked service_token', 'agent.enrolled agent', 'enrolment_code.created service_token', 'agent_group.created service_token'])
+})
+
+t.test('strangers knock in vain, and not for long', async (t) => {
+  const answers = await Promise.all(Array.from({ length: 80 }, async (_, index) => await call('enrol', { code: `cve_${index}`, public_key: newKeys().publicKey, name: 'x' })))
+  t.ok(answers.some(({ status, body }) => status === 429 && body['code'] === 'rate_limited'))
+  t.ok(answers.every(({ status }) => status === 403 || status === 429))
+  t.match((await fetch(`${vault.urls.internal}/v1/agent/enrol`, { method: 'POST' })).status, 404, 'not on the inside')
+  t.notMatch(vault.logs.join('\n'), /cve_[\w-]{43}|cva\./)
+})
