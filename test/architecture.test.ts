@@ -9,7 +9,7 @@ const ROOT = new URL('..', import.meta.url).pathname
 
 /** Rooms from top to bottom; those in one row are siblings. Imports go down only. */
 const LAYERS = [
-  ['http'], ['invoke'], ['connections'], ['calls'], ['catalog', 'access', 'oauth'], ['ledger'], ['egress'], ['store'], ['crypto'],
+  ['http'], ['invoke'], ['connections'], ['calls'], ['catalog', 'access', 'oauth', 'relay'], ['ledger'], ['egress'], ['store'], ['crypto'],
 ]
 
 /** Who may turn a `Secret` into text, and why. */
@@ -40,6 +40,9 @@ const VOCABULARY = ['config', 'errors', 'ids', 'clock', 'log', 'metrics', 'json'
 const rooms = LAYERS.flat()
 const room = (name: string) => `^src/${name}/`
 
+/** A package of its own, with seals of its own. */
+const SDK = '^src/sdk/'
+
 function seals (): IForbiddenRuleType[] {
   const upward = LAYERS.flatMap((row, index) => row.map((name): IForbiddenRuleType => ({
     name: `${name}-imports-downward`,
@@ -48,7 +51,7 @@ function seals (): IForbiddenRuleType[] {
     to: { path: `^src/(${[...LAYERS.slice(0, index).flat(), ...row.filter((other) => other !== name), 'cli'].join('|')})/|^src/(main|rooms|cli|jobs)\\.ts$` },
   })))
   const only = (name: string, allowed: string, target: string): IForbiddenRuleType => ({
-    name, severity: 'error', from: { path: '^src/', pathNot: allowed }, to: { path: target },
+    name, severity: 'error', from: { path: '^src/', pathNot: `${SDK}|${allowed}` }, to: { path: target },
   })
   return [
     ...upward,
@@ -69,11 +72,13 @@ function seals (): IForbiddenRuleType[] {
     only('revealing-is-listed', Object.keys(MAY_REVEAL).map((file) => `^${file}$`).join('|'), '^src/crypto/reveal\\.ts$'),
     only('wrapping-is-listed', Object.keys(MAY_WRAP).map((file) => `^${file}$`).join('|'), '^src/crypto/wrap\\.ts$'),
     only('plaintexts-are-behind-two-files', '^src/crypto/(secret|reveal)\\.ts$', '^src/crypto/secret-values\\.ts$'),
+    { name: 'the-sdk-stands-alone', severity: 'error', from: { path: SDK }, to: { path: '^src/', pathNot: SDK } },
+    { name: 'nobody-needs-the-sdk', severity: 'error', from: { path: '^src/', pathNot: SDK }, to: { path: SDK } },
     { name: 'tests-stay-out', severity: 'error', from: { path: '^src/' }, to: { path: '^(test|bench)/' } },
   ]
 }
 
-const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts')).map((file) => join('src', file))
+const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts') && !file.startsWith('sdk/dist/')).map((file) => join('src', file))
 
 t.test('imports', async (t) => {
   const { output } = await cruise(['src'], {
@@ -82,6 +87,7 @@ t.test('imports', async (t) => {
     validate: true,
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^src/sdk/dist/' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'], extensions: ['.ts', '.js', '.mjs'] },
   })
   const { summary, modules } = output as ICruiseResult
@@ -102,7 +108,7 @@ t.test('the seals can break', async (t) => {
   })
   const broken = new Set((output as ICruiseResult).summary.violations.map((violation) => violation.rule.name))
   for (const name of ['store-imports-downward', 'access-imports-downward', 'no-cycles', 'ledger-is-entered-by-its-index', 'revealing-is-listed', 'wrapping-is-listed',
-    'cryptography-is-in-crypto', 'sockets-are-in-egress', 'vocabulary-knows-no-room', 'plaintexts-are-behind-two-files']) t.ok(broken.has(name), name)
+    'cryptography-is-in-crypto', 'sockets-are-in-egress', 'vocabulary-knows-no-room', 'plaintexts-are-behind-two-files', 'the-sdk-stands-alone', 'nobody-needs-the-sdk']) t.ok(broken.has(name), name)
 })
 
 t.test('what no import shows', async (t) => {
@@ -116,13 +122,13 @@ t.test('what no import shows', async (t) => {
       ts.forEachChild(node, visit)
     }
     visit(source)
-    const forbid = (use: string, unless: RegExp) => { if (!unless.test(file)) t.notOk(uses.has(use), `${file}: ${use}`) }
+    const forbid = (use: string, unless: RegExp) => { if (!unless.test(file) && !file.startsWith('src/sdk/')) t.notOk(uses.has(use), `${file}: ${use}`) }
     forbid('process.env', /^src\/config\.ts$/)
     forbid('Date.now', /^src\/clock\.ts$/)
     forbid('new Date()', /^src\/clock\.ts$/)
     forbid('fetch()', /^src\/egress\//)
-    // Stored results are opened in one place; a relay's queued payloads will be in another.
-    if (file !== 'src/invoke/endings.ts') t.notOk([...uses].some((use) => use.endsWith('.openPayload')), `${file}: openPayload`)
+    // Stored results are opened in one place, payloads of a relay in another.
+    if (file !== 'src/invoke/endings.ts' && file !== 'src/relay/payloads.ts') t.notOk([...uses].some((use) => use.endsWith('.openPayload')), `${file}: openPayload`)
     for (const method of ['log', 'error', 'warn', 'info', 'debug']) forbid(`console.${method}`, /^src\/cli\//)
   }
   t.pass(`${files.length} files`)

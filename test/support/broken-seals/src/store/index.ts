@@ -1,4 +1,5 @@
 import { http } from '../http/index.ts'
 import { inner } from '../ledger/inner.ts'
+import { sdk } from '../sdk/index.ts'
 
-export const store = [http, inner]
+export const store = [http, inner, sdk]

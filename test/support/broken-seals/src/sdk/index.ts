@@ -1,0 +1,3 @@
+import { inner } from '../ledger/inner.ts'
+
+export const sdk = [inner]
