@@ -5,6 +5,7 @@ import { compare, CONNECTIONS, startServer, type Compared } from './harness.ts'
 import { retargetCatalog } from '../test/support/catalog.ts'
 import { compareBlocks, compareMemory } from './import.ts'
 import { compareClaims, compareReplicas } from './refresh.ts'
+import { compareIdle, compareRelay } from './relay.ts'
 import { requireOurs, setStage, WORKSPACE } from './stage.ts'
 
 /** `npm run bench -- <case> [--json]`: prints one line of JSON last and keeps docs/benchmarks.md up to date. */
@@ -109,6 +110,22 @@ const CASES: Readonly<Record<string, Case>> = {
     below: true,
     unit: 'MB',
     run: compareMemory,
+  },
+  relay: {
+    about: 'p50 of a call that does nothing, through an agent ÷ directly, to a provider that does nothing; one after another',
+    bar: 3,
+    goal: 2,
+    below: true,
+    unit: 'ms',
+    run: compareRelay,
+  },
+  'relay-idle': {
+    about: 'memory of a vault in which 1,000 agents have waited for a minute ÷ once they were all there',
+    bar: 1.15,
+    goal: 1.05,
+    below: true,
+    unit: 'MB',
+    run: compareIdle,
   },
   refresh: {
     about: 'renewals per second by two processes ÷ by one, while the provider answers in 50 ms; by two at least 300',

@@ -26,7 +26,7 @@ export async function setStage (connections: number, settings: Record<string, st
   await migrate(owner)
   const env = { DATABASE_URL: service, DATA_DIR: dir, RATE_LIMIT_PER_MINUTE: '1000000000', ...settings }
   const vault = await startVaultProcess(env)
-  const minted = await runCli(['tokens', 'create', '--name', 'bench', '--preset', 'ops', '--scopes', 'credentials:resolve,actions:invoke', '--workspaces', '*', '--environments', '*'], env).done
+  const minted = await runCli(['tokens', 'create', '--name', 'bench', '--preset', 'ops', '--scopes', 'credentials:resolve,actions:invoke,agents:write', '--workspaces', '*', '--environments', '*'], env).done
   const token = /cvt_\w+/.exec(minted.output)?.[0] ?? ''
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
   const post = (path: string, body: object): Request => ({ method: 'POST', path, headers, body: JSON.stringify(body) })
