@@ -215,7 +215,7 @@ t.test('delete destroys', async (t) => {
 
 t.test('the catalog', async (t) => {
   const list = await vault.request('GET', '/v1/integrations')
-  t.equal(list.body.integrations.length, 20)
+  t.equal(list.body.integrations.length, 21)
   const one = await vault.request('GET', '/v1/integrations/stripe')
   t.match(one.body, { id: 'stripe', environments: ['sandbox', 'live'], auth: [{ id: 'api_key', credentials: { required: ['secret_key'], properties: { secret_key: { writeOnly: true } } }, config: { required: [] } }] })
   const action = (one.body.actions as { name: string }[]).find(({ name }) => name === 'create_payment_intent')

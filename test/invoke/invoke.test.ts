@@ -1,5 +1,5 @@
 import t from 'tap'
-import { loadCatalog } from '../../src/catalog/index.ts'
+import { isPrivate, loadCatalog } from '../../src/catalog/index.ts'
 import { retargetCatalog } from '../support/catalog.ts'
 import { CREDENTIALS, type SampleCredential } from '../support/credentials.ts'
 import { json, startProvider, type Received } from '../support/provider.ts'
@@ -51,9 +51,10 @@ t.test('an action, from input to outcome', async (t) => {
 })
 
 t.test('every action of every integration reaches its provider as its manifest says', async (t) => {
-  t.same(Object.keys(CREDENTIALS).sort(), loadCatalog().list().map((one) => one.manifest.id), 'all of them')
+  const integrations = loadCatalog().list().filter(({ manifest }) => !isPrivate(manifest))
+  t.same(Object.keys(CREDENTIALS).sort(), integrations.map((one) => one.manifest.id), 'all of them but what agents reach')
   const refused = { error_code: 'INVALID_API_KEYS', ok: false, error: 'invalid_auth', errors: [{ extensions: { type: 'authentication error' } }] }
-  for (const integration of loadCatalog().list()) {
+  for (const integration of integrations) {
     const { manifest } = integration
     const { auth, credentials, config, sends, tested } = CREDENTIALS[manifest.id] as SampleCredential
     const id = await vault.connect('acme', { integration: manifest.id, name: manifest.id, auth, credentials, config: config ?? {} })

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { makeFolder } from './folder.ts'
-import { loadCatalog, type Manifest } from '../../src/catalog/index.ts'
+import { isPrivate, loadCatalog, type Manifest } from '../../src/catalog/index.ts'
 
 const BUILT_IN = new URL('../../src/catalog/integrations/', import.meta.url)
 
@@ -13,13 +13,17 @@ export function readManifest (id: string): Manifest {
 /**
  * A catalog folder in which integrations answer at a stand-in: each manifest is the real one but
  * for the address. That is how an operator would point one at a test double, too. What is linked
- * in a browser can be pasted here.
+ * in a browser can be pasted here. What agents reach has no address, and no file.
  */
-export function retargetCatalog (url: string, ids: readonly string[] = loadCatalog().list().map((one) => one.manifest.id)): string {
+export function retargetCatalog (url: string, ids: readonly string[] = listIds()): string {
   return writeCatalog(ids.map((id) => {
     const manifest = retarget(readManifest(id), url)
     return { ...manifest, auth: manifest.auth.map(({ oauth: _oauth, ...scheme }) => scheme) }
   }))
+}
+
+function listIds (): readonly string[] {
+  return loadCatalog().list().map(({ manifest }) => manifest).filter((manifest) => !isPrivate(manifest)).map(({ id }) => id)
 }
 
 /**
