@@ -5,6 +5,18 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
 
+# An agent of private connections: `docker build --target agent .`, with its agent.yaml in /agent.
+FROM node:24-slim AS agent
+WORKDIR /app
+COPY --from=dependencies /app/node_modules/jose ./node_modules/jose
+COPY --from=dependencies /app/node_modules/typebox ./node_modules/typebox
+COPY --from=dependencies /app/node_modules/yaml ./node_modules/yaml
+COPY LICENSE ./
+COPY src/sdk ./src/sdk
+USER node
+ENTRYPOINT ["node", "src/sdk/cli.ts", "agent"]
+CMD ["--config", "/agent/agent.yaml"]
+
 FROM node:24-slim
 # A volume mounted here takes over the owner: `keys init` writes the keyring into it.
 RUN mkdir /keyring && chown node:node /keyring && chmod 700 /keyring

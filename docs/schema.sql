@@ -8,11 +8,12 @@ create table agent_groups (
   name_key text collate "C" not null,
   created_by text not null,
   created_at timestamp with time zone not null default vault_now(),
+  online boolean not null default false,
   constraint agent_groups_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint agent_groups_pkey PRIMARY KEY (workspace_id, id)
 );
 CREATE UNIQUE INDEX agent_groups_name ON public.agent_groups USING btree (workspace_id, environment, name_key);
--- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (name, name_key)
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (name, name_key, online)
 
 create table agents (
   workspace_id text collate "C" not null,
@@ -29,6 +30,7 @@ create table agents (
   revoked_at timestamp with time zone,
   revoked_by text,
   enrolled_at timestamp with time zone not null default vault_now(),
+  encryption_key bytea,
   constraint agents_pkey PRIMARY KEY (workspace_id, id),
   constraint agents_workspace_id_group_id_fkey FOREIGN KEY (workspace_id, group_id) REFERENCES agent_groups(workspace_id, id) ON DELETE CASCADE
 );
@@ -544,6 +546,70 @@ create table refresh_answers (
 );
 CREATE INDEX refresh_answers_key ON public.refresh_answers USING btree (workspace_id, key_id);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
+
+create table relay_chunks (
+  workspace_id text collate "C" not null,
+  invocation_id text collate "C" not null,
+  claim integer not null,
+  number integer not null,
+  bytes integer not null,
+  sealed bytea not null,
+  key_id text collate "C" not null,
+  constraint relay_chunks_pkey PRIMARY KEY (workspace_id, invocation_id, claim, number),
+  constraint relay_chunks_workspace_id_invocation_id_fkey FOREIGN KEY (workspace_id, invocation_id) REFERENCES relay_invocations(workspace_id, id) ON DELETE CASCADE
+);
+-- connection_vault_service: DELETE, INSERT, SELECT
+
+create table relay_invocations (
+  workspace_id text collate "C" not null,
+  id text collate "C" not null,
+  environment text not null,
+  group_id text collate "C" not null,
+  connection_id text collate "C" not null,
+  version_id text collate "C" not null,
+  action text collate "C" not null,
+  effect text not null,
+  state text not null default 'queued'::text,
+  outcome text,
+  asked_by json not null,
+  key_hash bytea,
+  encrypted boolean not null,
+  input bytea,
+  input_key_id text collate "C",
+  result bytea,
+  result_key_id text collate "C",
+  chunks integer not null default 0,
+  error json,
+  offer_hash bytea,
+  offered_to text collate "C",
+  offer_until timestamp with time zone,
+  claim_hash bytea,
+  agent_id text collate "C",
+  lease_until timestamp with time zone,
+  claims integer not null default 0,
+  answered boolean not null default false,
+  cancel_requested_at timestamp with time zone,
+  queue_until timestamp with time zone not null,
+  run_ms integer not null,
+  deadline_at timestamp with time zone not null,
+  created_at timestamp with time zone not null default vault_now(),
+  claimed_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  constraint relay_invocations_check CHECK (((state = 'ended'::text) = (ended_at IS NOT NULL))),
+  constraint relay_invocations_check1 CHECK (((state = 'ended'::text) = (outcome IS NOT NULL))),
+  constraint relay_invocations_effect_check CHECK ((effect = ANY (ARRAY['read'::text, 'idempotent'::text, 'unsafe'::text]))),
+  constraint relay_invocations_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint relay_invocations_outcome_check CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'unknown'::text, 'timeout'::text, 'expired'::text, 'cancelled'::text]))),
+  constraint relay_invocations_pkey PRIMARY KEY (workspace_id, id),
+  constraint relay_invocations_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'claimed'::text, 'ended'::text]))),
+  constraint relay_invocations_workspace_id_group_id_fkey FOREIGN KEY (workspace_id, group_id) REFERENCES agent_groups(workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX relay_invocations_age ON public.relay_invocations USING btree (ended_at) WHERE (state = 'ended'::text);
+CREATE INDEX relay_invocations_held ON public.relay_invocations USING btree (workspace_id, agent_id) WHERE (state = 'claimed'::text);
+CREATE INDEX relay_invocations_lease ON public.relay_invocations USING btree (lease_until) WHERE (state = 'claimed'::text);
+CREATE INDEX relay_invocations_queue ON public.relay_invocations USING btree (workspace_id, group_id, id) WHERE (state = 'queued'::text);
+CREATE INDEX relay_invocations_waiting ON public.relay_invocations USING btree (queue_until) WHERE (state = 'queued'::text);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (agent_id, answered, cancel_requested_at, chunks, claim_hash, claimed_at, claims, deadline_at, ended_at, error, input, input_key_id, lease_until, offer_hash, offer_until, offered_to, outcome, queue_until, result, result_key_id, state)
 
 create table revocations (
   workspace_id text collate "C" not null,
