@@ -101,6 +101,7 @@ const SETTINGS = {
   databaseUrl: text('DATABASE_URL', 'Postgres as the service’s role (a member of connection_vault_service, owner of nothing). Without it, outside production, an embedded Postgres runs in DATA_DIR.'),
   ownerDatabaseUrl: text('OWNER_DATABASE_URL', 'Postgres as the role that owns the schema; only `migrate` reads it.'),
   databasePoolSize: integer('DATABASE_POOL_SIZE', 'Connections for transactions, beside 3 dedicated ones.', { min: 2, max: 200, fallback: 10 }),
+  databaseNotify: oneOf('DATABASE_NOTIFY', 'Whether replicas tell each other of agents’ work through LISTEN and NOTIFY, so that it waits for milliseconds instead of a second. Turn it off behind a pooler in transaction mode.', { of: ['on', 'off'], fallback: 'on' }),
   dataDir: text('DATA_DIR', 'Where the embedded Postgres, the keyring and the first ops token live outside production.', './data'),
   kekProvider: oneOf('KEK_PROVIDER', 'Who wraps the workspace keys.', { of: ['local'], fallback: 'local' }),
   keyringFile: text('KEYRING_FILE', 'Keyring of the local provider, mode 0600; make one with `connection-vault keys init`. Outside production it defaults to DATA_DIR/keyring.json.'),

@@ -48,7 +48,13 @@ const TABLE = {
   agent_revoked: [403, 'The agent is revoked', false, 'Somebody has taken this agent out of its group. It has to be enrolled anew.'],
   agent_outdated: [426, 'The agent is outdated', false, 'This vault speaks another version of the protocol: `detail` says which. Upgrade the agent.'],
   enrolment_refused: [403, 'The enrolment code is refused', false, 'It is unknown, has been used, or is older than 15 minutes. Make another one.'],
-  agent_group_in_use: [409, 'The group is in use', false, 'It has agents that are not revoked. Revoke them first.'],
+  agent_group_in_use: [409, 'The group is in use', false, 'It has agents that are not revoked, or connections that go through it, which `connections` lists. Revoke the agents, delete the connections.'],
+  agent_offline: [503, 'No agent is at hand', true, 'No agent of the group that runs this action has been heard of for 90 seconds, or none took the call in time. Nothing was run. With `queue_seconds` a call waits.'],
+  lease_lost: [409, 'The lease is lost', false, 'For agents: the offer or the lease has passed on, or the call has ended. Whatever was run for it is not counted.'],
+  result_too_large: [413, 'The result is too large', false, 'For agents: a result has at most 32 MiB, a piece of one at most 1 MiB. Report a failure instead.'],
+  private_connection: [409, 'The connection is private', false, 'Its credential is with the customer’s agents and never here: run its actions with invoke.'],
+  invocation_cancelled: [409, 'The call was cancelled', false, 'Somebody cancelled it before an agent had taken it. Nothing was run.'],
+  mode_unsupported: [422, 'This connection takes no such call', false, '`mode: async`, `queue_seconds` and `encrypted_input` are for private connections.'],
   webhook_invalid: [422, 'The webhook does not fit', false, '`errors[]` points at what is wrong with the endpoint: it has to be a public https URL, unless the operator has listed it in `EGRESS_ALLOW_WEBHOOK`.'],
   webhook_limit: [409, 'Too many webhooks', false, 'Delete one that is no longer needed.'],
   events_cleared: [410, 'Events after this cursor are gone', false, 'They were kept for 30 days. Read the state of the connections anew, then the feed without a cursor.'],
@@ -121,6 +127,9 @@ export class VaultError extends Error {
     this.details = details
   }
 }
+
+/** Classes of answers that a provider gives before it has done anything: once what is wrong is mended, the same idempotency key is to work. */
+export const TURNED_AWAY: readonly string[] = ['reauthorise', 'permission', 'step_up', 'rate_limited', 'config_error']
 
 /** Narrows an unknown throw to one of ours, optionally of one code. */
 export function isVaultError (error: unknown, code?: ErrorCode): error is VaultError {

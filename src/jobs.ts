@@ -3,9 +3,11 @@ import type { Connections } from './connections/index.ts'
 import type { RefusalRecorder } from './http/index.ts'
 import type { Events, Ledger } from './ledger/index.ts'
 import type { Log } from './log.ts'
+import type { Relay } from './relay/index.ts'
 import type { Metrics } from './metrics.ts'
 import {
   deleteExpiredWebhookSecrets, deriveUses, destroyExpiredAppSecrets, destroyExpiredVersions, ensureAuditPartitions, purgeEnrolments, purgeIdempotencyKeys,
+  purgeRelayInvocations,
   purgeSessions, type Database,
 } from './store/index.ts'
 
@@ -21,6 +23,7 @@ interface Rooms {
   readonly ledger: Ledger
   readonly connections: Pick<Connections, 'scheduler' | 'sessions' | 'revoker' | 'reminder'>
   readonly events: Pick<Events, 'publish' | 'clear' | 'deliverer'>
+  readonly relay: Pick<Relay, 'look' | 'sweeper' | 'presence'>
   readonly refusals: RefusalRecorder
 }
 
@@ -29,9 +32,10 @@ const LINKS = 5_000
 const SESSIONS = 100
 const GRANTS = 20
 const CLEARED = 5_000
+const RELAYED = 100
 
 /** The background loops, one row each. */
-export function listJobs ({ database, ledger, connections, events, refusals }: Rooms): readonly Job[] {
+export function listJobs ({ database, ledger, connections, events, relay, refusals }: Rooms): readonly Job[] {
   return [
     { name: 'seal-chain', everyMs: 400, run: () => ledger.sealer.seal() },
     { name: 'derive-uses', everyMs: 5_000, run: () => repeat(LINKS, () => database.transaction((tx) => deriveUses(tx, LINKS))) },
@@ -41,6 +45,9 @@ export function listJobs ({ database, ledger, connections, events, refusals }: R
     { name: 'publish-events', everyMs: 500, run: () => events.publish() },
     { name: 'deliver-events', everyMs: 500, run: () => events.deliverer.tick() },
     { name: 'measure-deliveries', everyMs: 15_000, run: () => events.deliverer.measure() },
+    { name: 'look-for-relayed', everyMs: 1_000, run: () => relay.look() },
+    { name: 'sweep-relayed', everyMs: 1_000, run: () => repeat(RELAYED, () => relay.sweeper.run()) },
+    { name: 'note-agents', everyMs: 5_000, run: () => repeat(BATCH, () => relay.presence.note()) },
     { name: 'remind', everyMs: 300_000, run: () => repeat(BATCH, () => connections.reminder.run()) },
     { name: 'destroy-versions', everyMs: 5_000, run: () => repeat(BATCH, () => destroyVersions(database, ledger)) },
     { name: 'destroy-app-secrets', everyMs: 5_000, run: () => database.transaction((tx) => destroyExpiredAppSecrets(tx)) },
@@ -52,6 +59,7 @@ export function listJobs ({ database, ledger, connections, events, refusals }: R
     { name: 'clear-events', everyMs: 3_600_000, run: () => repeat(CLEARED, () => events.clear()) },
     { name: 'purge-sessions', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeSessions(tx)) },
     { name: 'purge-enrolments', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeEnrolments(tx)) },
+    { name: 'purge-relayed', everyMs: 3_600_000, run: () => repeat(BATCH, () => database.transaction((tx) => purgeRelayInvocations(tx, BATCH))) },
     { name: 'purge-idempotency-keys', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeIdempotencyKeys(tx)) },
   ]
 }

@@ -30,15 +30,15 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
   const catalog = createWorkspaceCatalog(everybodys, { database, closedHosts: reach.closed })
   const customApis = createCustomApis({ ...rooms, compiler: createCompiler(), reach })
   const calls = createCalls({ ...rooms, perConnection: config.callsPerConnection, perOrigin: config.callsPerOrigin })
+  const relay = createRelay({ database, crypto, ledger, clock, metrics })
   // Known once the listener is open, where the configuration does not say.
   const address = { public: config.publicUrl ?? '' }
   const publicUrl = () => address.public
   const connections = createConnections({
-    database, catalog, crypto, ledger, calls, clock, log, metrics, oauth, publicUrl, owner: newId('request'), returnOrigins: config.returnOrigins,
+    database, catalog, crypto, ledger, calls, clock, log, metrics, oauth, publicUrl, presence: relay.presence, owner: newId('request'), returnOrigins: config.returnOrigins,
     maxResponseBytes: config.responseLimitBytes,
   })
-  const invoke = createInvoke({ database, catalog, crypto, connections, ledger, clock, log, metrics })
-  const relay = createRelay({ database, macs: crypto.macs, ledger, clock })
+  const invoke = createInvoke({ database, catalog, crypto, connections, relay, ledger, clock, log, metrics })
   const events = createEvents({ ...rooms, log, exceptions: config.egressAllowWebhook })
   try {
     const listeners = await openListeners({
@@ -60,7 +60,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
       },
     })
     address.public = config.publicUrl ?? listeners.urls.public
-    const jobs = startJobs(listJobs({ database, ledger, connections, events, refusals: listeners.refusals }), { clock, log, metrics })
+    const jobs = startJobs(listJobs({ database, ledger, connections, events, relay, refusals: listeners.refusals }), { clock, log, metrics })
     const close = async () => {
       await listeners.close()
       await connections.scheduler.drain()

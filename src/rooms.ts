@@ -15,7 +15,7 @@ import { createKekCheckTable, createKeyTable, judgeSchema, judgeServiceRole, ope
 export async function openRooms (config: Config & { readonly databaseUrl: string, readonly keyringFile: string }, log: Log) {
   const clock = systemClock
   const metrics = createMetrics()
-  const database = openDatabase({ url: config.databaseUrl, poolSize: config.databasePoolSize, log })
+  const database = openDatabase({ url: config.databaseUrl, poolSize: config.databasePoolSize, notify: config.databaseNotify === 'on', log })
   try {
     const behind = await judgeSchema(database) ?? (config.nodeEnv === 'production' ? await judgeServiceRole(database) : undefined)
     if (behind !== undefined) throw new ConfigError(behind)

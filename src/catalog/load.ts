@@ -9,6 +9,7 @@ import type { ImportedDocument } from './custom-api/import-document.ts'
 import { createIntegration, type Integration, type LoadedIntegration } from './integration.ts'
 import { judgeManifest } from './judge-manifest.ts'
 import { Manifest } from './manifest.ts'
+import { isPrivate, privateIntegration } from './private.ts'
 
 /** A manifest that can't be used; `message` says which file and where in it. The start ends here. */
 export class CatalogError extends Error {}
@@ -30,9 +31,12 @@ const check = compileSchema(Manifest)
 
 /** Loads the built-in manifests and those of an operator's folder; one of the same id replaces the built-in. */
 export function loadCatalog (operatorDir?: string): Catalog {
-  const integrations = new Map<string, LoadedIntegration>()
+  const integrations = new Map<string, LoadedIntegration>([[privateIntegration.manifest.id, privateIntegration]])
   for (const dir of operatorDir === undefined ? [BUILT_IN] : [BUILT_IN, operatorDir]) {
-    for (const manifest of readManifests(dir)) integrations.set(manifest.id, createIntegration(manifest))
+    for (const manifest of readManifests(dir)) {
+      if (isPrivate(manifest)) throw new CatalogError(`${dir}: ${manifest.id} is the vault's own word for what agents reach`)
+      integrations.set(manifest.id, createIntegration(manifest))
+    }
   }
   const sorted = [...integrations.values()].sort((a, b) => a.manifest.id < b.manifest.id ? -1 : 1)
   const require = (id: string): LoadedIntegration => {

@@ -1,6 +1,7 @@
 import { VaultError } from '../errors.ts'
 import type { Environment } from '../ids.ts'
 import type { AuthScheme, Manifest } from './manifest.ts'
+import { isPrivate } from './private.ts'
 
 /** Where a connection's calls go. Fixed when its credential is sealed. */
 export interface Destination {
@@ -60,6 +61,7 @@ export function resolveDestination (of: ServerOf, config: Readonly<Record<string
   const template = serverTemplate(manifest, of.scheme, of.environment)
   const names = templateFields(template)
   const filled = fillTemplate(template, config)
+  if (isPrivate(manifest) && filled !== undefined) return { baseUrl: '', hosts: [], hostConfig: { group: filled } }
   const url = filled === undefined ? undefined : URL.parse(filled)
   const plain = url !== null && url !== undefined && url.username === '' && url.password === '' && url.search === '' && url.hash === ''
   if (!plain || !manifest.hosts.some((pattern) => hostMatches(pattern, url.host))) {

@@ -8,6 +8,7 @@ import type { Ledger } from '../ledger/index.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OAuthApps, OAuthProtocol } from '../oauth/index.ts'
+import type { Presence } from '../relay/index.ts'
 import { findConnection, guard, listConnections, type ConnectionFilter, type ConnectionView, type Database } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { createConnectSessions, type ConnectSessions } from './connect-sessions.ts'
@@ -61,6 +62,8 @@ export interface ConnectionsOptions {
   readonly log: Log
   readonly metrics: Metrics
   readonly maxResponseBytes: number
+  /** Which agents are there. */
+  readonly presence: Pick<Presence, 'countOnline'>
   readonly oauth: OAuthProtocol & { readonly apps: OAuthApps }
   /** Where browsers reach the public listener. */
   readonly publicUrl: () => string

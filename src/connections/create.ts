@@ -1,10 +1,10 @@
-import { isNarrower, resolveDestination, type AuthScheme, type Destination, type Integration } from '../catalog/index.ts'
+import { isNarrower, isPrivate, resolveDestination, type AuthScheme, type Destination, type Integration } from '../catalog/index.ts'
 import type { Crypto, SealedWithKey, SecretFields } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
-import { newId, type AppId, type AppOwner, type ConnectionId, type Environment, type WorkspaceId } from '../ids.ts'
+import { newId, type AppId, type AppOwner, type ConnectionId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import {
-  claimIdempotencyKey, findConnection, guard, holdCurrentKey, insertConnection, insertVersion, isNameTaken, isUniqueViolation,
+  claimIdempotencyKey, findConnection, guard, holdAgentGroup, holdCurrentKey, insertConnection, insertVersion, isNameTaken, isUniqueViolation, whileKeyChanges,
   type ConnectionView, type Database, type Tx, type UsableRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
@@ -61,6 +61,7 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
       allowed_hosts: null, expires_on: request.expiresOn ?? null,
       current_version: place.versionId, last_version_number: 1, created_by: caller.by, updated_by: caller.by,
     })
+    await requireGroup(tx, credential.integration, place)
     await insertSealedVersion(tx, version, { number: 1, previews: credential.previews, by: caller.by })
     await ledger.recordIn(tx, {
       event: 'connection.created', outcome: 'ok', principal: caller.principal, workspaceId: place.workspaceId, environment: request.environment,
@@ -73,6 +74,8 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
     const connectionId = newId('connection')
     const version = await sealVersion(crypto, { ...request, connectionId }, request.credential)
     return await database.transaction(async (tx) => {
+      // Before the idempotency key, which would stay taken.
+      if (!await holdCurrentKey(tx, request.workspaceId, version.sealed.keyId)) return undefined
       if (request.idempotency !== undefined) {
         const earlier = await claimIdempotencyKey(tx, { workspaceId: request.workspaceId, ...request.idempotency, resourceId: connectionId })
         if (earlier !== undefined) {
@@ -80,7 +83,6 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
           return { id: earlier.resourceId as ConnectionId, replayed: true }
         }
       }
-      if (!await holdCurrentKey(tx, request.workspaceId, version.sealed.keyId)) return undefined
       await insert(tx, { request, version }, caller)
       return { id: connectionId, replayed: false }
     })
@@ -98,18 +100,6 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
       if (await guard(() => isNameTaken(database.db, { workspaceId, environment, nameKey: foldName(name) }))) throw new VaultError('name_taken')
     },
   })
-}
-
-/** A key is replaced about once a quarter: losing that race three times in a row does not happen. */
-const KEY_RACES_MAX = 3
-
-/** Repeats a sealing whose key was replaced before its transaction: `attempt` answers undefined then. */
-export async function whileKeyChanges<T> (attempt: (first: boolean) => Promise<T | undefined>): Promise<T> {
-  for (let race = 0; race < KEY_RACES_MAX; race++) {
-    const done = await attempt(race === 0)
-    if (done !== undefined) return done
-  }
-  throw new VaultError('overloaded', { detail: 'The workspace’s key is being replaced.', retryAfterSeconds: 1 })
 }
 
 /** A version sealed for its place, not stored yet. */
@@ -186,6 +176,12 @@ function narrow (destination: Destination, allowedHosts: readonly string[] | und
 export async function requireKnownActions (integration: Integration, actions: readonly string[] | null | undefined): Promise<void> {
   const unknown = actions === null || actions === undefined ? [] : await integration.listUnknown(actions)
   if (unknown.length > 0) throw new VaultError('actions_invalid', { detail: `${integration.manifest.name} has no action called ${unknown.slice(0, 5).join(', ')}.` })
+}
+
+/** A private connection's group has to be there, in the same environment, and stays as long as the version that names it. */
+export async function requireGroup (tx: Tx, { manifest }: Integration, { workspaceId, environment, hostConfig }: VersionPlace): Promise<void> {
+  if (!isPrivate(manifest) || await holdAgentGroup(tx, { workspaceId, id: hostConfig['group'] as GroupId }, environment)) return
+  throw new VaultError('config_invalid', { detail: 'There is no such agent group in this environment.', errors: [{ pointer: '/config/group', message: 'is no agent group of this environment' }] })
 }
 
 /** How names are compared: NFKC and lower case, so that look-alikes of one word are one name. */

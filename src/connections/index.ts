@@ -8,7 +8,7 @@
  */
 export { createConnections, type Connections } from './assemble.ts'
 export type { Caller } from './caller.ts'
-export { whileKeyChanges, type NewConnection, type NewCredential } from './create.ts'
+export type { NewConnection, NewCredential } from './create.ts'
 export { describeUsable, type UsableConnection } from './credential.ts'
 export type { ConnectionChanges, Of } from './edit.ts'
 export { requireUsable } from './guards.ts'

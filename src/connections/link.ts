@@ -5,11 +5,12 @@ import { newId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { OAuthApps, OAuthProtocol } from '../oauth/index.ts'
 import {
-  bindSession, countAttempt, findPendingLink, findSessionByToken, guard, holdCurrentKey, lockSession, replaceState, type AppRow, type Database, type SessionRow,
+  bindSession, countAttempt, findPendingLink, findSessionByToken, guard, holdCurrentKey, lockSession, replaceState, whileKeyChanges, type AppRow,
+  type Database, type SessionRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { endIn, sessionRecord, verifierBinding } from './connect-sessions.ts'
-import { whileKeyChanges, type NewCredential } from './create.ts'
+import type { NewCredential } from './create.ts'
 import { describeProvider, openClients, requireOAuth } from './grant.ts'
 import { createCallback, requireWay, type TakeCallback } from './link-callback.ts'
 import { ended, questionOf, type LinkKeeper } from './pending-link.ts'

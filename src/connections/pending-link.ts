@@ -4,11 +4,11 @@ import { VaultError } from '../errors.ts'
 import { newId, type AppId, type AppOwner, type ConnectionId, type VersionId } from '../ids.ts'
 import { readPointer } from '../predicate.ts'
 import {
-  awaitConfirmation, findConnection, guard, holdCurrentKey, lockSession, replaceCompletion, replacePendingLink,
+  awaitConfirmation, findConnection, guard, holdCurrentKey, lockSession, replaceCompletion, replacePendingLink, whileKeyChanges,
   type ConnectionView, type Database, type LinkChoice, type NewPendingLink, type PendingLinkRow, type SessionRow, type Tx, type UsableRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
-import { omit, sealVersion, whileKeyChanges } from './create.ts'
+import { omit, sealVersion } from './create.ts'
 import type { UsableConnection } from './credential.ts'
 import { requireOAuth } from './grant.ts'
 import type { RecordedCalls } from './recorded-call.ts'

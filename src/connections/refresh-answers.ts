@@ -1,6 +1,5 @@
 import type { BindingContext, Crypto, Secret } from '../crypto/index.ts'
-import { findAnswer, guard, keepAnswer, type Database, type UsableRow } from '../store/index.ts'
-import { whileKeyChanges } from './create.ts'
+import { findAnswer, guard, keepAnswer, whileKeyChanges, type Database, type UsableRow } from '../store/index.ts'
 import { versionOf, type Claimed } from './refresh-store.ts'
 
 /** What token endpoints have answered, on disk before anybody reads it: a crash from then on loses nothing. */

@@ -4,11 +4,11 @@ import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
 import type { TokenSet } from '../oauth/index.ts'
 import {
-  destroyCurrentVersion, dropAnswer, getVersion, holdCurrentKey, lockClaimed, lockVersion, markNeedsReauth, releaseRefresh, updateConnection,
+  destroyCurrentVersion, dropAnswer, getVersion, holdCurrentKey, lockClaimed, lockVersion, markNeedsReauth, releaseRefresh, updateConnection, whileKeyChanges,
   type ConnectionRow, type Database, type RefreshClaim, type RefreshEnd, type Tx, type UsableRow, type VersionOf,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
-import { insertSealedVersion, sealSuccessor, whileKeyChanges, type SealedVersion } from './create.ts'
+import { insertSealedVersion, sealSuccessor, type SealedVersion } from './create.ts'
 import { findLinkedScheme, type UsableConnection } from './credential.ts'
 import { requireOAuth } from './grant.ts'
 import { judgeFixedEnd, planRefresh, type GrantTimes } from './refresh-plan.ts'

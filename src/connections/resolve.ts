@@ -1,8 +1,7 @@
-import type { Catalog } from '../catalog/index.ts'
+import { isPrivate, type Catalog } from '../catalog/index.ts'
 import type { Clock } from '../clock.ts'
 import type { SecretFields } from '../crypto/index.ts'
-import type { VaultError } from '../errors.ts'
-import { isVaultError } from '../errors.ts'
+import { isVaultError, VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, WorkspaceId } from '../ids.ts'
 import type { AuditRecord, Ledger, UseContext } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
@@ -56,7 +55,9 @@ export function createResolver (options: Options): Resolver {
   const open = async (found: UsableRow | undefined, request: ResolveRequest, caller: Caller): Promise<Resolved> => {
     const row = requireUsable(found, { environment: request.environment, visible: caller.environments })
     const { minTtlSeconds, rejectedVersion } = request
-    const connection = await renewer.ensureFresh(await describeUsable(catalog, row), { minTtlSeconds, rejectedVersion }, caller)
+    const described = await describeUsable(catalog, row)
+    if (isPrivate(described.integration.manifest)) throw new VaultError('private_connection')
+    const connection = await renewer.ensureFresh(described, { minTtlSeconds, rejectedVersion }, caller)
     const freshness = judgeFreshness(connection.row, clock.now(), minTtlSeconds ?? 0)
     return { ...connection, secrets: await opener.open(connection.row, caller), expiresAt: expiryOf(connection.row), freshness }
   }

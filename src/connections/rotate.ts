@@ -3,11 +3,11 @@ import type { Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Ledger } from '../ledger/index.ts'
 import {
-  findRollbackVersion, guard, holdCurrentKey, listVersions, retireCurrentVersion, swapVersions, updateConnection, findConnection,
+  findRollbackVersion, guard, holdCurrentKey, listVersions, retireCurrentVersion, swapVersions, updateConnection, findConnection, whileKeyChanges,
   type ConnectionRow, type ConnectionView, type Database, type Tx, type UsableRow, type VersionRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
-import { insertSealedVersion, omit, sealVersion, whileKeyChanges, type NewCredential, type SealedVersion } from './create.ts'
+import { insertSealedVersion, omit, requireGroup, sealVersion, type NewCredential, type SealedVersion } from './create.ts'
 import { describeUsable } from './credential.ts'
 import { recordOf, recoveryOf, requireLocked, requireView, type Of } from './edit.ts'
 import type { Tester } from './test.ts'
@@ -53,6 +53,7 @@ export function createRotator (options: Options): Rotator {
   const replace = async (tx: Tx, row: ConnectionRow, by: { rotation: Rotation, version: SealedVersion, caller: Caller }): Promise<void> => {
     const { rotation, version, caller } = by
     const number = row.last_version_number + 1
+    await requireGroup(tx, rotation.credential.integration, version.place)
     await retireCurrentVersion(tx, row, rotation.graceSeconds)
     await insertSealedVersion(tx, version, { number, previews: rotation.credential.previews, by: caller.by })
     await updateConnection(tx, row, {

@@ -1,12 +1,13 @@
 import { buildTestRequest, type CallResult } from '../calls/index.ts'
-import { requireTest, type Catalog, type Manifest } from '../catalog/index.ts'
+import { isPrivate, requireTest, type Catalog, type Manifest } from '../catalog/index.ts'
 import type { Clock } from '../clock.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
-import { newId, type Environment } from '../ids.ts'
+import { newId, type Environment, type GroupId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { OAuthProtocol } from '../oauth/index.ts'
 import { matches, readPointer } from '../predicate.ts'
+import type { Presence } from '../relay/index.ts'
 import { clearRefusals, guard, listAccountTwins, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
@@ -44,12 +45,13 @@ interface Options {
   readonly ledger: Pick<Ledger, 'recordIn'>
   readonly oauth: Pick<OAuthProtocol, 'clientCredentials'>
   readonly clock: Clock
+  readonly presence: Pick<Presence, 'countOnline'>
 }
 
 const TIMEOUT_MS = 15_000
 
 export function createTester (options: Options): Tester {
-  const { database, catalog, opener, calls, renewer, ledger, oauth, clock } = options
+  const { database, catalog, opener, calls, renewer, ledger, oauth, clock, presence } = options
 
   /** A client that has no token yet is tested by getting one. */
   const withToken = async ({ integration, scheme, row, config }: UsableConnection, secrets: SecretFields): Promise<{ secrets: SecretFields } | TestResult> => {
@@ -75,6 +77,14 @@ export function createTester (options: Options): Tester {
     return { ...judgeTest(integration.manifest, row.environment, result), duration_ms: durationMs, warnings: [] }
   }
 
+  /** Of a private connection nothing can be tried but whether somebody is there. */
+  const testAgents = async ({ row }: UsableConnection): Promise<TestResult> => {
+    const startedMs = clock.monotonicMs()
+    const { agents, online } = await presence.countOnline({ workspaceId: row.workspace_id, id: row.host_config['group'] as GroupId })
+    const detail = `${online} of the group’s ${agents} agents ${online === 1 ? 'is' : 'are'} there.`
+    return { result: online > 0 ? 'ok' : 'unreachable', detail, status: null, account: null, duration_ms: Math.round(clock.monotonicMs() - startedMs), warnings: [] }
+  }
+
   const note = async (row: UsableRow, tested: TestResult, caller: Caller): Promise<void> => {
     const version = { workspaceId: row.workspace_id, connectionId: row.id, versionId: row.version_id }
     const about = { ...version, environment: row.environment, principal: caller.principal, requestId: caller.requestId }
@@ -89,12 +99,7 @@ export function createTester (options: Options): Tester {
     })
   }
 
-  const warn = async (connection: UsableConnection, tested: TestResult): Promise<string[]> => {
-    const { row, integration } = connection
-    if (integration.manifest.separation !== 'none' || tested.account === null) return []
-    const twins = await guard(() => listAccountTwins(database.db, row, { account: tested.account?.id ?? '', hosts: row.hosts }))
-    return twins.map((twin) => `The same account is connected in ${twin.environment} as ${twin.name}: ${integration.manifest.name} has no sandbox, so sandbox runs change live data.`)
-  }
+  const warn = createWarner(database)
 
   return Object.freeze({
     testCredential,
@@ -103,11 +108,22 @@ export function createTester (options: Options): Tester {
       if (found === undefined || !caller.environments.includes(found.environment)) throw new VaultError('not_found')
       const row = requireTestable(found, caller)
       const connection = await renewer.ensureFresh(await describeUsable(catalog, row), {}, caller)
-      const tested = await testCredential(connection, await opener.open(connection.row, caller), caller)
+      const tested = isPrivate(connection.integration.manifest)
+        ? await testAgents(connection)
+        : await testCredential(connection, await opener.open(connection.row, caller), caller)
       await note(connection.row, tested, caller)
       return { ...tested, warnings: await warn(connection, tested) }
     },
   })
+}
+
+/** What is worth saying of an account that a test has shown. */
+function createWarner (database: Pick<Database, 'db'>): (connection: UsableConnection, tested: TestResult) => Promise<string[]> {
+  return async ({ row, integration }, tested) => {
+    if (integration.manifest.separation !== 'none' || tested.account === null) return []
+    const twins = await guard(() => listAccountTwins(database.db, row, { account: tested.account?.id ?? '', hosts: row.hosts }))
+    return twins.map((twin) => `The same account is connected in ${twin.environment} as ${twin.name}: ${integration.manifest.name} has no sandbox, so sandbox runs change live data.`)
+  }
 }
 
 /** A refused credential may be tested: that is how it recovers. Disabled and unfinished ones may not. */

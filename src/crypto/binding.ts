@@ -6,7 +6,7 @@ export type KeyScope =
   | { readonly kind: 'workspace', readonly workspaceId: string, readonly environment: Environment }
 
 export type SealPurpose = 'connection-credential' | 'invocation-result' | 'oauth-client-secret' | 'pkce-verifier' | 'unassigned-grant' | 'refresh-answer'
-  | 'webhook-secret'
+  | 'webhook-secret' | 'relay-input' | 'relay-result'
 
 /**
  * Where a sealed value belongs. It is authenticated with the ciphertext and mixed into its key:

@@ -48,6 +48,8 @@ export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   'POST /v1/workspaces/:workspace_id/resolve': inWorkspace('credentials:resolve'),
   [`POST ${CONNECTION}/invoke`]: inWorkspace('actions:invoke'),
   [`POST ${CONNECTION}/request`]: inWorkspace('requests:send'),
+  'GET /v1/workspaces/:workspace_id/invocations/:invocation_id': inWorkspace('actions:invoke'),
+  'POST /v1/workspaces/:workspace_id/invocations/:invocation_id/cancel': inWorkspace('actions:invoke'),
   'GET /v1/workspaces/:workspace_id/audit-events': inWorkspace('audit:read'),
 
   [`POST ${SESSIONS}`]: inWorkspace('connections:write'),

@@ -1,9 +1,9 @@
-import { whileKeyChanges, type UsableConnection } from '../connections/index.ts'
+import type { UsableConnection } from '../connections/index.ts'
 import type { BindingContext, Crypto } from '../crypto/index.ts'
 import { VaultError, type ErrorCode } from '../errors.ts'
 import type { ConnectionId, Environment, WorkspaceId } from '../ids.ts'
 import { parseExactly } from '../json.ts'
-import { finishInvocation, holdCurrentKey, type Database, type EarlierInvocation, type InvocationClaim } from '../store/index.ts'
+import { finishInvocation, holdCurrentKey, whileKeyChanges, type Database, type EarlierInvocation, type InvocationClaim } from '../store/index.ts'
 import type { Invocation } from './outcome.ts'
 
 /** What a key's invocation came to: the answer, or the problem its caller was told. */

@@ -9,5 +9,7 @@
  */
 export { createInvoke, type Invoke } from './assemble.ts'
 export type { Effect, Invocation } from './outcome.ts'
-export type { ActionUse, RawUse, RunResult } from './run.ts'
+export type { Accepted, InvocationStatus } from './by-relay.ts'
+export type { RunResult } from './run.ts'
 export type { StoreAs, TakenOutput } from './store-output.ts'
+export type { ActionUse, RawUse } from './use.ts'

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { Caller, UsableConnection } from '../connections/index.ts'
 import { sha256, type Crypto } from '../crypto/index.ts'
-import { isVaultError, VaultError, type ErrorCode } from '../errors.ts'
+import { isVaultError, TURNED_AWAY, VaultError, type ErrorCode } from '../errors.ts'
 import { newId, type InvocationId } from '../ids.ts'
 import { canonicalJson } from '../json.ts'
 import type { Ledger, UseContext } from '../ledger/index.ts'
@@ -136,9 +136,6 @@ function createClaimedMaker ({ database, log }: Pick<Options, 'database' | 'log'
 
 /** Problems that say something of a call that was sent; any other leaves the key free for a repeat. */
 const LASTING: readonly ErrorCode[] = ['outcome_unknown', 'response_too_large']
-
-/** Classes of answers that a provider gives before it has done anything: once what is wrong is mended, the same key is to work. */
-const TURNED_AWAY: readonly string[] = ['reauthorise', 'permission', 'step_up', 'rate_limited', 'config_error']
 
 /** Whether a repeat gets this answer again instead of making the call anew. */
 function isFinal ({ error }: Invocation, { repeatable }: KeyedCall): boolean {

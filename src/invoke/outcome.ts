@@ -7,12 +7,15 @@ import type { ConnectionId, InvocationId } from '../ids.ts'
 export interface Invocation {
   readonly invocation_id: InvocationId
   readonly outcome: 'succeeded' | 'failed'
-  readonly provider: { readonly status: number, readonly headers: Readonly<Record<string, string>>, readonly request_id: string | null }
+  /** Null where no provider was called by the vault: agents make calls of their own. */
+  readonly provider: { readonly status: number, readonly headers: Readonly<Record<string, string>>, readonly request_id: string | null } | null
   readonly output: unknown
-  readonly error?: { readonly class: ErrorClass, readonly message: string }
+  readonly error?: { readonly class: ErrorClass | 'action_failed', readonly message: string }
   readonly attempts: number
   readonly duration_ms: number
   readonly replayed: boolean
+  /** Who ran it, of a private connection’s group. */
+  readonly agent_id?: string
   /** The connection that the credential in the output has become. */
   readonly stored?: { readonly connection_id: ConnectionId, readonly name: string }
   readonly store_error?: { readonly code: string, readonly message: string }

@@ -1,45 +1,19 @@
-import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuiltRequest, type DescribedRequest, type RawRequest } from '../calls/index.ts'
-import type { Catalog, IntegrationAction } from '../catalog/index.ts'
+import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuiltRequest, type DescribedRequest } from '../calls/index.ts'
+import { isPrivate, type Catalog } from '../catalog/index.ts'
 import { describeUsable, isRenewable, requireUsable, type Caller, type Connections, type RecordedCall, type UsableConnection } from '../connections/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
-import { newId, type ConnectionId, type Environment, type InvocationId, type WorkspaceId } from '../ids.ts'
-import type { UseContext } from '../ledger/index.ts'
+import { newId, type InvocationId } from '../ids.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Database } from '../store/index.ts'
+import type { Relayed, RelayRunner } from './by-relay.ts'
+import { requireAllowed, requireDirect } from './guards.ts'
 import type { Once } from './once.ts'
 import { judgeOutcome, type Effect, type Invocation } from './outcome.ts'
 import { carriesKey, withProviderKey } from './provider-key.ts'
-import type { AroundCall, OutputStore, StoreAs } from './store-output.ts'
+import type { AroundCall, OutputStore } from './store-output.ts'
+import type { ActionUse, RawUse, Use } from './use.ts'
 
-/** Which connection is used, by which run. */
-export interface Use {
-  readonly workspaceId: WorkspaceId
-  readonly connectionId: ConnectionId
-  readonly environment: Environment
-  readonly context?: UseContext | undefined
-  readonly timeoutMs?: number | undefined
-  /** Build everything, send nothing. */
-  readonly dryRun?: boolean | undefined
-  /** Aborted when the caller goes away. */
-  readonly signal?: AbortSignal | undefined
-  /** Under one key a call is made once and its result replayed; providers that have such a header get it as well. */
-  readonly idempotencyKey?: string | undefined
-}
-
-export interface ActionUse extends Use {
-  readonly action: string
-  /** Of a Custom API; the newest when left out. */
-  readonly revision?: number | undefined
-  readonly input: Readonly<Record<string, unknown>>
-  /** Keep the credential in the output as a connection instead of answering it. */
-  readonly storeAs?: StoreAs | undefined
-}
-
-export interface RawUse extends Use {
-  readonly request: RawRequest
-}
-
-export type RunResult = Invocation | { readonly dry_run: true, readonly request: DescribedRequest }
+export type RunResult = Invocation | Relayed | { readonly dry_run: true, readonly request: DescribedRequest }
 
 export interface Runner {
   /** Runs an action of the catalog. Throws what the contract lists for invoke. */
@@ -55,6 +29,7 @@ interface Options {
   readonly metrics: Pick<Metrics, 'invocations'>
   readonly once: Once
   readonly outputs: OutputStore
+  readonly relayed: RelayRunner
 }
 
 interface Prepared {
@@ -129,7 +104,7 @@ function createSender ({ connections, metrics }: Pick<Options, 'connections' | '
 }
 
 export function createRunner (options: Options): Runner {
-  const { database, catalog, once, outputs } = options
+  const { database, catalog, once, outputs, relayed } = options
   const send = createSender(options)
 
   /** Environment, then disabled or pending: before anything of the request is looked at. */
@@ -158,6 +133,8 @@ export function createRunner (options: Options): Runner {
   return Object.freeze({
     invoke: async (use: ActionUse, caller: Caller) => {
       const connection = await findConnection(use, caller)
+      if (isPrivate(connection.integration.manifest)) return await relayed.invoke(connection, { timeoutMs: TIMEOUT_MS, ...use }, caller)
+      requireDirect(use)
       const action = await connection.integration.loadAction(use.action, use.revision)
       requireAllowed(connection, action)
       const { storeAs } = use
@@ -171,16 +148,12 @@ export function createRunner (options: Options): Runner {
     },
     request: async (use: RawUse, caller: Caller) => {
       const connection = await findConnection(use, caller)
+      if (isPrivate(connection.integration.manifest)) throw new VaultError('private_connection')
       if (connection.row.allowed_actions !== null) throw new VaultError('action_not_allowed', { detail: 'This connection allows only the actions it lists.' })
       const built = buildRawRequest(use.request, buildOptions(connection))
       return await run({ connection, built, action: '(request)', effect: EFFECTS[use.request.method] ?? 'unsafe', meant: { request: use.request } }, use, caller)
     },
   })
-}
-
-function requireAllowed (connection: UsableConnection, { definition }: IntegrationAction): void {
-  const { allowed_actions: allowed } = connection.row
-  if (allowed !== null && !allowed.includes(definition.name)) throw new VaultError('action_not_allowed', { detail: `This connection allows: ${allowed.join(', ')}.` })
 }
 
 function authOf (connection: UsableConnection) {

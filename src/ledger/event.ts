@@ -14,6 +14,8 @@ export const EVENT_TYPES = {
   'connection.deleted': 'It is gone, with its credential.',
   'oauth_app.broken': 'The provider refuses the client id or secret of an OAuth app; `error` is its word. Connections are not renewed until an operator corrects it.',
   'oauth_app.recovered': 'The provider takes the app again.',
+  'agent_group.offline': 'None of the group’s agents has been heard of for 90 seconds: calls through it are refused, or wait if they may. `group_id` says which.',
+  'agent_group.online': 'An agent of the group is there again.',
   'webhook.disabled': 'An endpoint gets nothing any more; `reason`: `gone` (it answered 410), `failing` (for five days) or `requested`.',
 } as const
 export type EventType = keyof typeof EVENT_TYPES
@@ -25,10 +27,11 @@ const TOLD: Readonly<Partial<Record<AuditEventName, EventType>>> = {
   'connection.needs_reauth': 'connection.needs_reauth', 'connection.recovered': 'connection.recovered', 'connection.expiring': 'connection.expiring',
   'connection.disabled': 'connection.disabled', 'connection.enabled': 'connection.enabled', 'connection.deleted': 'connection.deleted',
   'oauth_app.broken': 'oauth_app.broken', 'oauth_app.recovered': 'oauth_app.recovered', 'webhook.disabled': 'webhook.disabled',
+  'agent_group.offline': 'agent_group.offline', 'agent_group.online': 'agent_group.online',
 }
 
 /** Details of a record that go out with its event. Ids, codes and times; no names, no accounts. */
-const SHOWN = ['integration', 'app_id', 'webhook_id', 'error', 'expires_at', 'days_left'] as const
+const SHOWN = ['integration', 'app_id', 'webhook_id', 'group_id', 'error', 'expires_at', 'days_left'] as const
 
 /** The events that a change is told by. */
 export function projectEvents (records: readonly AuditRecord[]): NewEvent[] {
@@ -36,7 +39,7 @@ export function projectEvents (records: readonly AuditRecord[]): NewEvent[] {
     const type = TOLD[record.event]
     if (type === undefined || record.outcome !== 'ok') return []
     const details = record.details ?? {}
-    const subject = record.connectionId ?? details['app_id'] ?? details['webhook_id']
+    const subject = record.connectionId ?? details['app_id'] ?? details['webhook_id'] ?? details['group_id']
     if (typeof subject !== 'string') throw new TypeError(`${record.event} is about nothing`)
     const data = {
       workspace_id: record.workspaceId ?? null, environment: record.environment ?? null,

@@ -14,7 +14,8 @@ export type AuditEventName =
   | 'grant.revoked' | 'oauth_app.created' | 'oauth_app.updated' | 'oauth_app.deleted' | 'oauth_app.broken' | 'oauth_app.recovered'
   | 'connection.expiring' | 'webhook.created' | 'webhook.updated' | 'webhook.deleted' | 'webhook.secret_rotated' | 'webhook.disabled' | 'webhook.enabled'
   | 'webhook.replayed' | 'integration.created' | 'integration.revised' | 'integration.deleted'
-  | 'agent_group.created' | 'agent_group.deleted' | 'enrolment_code.created' | 'agent.enrolled' | 'agent.revoked'
+  | 'agent_group.created' | 'agent_group.deleted' | 'enrolment_code.created' | 'agent.enrolled' | 'agent.revoked' | 'agent_group.online' | 'agent_group.offline'
+  | 'invoke.requeued' | 'invoke.result_late' | 'invoke.result_refused' | 'invoke.cancelled'
   | 'invoke.started' | 'invoke.finished' | 'invoke.replayed' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
 
 export type AuditOutcome = 'ok' | 'refused' | 'failed' | 'unknown'

@@ -3,7 +3,7 @@ import type { Macs } from '../crypto/index.ts'
 import type { InvocationId } from '../ids.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { appendBatchIn, deriveOpenInvocations, insertEvents, takeLostInvocations, type Database, type Tx } from '../store/index.ts'
+import { appendBatchIn, deriveOpenInvocations, insertEvents, takeLostInvocations, type AuditBatch, type Database, type Tx } from '../store/index.ts'
 import { projectEvents } from './event.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { toBatch, toRow, type AuditPrincipal, type AuditRecord } from './record.ts'
@@ -11,6 +11,8 @@ import { toBatch, toRow, type AuditPrincipal, type AuditRecord } from './record.
 export interface LedgerWriter {
   /** Resolves when all these records are on disk. They share their commit with other callers' records. */
   record (...records: readonly AuditRecord[]): Promise<void>
+  /** Records made ready for a statement that stores them together with the change they are about. Only for those that no event tells of. */
+  prepare (...records: readonly AuditRecord[]): Promise<AuditBatch>
   /** Writes without anybody waiting: for refusals, where nothing leaves. A loss is logged. */
   recordSoon (record: AuditRecord): void
   /** Writes as a part of the transaction that makes the change, together with the events that tell of it. */
@@ -29,9 +31,13 @@ export function createLedgerWriter (options: { database: Database, macs: Macs, c
   const { database, macs, clock, log } = options
   const group = createGroupCommit(options)
 
-  const recordIn = async (tx: Tx, ...records: readonly AuditRecord[]): Promise<void> => {
+  const prepare = async (...records: readonly AuditRecord[]): Promise<AuditBatch> => {
     const now = clock.now()
-    await appendBatchIn(tx, toBatch(records.map((record) => toRow(record, now)), await macs.key('audit-batch')))
+    return toBatch(records.map((record) => toRow(record, now)), await macs.key('audit-batch'))
+  }
+
+  const recordIn = async (tx: Tx, ...records: readonly AuditRecord[]): Promise<void> => {
+    await appendBatchIn(tx, await prepare(...records))
     const events = projectEvents(records)
     if (events.length > 0) await insertEvents(tx, events)
   }
@@ -57,6 +63,7 @@ export function createLedgerWriter (options: { database: Database, macs: Macs, c
     recordSoon: (record: AuditRecord) => {
       group.commit(toRow(record, clock.now())).catch((error: unknown) => { log.error({ err: error }, 'a refusal could not be put on record') })
     },
+    prepare,
     recordIn,
     recoverInvocations: async () => {
       while (await database.transaction((tx) => deriveOpenInvocations(tx, LINKS_MAX)) >= LINKS_MAX);

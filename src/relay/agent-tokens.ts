@@ -1,8 +1,7 @@
-import type { Clock } from '../clock.ts'
 import { isSignedBy, randomNonce, type Mac, type MacPurpose, type Macs } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { isId, type AgentId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
-import { findAgent, guard, noteAgentSeen, spendChallenge, type AgentWithGroup, type Database } from '../store/index.ts'
+import { findAgent, guard, noteAgentSeen, readClock, spendChallenge, type AgentWithGroup, type Database } from '../store/index.ts'
 
 /** An agent that has shown who it is. */
 export interface AgentPrincipal {
@@ -10,6 +9,8 @@ export interface AgentPrincipal {
   readonly groupId: GroupId
   readonly id: AgentId
   readonly environment: Environment
+  /** Which of its announcements counts. */
+  readonly announcedAt: Date | null
 }
 
 export interface AgentTokens {
@@ -22,9 +23,8 @@ export interface AgentTokens {
 }
 
 interface Options {
-  readonly database: Pick<Database, 'db'>
+  readonly database: Pick<Database, 'db' | 'reads'>
   readonly macs: Macs
-  readonly clock: Pick<Clock, 'now'>
 }
 
 const CHALLENGE_SECONDS = 60
@@ -39,15 +39,16 @@ export function challengeMessage (challenge: string): string {
 
 /**
  * Agents prove themselves by signing; there is no lasting shared secret. Challenges and tokens are
- * texts under a MAC of the vault's own key, good at every replica, and kept nowhere.
+ * texts under a MAC of the vault's own key, good at every replica, and kept nowhere; their ends are
+ * in the database's time, so that the replicas' clocks may differ.
  */
-export function createAgentTokens ({ database, macs, clock }: Options): AgentTokens {
+export function createAgentTokens ({ database, macs }: Options): AgentTokens {
   const sign = async (purpose: MacPurpose, prefix: string, said: readonly string[]): Promise<string> => {
     const body = [prefix, ...said].join('.')
     const { keyId, mac } = (await macs.key(purpose)).compute(body)
     return `${body}.${keyId}.${mac.toString('base64url')}`
   }
-  /** What was said, if it is ours and its time is not over. The last part is when that is, in seconds since 1970. */
+  /** What was said, if it is ours. The last part is when its time is over, in seconds since 1970. */
   const read = async (purpose: MacPurpose, prefix: string, text: string): Promise<string[] | undefined> => {
     const parts = text.length > 500 ? [] : text.split('.')
     const [keyId, mac] = parts.slice(-2)
@@ -55,13 +56,13 @@ export function createAgentTokens ({ database, macs, clock }: Options): AgentTok
     const said = parts.slice(1, -2)
     const given = { keyId, mac: Buffer.from(mac, 'base64url') } as Mac
     if (!await macs.verify(purpose, [prefix, ...said].join('.'), given)) return undefined
-    return Number(said.at(-1)) > clock.now().getTime() / 1_000 ? said : undefined
+    return said
   }
-  const endOf = (seconds: number): string => String(Math.floor(clock.now().getTime() / 1_000) + seconds)
 
-  const requireAgent = async (id: string | undefined): Promise<AgentWithGroup> => {
-    const agent = id === undefined || !isId('agent', id) ? undefined : await guard(() => findAgent(database.db, id))
-    if (agent === undefined) throw new VaultError('agent_unauthenticated')
+  /** Whose it is, if its time is not over. */
+  const requireAgent = async ([id = '', ...rest]: readonly string[]): Promise<AgentWithGroup> => {
+    const agent = isId('agent', id) ? await guard(() => findAgent(database.reads, id)) : undefined
+    if (agent === undefined || !(Number(rest.at(-1)) > agent.now)) throw new VaultError('agent_unauthenticated')
     return agent
   }
   const refuseRevoked = (agent: AgentWithGroup): AgentWithGroup => {
@@ -71,24 +72,27 @@ export function createAgentTokens ({ database, macs, clock }: Options): AgentTok
 
   return Object.freeze({
     challenge: async (agentId: string) => ({
-      challenge: await sign('agent-challenge', CHALLENGE_PREFIX, [agentId, randomNonce().toString('base64url'), endOf(CHALLENGE_SECONDS)]),
+      challenge: await sign('agent-challenge', CHALLENGE_PREFIX, [agentId, randomNonce().toString('base64url'), endAfter(await guard(() => readClock(database.db)), CHALLENGE_SECONDS)]),
       expiresInSeconds: CHALLENGE_SECONDS,
     }),
     issue: async ({ challenge, signature }: { challenge: string, signature: Uint8Array }) => {
-      const [id, nonce] = await read('agent-challenge', CHALLENGE_PREFIX, challenge) ?? []
-      const agent = await requireAgent(id)
+      const said = await read('agent-challenge', CHALLENGE_PREFIX, challenge) ?? []
+      const agent = await requireAgent(said)
       if (!isSignedBy(agent.public_key, challengeMessage(challenge), signature)) throw new VaultError('agent_unauthenticated')
       refuseRevoked(agent)
       const place = { workspaceId: agent.workspace_id, id: agent.id }
-      const fresh = await guard(() => spendChallenge(database.db, place, { nonce: Buffer.from(nonce ?? '', 'base64url'), ttlSeconds: CHALLENGE_SECONDS * 2 }))
+      const fresh = await guard(() => spendChallenge(database.db, place, { nonce: Buffer.from(said[1] ?? '', 'base64url'), ttlSeconds: CHALLENGE_SECONDS * 2 }))
       if (!fresh) throw new VaultError('agent_unauthenticated', { detail: 'This challenge was answered before.' })
-      return { token: await sign('agent-token', TOKEN_PREFIX, [agent.id, endOf(TOKEN_SECONDS)]), expiresInSeconds: TOKEN_SECONDS }
+      return { token: await sign('agent-token', TOKEN_PREFIX, [agent.id, endAfter(agent.now, TOKEN_SECONDS)]), expiresInSeconds: TOKEN_SECONDS }
     },
     authenticate: async (token: string) => {
-      const [id] = await read('agent-token', TOKEN_PREFIX, token) ?? []
-      const agent = refuseRevoked(await requireAgent(id))
-      await guard(() => noteAgentSeen(database.db, { workspaceId: agent.workspace_id, id: agent.id }))
-      return { workspaceId: agent.workspace_id, groupId: agent.group_id, id: agent.id, environment: agent.environment }
+      const agent = refuseRevoked(await requireAgent(await read('agent-token', TOKEN_PREFIX, token) ?? []))
+      if (agent.seen_long_ago) await guard(() => noteAgentSeen(database.db, { workspaceId: agent.workspace_id, id: agent.id }))
+      return { workspaceId: agent.workspace_id, groupId: agent.group_id, id: agent.id, environment: agent.environment, announcedAt: agent.announced_at }
     },
   })
+}
+
+function endAfter (now: number, seconds: number): string {
+  return String(Math.floor(now) + seconds)
 }

@@ -3,10 +3,12 @@ import { VaultError } from '../errors.ts'
 import { newId, type AgentId, type Environment, type WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
 import {
-  deleteAgentGroup, findAgentGroup, guard, insertAgent, insertAgentGroup, insertEnrolmentCode, isUniqueViolation, listAgentGroups, listAgents, lockAgentGroup,
+  deleteAgentGroup, endLeasesOf, findAgentGroup, guard, insertAgent, insertAgentGroup, insertEnrolmentCode, isUniqueViolation, listAgentGroups, listAgents,
+  listConnectionsOfGroup, lockAgentGroup,
   revokeAgent, takeEnrolmentCode,
   type AgentGroupRow, type AgentRow, type Database, type GroupPage, type GroupPlace,
 } from '../store/index.ts'
+import { revocationOf } from './broker.ts'
 
 /** Who keeps groups; the room above knows it as a caller. */
 export interface Keeper {
@@ -21,6 +23,8 @@ export interface Enrolment {
   readonly code: string
   /** Ed25519, 32 bytes. */
   readonly publicKey: Uint8Array
+  /** X25519, 32 bytes: what inputs may be encrypted to. */
+  readonly encryptionKey: Uint8Array | undefined
   readonly name: string
 }
 
@@ -47,7 +51,7 @@ export interface AgentGroups {
 }
 
 interface Options {
-  readonly database: Pick<Database, 'db' | 'transaction'>
+  readonly database: Pick<Database, 'db' | 'signals' | 'transaction'>
   readonly ledger: Pick<Ledger, 'recordIn'>
 }
 
@@ -76,7 +80,8 @@ export function createAgentGroups ({ database, ledger }: Options): AgentGroups {
       await database.transaction(async (tx) => {
         const group = requireVisible(await lockAgentGroup(tx, of), keeper)
         const agents = await listAgents(tx, of)
-        if (agents.some((agent) => agent.revoked_at === null)) throw new VaultError('agent_group_in_use')
+        const connections = await listConnectionsOfGroup(tx, of)
+        if (connections.length > 0 || agents.some((agent) => agent.revoked_at === null)) throw new VaultError('agent_group_in_use', { meta: { connections } })
         await deleteAgentGroup(tx, of)
         await ledger.recordIn(tx, recordOf('agent_group.deleted', { group, keeper }))
       })
@@ -112,18 +117,21 @@ function createMembership ({ database, ledger }: Options, get: AgentGroups['get'
         const group = requireVisible(await lockAgentGroup(tx, of), keeper)
         if (!(await listAgents(tx, of)).some(({ id }) => id === agentId)) throw new VaultError('not_found')
         const place = { workspaceId: of.workspaceId, id: agentId }
+        await endLeasesOf(tx, { workspaceId: of.workspaceId, agentId })
         if (await revokeAgent(tx, place, keeper.by)) await ledger.recordIn(tx, recordOf('agent.revoked', { group, keeper }, { agent_id: agentId }))
       })
+      database.signals.send(revocationOf(agentId))
     },
 
-    enrol: async ({ code, publicKey, name }: Enrolment, requestId: string) => {
+    enrol: async ({ code, publicKey, encryptionKey, name }: Enrolment, requestId: string) => {
       if (!isAgentKey(publicKey)) throw new VaultError('request_invalid', { errors: [{ pointer: '/public_key', message: 'must be an Ed25519 public key, 32 bytes in base64url' }] })
       const id = newId('agent')
       return await database.transaction(async (tx) => {
         const place = await takeEnrolmentCode(tx, sha256(code))
         const group = place && await lockAgentGroup(tx, place)
         if (place === undefined || group === undefined) throw new VaultError('enrolment_refused')
-        await insertAgent(tx, { workspace_id: place.workspaceId, id, group_id: place.id, name, public_key: Buffer.from(publicKey) })
+        const keys = { public_key: Buffer.from(publicKey), encryption_key: encryptionKey === undefined ? null : Buffer.from(encryptionKey) }
+        await insertAgent(tx, { workspace_id: place.workspaceId, id, group_id: place.id, name, ...keys })
         const itself: Keeper = { principal: { kind: 'agent', id, actor: null }, by: id, environments: [group.environment], requestId }
         await ledger.recordIn(tx, recordOf('agent.enrolled', { group, keeper: itself }, { agent_id: id }))
         return { id, group }

@@ -1,12 +1,18 @@
 import { sql, type Insertable, type Selectable } from 'kysely'
-import type { AgentId, Environment, GroupId, WorkspaceId } from '../ids.ts'
+import type { AgentId, ConnectionId, Environment, GroupId, WorkspaceId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
+import type { Pipeline, Statement } from './pipeline.ts'
 import type { AgentGroups, Agents, EnrolmentCodes } from './schema.ts'
 
 export type AgentGroupRow = Selectable<AgentGroups>
 export type AgentRow = Selectable<Agents>
 /** An agent with the group it works for. */
-export type AgentWithGroup = AgentRow & Pick<AgentGroupRow, 'environment'>
+export type AgentWithGroup = Pick<AgentRow, 'workspace_id' | 'id' | 'group_id' | 'public_key' | 'announced_at' | 'revoked_at'> & Pick<AgentGroupRow, 'environment'> & {
+  /** Seconds since 1970, by the clock that all replicas share. */
+  readonly now: number
+  /** Its last sign of life is worth noting anew. */
+  readonly seen_long_ago: boolean
+}
 
 export interface GroupPlace {
   readonly workspaceId: WorkspaceId
@@ -70,15 +76,69 @@ export async function insertAgent (tx: Tx, row: Insertable<Agents>): Promise<voi
   await tx.insertInto('agents').values(row).execute()
 }
 
+/** Seconds since 1970, by the clock that all replicas share. */
+export async function readClock (on: Executor): Promise<number> {
+  const { rows: [row] } = await sql<{ now: number }>`select extract(epoch from vault_now())::float8 as now`.execute(on)
+  if (row === undefined) throw new TypeError('the database has no time')
+  return row.now
+}
+
+const FIND: Statement = {
+  name: 'agent_find',
+  text: `select a.workspace_id, a.id, a.group_id, a.public_key, a.announced_at, a.revoked_at, g.environment, extract(epoch from vault_now())::float8 as now,
+         coalesce(a.last_seen_at < vault_now() - make_interval(secs => ${SEEN_SECONDS}), true) as seen_long_ago
+    from agents a join agent_groups g on g.workspace_id = a.workspace_id and g.id = a.group_id where a.id = $1`,
+}
+
 /** By its id alone: an agent does not say its workspace. */
-export async function findAgent (on: Executor, id: AgentId): Promise<AgentWithGroup | undefined> {
-  return await on.selectFrom('agents as a').innerJoin('agent_groups as g', (join) => join.onRef('g.workspace_id', '=', 'a.workspace_id').onRef('g.id', '=', 'a.group_id'))
-    .selectAll('a').select('g.environment').where('a.id', '=', id).executeTakeFirst()
+export async function findAgent (reads: Pipeline, id: AgentId): Promise<AgentWithGroup | undefined> {
+  const [row] = await reads.run<AgentWithGroup & { [column: string]: unknown }>(FIND, [id])
+  return row
 }
 
 /** Newest first, those that are revoked as well. */
 export async function listAgents (on: Executor, { workspaceId, id }: GroupPlace): Promise<AgentRow[]> {
   return await on.selectFrom('agents').selectAll().where('workspace_id', '=', workspaceId).where('group_id', '=', id).orderBy('id', 'desc').execute()
+}
+
+/** An agent that may be given work, and whether it has been heard of lately. */
+export type PresentAgent = Pick<AgentRow, 'id' | 'announced_at'> & { readonly online: boolean }
+
+const PRESENT: Statement = {
+  name: 'agents_present',
+  text: `select id, announced_at, coalesce(last_seen_at > vault_now() - make_interval(secs => $3::float8), false) as online
+    from agents where workspace_id = $1 and group_id = $2 and revoked_at is null and announced_at is not null order by id desc`,
+}
+
+/** Agents that have announced what they run and are not revoked, newest first. */
+export async function listPresentAgents (reads: Pipeline, { workspaceId, id }: GroupPlace, silentSeconds: number): Promise<PresentAgent[]> {
+  return await reads.run<PresentAgent & { [column: string]: unknown }>(PRESENT, [workspaceId, id, silentSeconds])
+}
+
+export async function isAgentRevoked (on: Executor, { workspaceId, id }: AgentPlace): Promise<boolean> {
+  return await on.selectFrom('agents').select('id').where('workspace_id', '=', workspaceId).where('id', '=', id).where('revoked_at', 'is', null).executeTakeFirst() === undefined
+}
+
+/** What an agent runs, as it said itself. */
+export async function findAnnouncedActions (on: Executor, { workspaceId, id }: AgentPlace): Promise<object[]> {
+  const row = await on.selectFrom('agents').select('actions').where('workspace_id', '=', workspaceId).where('id', '=', id).executeTakeFirst()
+  return row?.actions ?? []
+}
+
+/** Keeps a group, of this environment, from being deleted until the transaction ends; false when there is none. */
+export async function holdAgentGroup (tx: Tx, { workspaceId, id }: GroupPlace, environment: Environment): Promise<boolean> {
+  const row = await tx.selectFrom('agent_groups').select('id').where('workspace_id', '=', workspaceId).where('id', '=', id).where('environment', '=', environment)
+    .forShare().executeTakeFirst()
+  return row !== undefined
+}
+
+/** Connections whose calls go, or by a rollback would go, to this group. */
+export async function listConnectionsOfGroup (on: Executor, { workspaceId, id }: GroupPlace): Promise<{ id: ConnectionId, name: string }[]> {
+  return await on.selectFrom('connections as c').select(['c.id', 'c.name']).where('c.workspace_id', '=', workspaceId).where('c.integration', '=', 'private')
+    .where(({ exists, selectFrom }) => exists(selectFrom('credential_versions as v').select('v.id')
+      .whereRef('v.workspace_id', '=', 'c.workspace_id').whereRef('v.connection_id', '=', 'c.id').where('v.state', '<>', 'destroyed')
+      .where(sql<string>`v.host_config ->> 'group'`, '=', id)))
+    .orderBy('c.id').limit(20).execute()
 }
 
 /** What an agent says of itself; its actions as JSON. */
@@ -96,8 +156,7 @@ export async function updateAnnouncement (tx: Tx, { workspaceId, id }: AgentPlac
 }
 
 export async function noteAgentSeen (on: Executor, { workspaceId, id }: AgentPlace): Promise<void> {
-  await on.updateTable('agents').set({ last_seen_at: NOW }).where('workspace_id', '=', workspaceId).where('id', '=', id)
-    .where((where) => where.or([where('last_seen_at', 'is', null), where('last_seen_at', '<', sql<Date>`vault_now() - make_interval(secs => ${SEEN_SECONDS})`)])).execute()
+  await on.updateTable('agents').set({ last_seen_at: NOW }).where('workspace_id', '=', workspaceId).where('id', '=', id).execute()
 }
 
 /** Answers whether that is news. */

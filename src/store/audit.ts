@@ -26,6 +26,9 @@ export interface AuditBatch {
 const EVENT_COLUMNS = `occurred_at, id, event, outcome, reason, workspace_id, environment, connection_id, version_id,
   invocation_id, principal_kind, principal_id, actor, request_id, context, details`
 
+const EVENT_TYPES = `occurred_at timestamptz, id text, event text, outcome text, reason text, workspace_id text, environment text, connection_id text,
+    version_id text, invocation_id text, principal_kind text, principal_id text, actor text, request_id text, context jsonb, details jsonb`
+
 // One JSON parameter instead of an array for each column: half the time to bind and to parse.
 const APPEND: Statement = {
   name: 'audit_append',
@@ -33,9 +36,21 @@ const APPEND: Statement = {
     insert into audit_unsealed (batch_id, events, first_at, last_at, digest, key_id, mac) values ($1, $2, $3, $4, $5, $6, $7)
   )
   insert into audit_events (batch_id, ${EVENT_COLUMNS})
-  select $1, ${EVENT_COLUMNS} from json_to_recordset($8::json) as r (
-    occurred_at timestamptz, id text, event text, outcome text, reason text, workspace_id text, environment text, connection_id text,
-    version_id text, invocation_id text, principal_kind text, principal_id text, actor text, request_id text, context jsonb, details jsonb)`,
+  select $1, ${EVENT_COLUMNS} from json_to_recordset($8::json) as r (${EVENT_TYPES})`,
+}
+
+/**
+ * Common table expressions that store a batch if `source` has a row; its eight values are the
+ * statement's first parameters.
+ */
+export function appendIf (source: string): string {
+  return `queued as (
+    insert into audit_unsealed (batch_id, events, first_at, last_at, digest, key_id, mac)
+    select $1::text, $2::integer, $3::timestamptz, $4::timestamptz, $5::bytea, $6::text, $7::bytea from ${source}
+  ), recorded as (
+    insert into audit_events (batch_id, ${EVENT_COLUMNS})
+    select $1::text, ${EVENT_COLUMNS.split(',').map((column) => `r.${column.trim()}`).join(', ')} from ${source}, json_to_recordset($8::json) as r (${EVENT_TYPES})
+  )`
 }
 
 /** Commits a batch as one statement. */
@@ -48,7 +63,7 @@ export async function appendBatchIn (tx: Tx, batch: AuditBatch): Promise<void> {
   await tx.executeQuery(CompiledQuery.raw(APPEND.text, batchValues(batch)))
 }
 
-function batchValues (batch: AuditBatch): unknown[] {
+export function batchValues (batch: AuditBatch): unknown[] {
   return [batch.id, batch.rows.length, batch.firstAt, batch.lastAt, batch.digest, batch.keyId, batch.mac, JSON.stringify(batch.rows)]
 }
 

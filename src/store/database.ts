@@ -5,6 +5,7 @@ import type { Log } from '../log.ts'
 import { createPipeline, isAway, type Pipeline } from './pipeline.ts'
 import { listMigrations } from './migrate.ts'
 import type { DB } from './schema.ts'
+import { createSignals, type Signals } from './signals.ts'
 import { createUsableTable, type UsableTable } from './usable.ts'
 
 /** What a store function runs on: the pool, or the transaction that its caller has open. */
@@ -18,6 +19,8 @@ export interface Database {
   readonly usable: UsableTable
   /** The ledger's own connection: group commits never queue behind anything else. */
   readonly writes: Pipeline
+  /** Words from process to process, that shorten waiting. */
+  readonly signals: Signals
   /** Runs `work` in one transaction. Rolled back when it throws. Never hold one across a network call. */
   transaction<T> (work: (tx: Tx) => Promise<T>): Promise<T>
   /** Throws `database_unavailable` when the database does not answer. */
@@ -28,6 +31,8 @@ export interface Database {
 interface Options {
   readonly url: string
   readonly poolSize: number
+  /** Whether other processes are told and heard; true when left out. */
+  readonly notify?: boolean
   readonly log: Log
 }
 
@@ -55,19 +60,22 @@ export function openDatabase (options: Options): Database {
   // transaction would otherwise be an uncaught error and end the process.
   pool.on('connect', (client) => { client.on('error', noteBreak) })
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
-  const pipeline = (clients: number) => createPipeline({ connection, clients, log: options.log })
-  const reads = pipeline(READ_CLIENTS)
-  const writes = pipeline(1)
+  const pipeline = (clients: number, byKey: boolean) => createPipeline({ connection, clients, byKey, log: options.log })
+  const reads = pipeline(READ_CLIENTS, true)
+  const writes = pipeline(1, false)
+  // A session that only listens says nothing for hours.
+  const signals = createSignals({ connection: { ...connection, statement_timeout: 0 }, reads, log: options.log, enabled: options.notify !== false })
   return Object.freeze({
     db,
     reads,
     usable: createUsableTable(reads),
     writes,
+    signals,
     transaction: async <T> (work: (tx: Tx) => Promise<T>) => await guard(() => db.transaction().execute(work)),
     ping: async () => { await guard(() => sql`select 1`.execute(db)) },
     close: async () => {
       closing.now = true
-      await Promise.all([reads.close(), writes.close(), db.destroy()])
+      await Promise.all([signals.close(), reads.close(), writes.close(), db.destroy()])
     },
   })
 }

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { AppOwner } from '../ids.ts'
-import type { Tx } from './database.ts'
+import type { Executor, Tx } from './database.ts'
 
 export interface IdempotencyClaim {
   /** The tenant's; the empty text for what belongs to none. */
@@ -33,6 +33,11 @@ export async function claimIdempotencyKey (tx: Tx, claim: IdempotencyClaim): Pro
   const earlier = await tx.selectFrom('idempotency_keys').select(['fingerprint', 'resource_id'])
     .where('workspace_id', '=', claim.workspaceId).where('key_hash', '=', claim.keyHash).executeTakeFirstOrThrow()
   return { fingerprint: earlier.fingerprint, resourceId: earlier.resource_id }
+}
+
+/** Gives a key up that still stands for this resource: nothing was done that a repeat could do twice. */
+export async function releaseIdempotencyKey (on: Executor, of: { workspaceId: AppOwner, keyHash: Buffer, resourceId: string }): Promise<void> {
+  await on.deleteFrom('idempotency_keys').where('workspace_id', '=', of.workspaceId).where('key_hash', '=', of.keyHash).where('resource_id', '=', of.resourceId).execute()
 }
 
 /** Forgets keys past their 24 hours, with the results of their invocations, and those of service tokens. */

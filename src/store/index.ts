@@ -8,10 +8,7 @@
  */
 export * from './agents.ts'
 export * from './audit.ts'
-export {
-  claimSealer, findLastCheckpoint, getHead, holdHead, insertCheckpoint, insertLinks, listBatchEvents, listCheckpoints, listForeignEvents, listLinks,
-  listUnsealed, measureSealingLag, moveHead, releaseSealer, removeUnsealed, type ChainHead, type ChainLink, type Checkpoint, type UnsealedBatch,
-} from './chain.ts'
+export * from './chain.ts'
 export {
   clearRefusals, countRefusal, deleteConnection, findConnection, insertConnection, isNameTaken, listAccountTwins, listConnections, lockConnection,
   markNeedsReauth, setAccount, setDisabled, updateConnection, type ConnectionFilter, type ConnectionRow, type ConnectionView, type VersionOf,
@@ -19,17 +16,20 @@ export {
 export * from './connect-sessions.ts'
 export { guard, isUniqueViolation, judgeSchema, judgeServiceRole, openDatabase, type Database, type Executor, type Tx } from './database.ts'
 export { EMBEDDED_SUPERUSER, isAlive, startEmbeddedPostgres, type EmbeddedPostgres } from './embedded.ts'
-export { claimIdempotencyKey, purgeIdempotencyKeys } from './idempotency.ts'
+export { claimIdempotencyKey, purgeIdempotencyKeys, releaseIdempotencyKey } from './idempotency.ts'
 export * from './integrations.ts'
 export * from './invocations.ts'
-export { createKekCheckTable, createKeyTable, holdCurrentKey } from './keys.ts'
+export { createKekCheckTable, createKeyTable, holdCurrentKey, whileKeyChanges } from './keys.ts'
 export * from './leases.ts'
 export { migrate, MigrationError, SERVICE_ROLE } from './migrate.ts'
 export { prepareEmbedded, type DatabaseUrls } from './prepare-embedded.ts'
 export * from './oauth-apps.ts'
 export { deriveOpenInvocations, takeLostInvocations } from './open-invocations.ts'
+export * from './relay.ts'
+export * from './relay-chunks.ts'
 export * from './revocations.ts'
-export type { DeliveryState, Health, LinkChoice, SessionState, VersionState } from './states.ts'
+export type { Signals } from './signals.ts'
+export type { DeliveryState, Health, LinkChoice, RelayOutcome, RelayState, SessionState, VersionState } from './states.ts'
 export { findTokenByIdempotency, findUsableToken, insertToken, listTokens, revokeToken, type TokenRow } from './tokens.ts'
 export type { UsableRow, UsableTable } from './usable.ts'
 export * from './events.ts'

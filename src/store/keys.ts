@@ -1,4 +1,5 @@
 import type { KekCheck, KekCheckTable, KeyScope, KeyTable, StoredKey, WrappedKey } from '../crypto/index.ts'
+import { VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, type AppOwner, type Environment, type KeyId } from '../ids.ts'
 import type { Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
@@ -75,4 +76,16 @@ export async function holdCurrentKey (tx: Tx, owner: AppOwner, keyId: KeyId): Pr
     ? await tx.selectFrom('system_keys').select('id').where('id', '=', keyId).where('state', '=', 'current').forShare().executeTakeFirst()
     : await tx.selectFrom('workspace_keys').select('id').where('workspace_id', '=', owner).where('id', '=', keyId).where('state', '=', 'current').forShare().executeTakeFirst()
   return row !== undefined
+}
+
+/** A key is replaced about once a quarter: losing that race three times in a row does not happen. */
+const KEY_RACES_MAX = 3
+
+/** Repeats a sealing whose key was replaced before its transaction: `attempt` answers undefined then. */
+export async function whileKeyChanges<T> (attempt: (first: boolean) => Promise<T | undefined>): Promise<T> {
+  for (let race = 0; race < KEY_RACES_MAX; race++) {
+    const done = await attempt(race === 0)
+    if (done !== undefined) return done
+  }
+  throw new VaultError('overloaded', { detail: 'The workspace’s key is being replaced.', retryAfterSeconds: 1 })
 }

@@ -18,6 +18,8 @@ export interface Pipeline {
 interface Options {
   readonly connection: pg.ClientConfig
   readonly clients: number
+  /** Every statement looks something up by a key: a plan that was made while a table was small must not scan it once it is large. */
+  readonly byKey?: boolean
   readonly log: Log
 }
 
@@ -35,7 +37,10 @@ export function createPipeline (options: Options): Pipeline {
       if (error !== undefined) options.log.warn({ err: error }, 'a database connection broke')
     }
     client.on('error', drop).on('end', () => { drop() })
-    const made = client.connect().then(() => client, (error: unknown) => {
+    const made = client.connect().then(async () => {
+      if (options.byKey === true) await client.query('set enable_seqscan = off')
+      return client
+    }).catch((error: unknown) => {
       drop()
       throw error
     })

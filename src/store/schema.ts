@@ -5,7 +5,7 @@
 
 import type { Sealed, SealedPayload, SealPurpose, WrappedKey } from "../crypto/index.ts";
 import type { AgentId, AppId, AppOwner, ConnectionId, Environment, EventId, GroupId, IntegrationId, InvocationId, KeyId, RevocationId, SessionId, TokenId, VersionId, WebhookId, WorkspaceId } from "../ids.ts";
-import type { DeliveryState, Health, LinkChoice, SessionState, VersionState } from "./states.ts";
+import type { DeliveryState, Health, LinkChoice, RelayOutcome, RelayState, SessionState, VersionState } from "./states.ts";
 import type { ColumnType } from "kysely";
 
 export type Generated<T> = T extends ColumnType<infer S, infer I, infer U>
@@ -21,12 +21,14 @@ export interface AgentGroups {
   id: GroupId;
   name: string;
   name_key: string;
+  online: Generated<boolean>;
   workspace_id: WorkspaceId;
 }
 
 export interface Agents {
   actions: ColumnType<object[], string | undefined, string>;
   announced_at: Timestamp | null;
+  encryption_key: Buffer | null;
   enrolled_at: Generated<Timestamp>;
   group_id: GroupId;
   host: string | null;
@@ -419,6 +421,53 @@ export interface RefreshAnswers {
   workspace_id: WorkspaceId;
 }
 
+export interface RelayChunks {
+  bytes: number;
+  claim: number;
+  invocation_id: InvocationId;
+  key_id: KeyId;
+  number: number;
+  sealed: SealedPayload;
+  workspace_id: WorkspaceId;
+}
+
+export interface RelayInvocations {
+  action: string;
+  agent_id: AgentId | null;
+  answered: Generated<boolean>;
+  asked_by: ColumnType<object, string, never>;
+  cancel_requested_at: Timestamp | null;
+  chunks: Generated<number>;
+  claim_hash: Buffer | null;
+  claimed_at: Timestamp | null;
+  claims: Generated<number>;
+  connection_id: ConnectionId;
+  created_at: Generated<Timestamp>;
+  deadline_at: Timestamp;
+  effect: "read" | "idempotent" | "unsafe";
+  encrypted: boolean;
+  ended_at: Timestamp | null;
+  environment: Environment;
+  error: ColumnType<object | null, string | null, string | null>;
+  group_id: GroupId;
+  id: InvocationId;
+  input: SealedPayload | null;
+  input_key_id: KeyId | null;
+  key_hash: Buffer | null;
+  lease_until: Timestamp | null;
+  offer_hash: Buffer | null;
+  offer_until: Timestamp | null;
+  offered_to: AgentId | null;
+  outcome: RelayOutcome | null;
+  queue_until: Timestamp;
+  result: SealedPayload | null;
+  result_key_id: KeyId | null;
+  run_ms: number;
+  state: Generated<RelayState>;
+  version_id: VersionId;
+  workspace_id: WorkspaceId;
+}
+
 export interface Revocations {
   account_id: string | null;
   app_id: AppId;
@@ -562,6 +611,8 @@ export interface DB {
   open_invocations_cursor: OpenInvocationsCursor;
   pending_links: PendingLinks;
   refresh_answers: RefreshAnswers;
+  relay_chunks: RelayChunks;
+  relay_invocations: RelayInvocations;
   revocations: Revocations;
   service_tokens: ServiceTokens;
   system_keys: SystemKeys;

@@ -20,3 +20,12 @@ export interface LinkChoice {
 
 /** `pending` is tried again, `delivered` and `failed` only when somebody asks for a replay. */
 export type DeliveryState = 'pending' | 'delivered' | 'failed'
+
+/** `queued`: nobody has its input, although it may be on offer. `claimed`: an agent has. */
+export type RelayState = 'queued' | 'claimed' | 'ended'
+
+/**
+ * How a relayed call ended. `expired`: never claimed, so that nothing ran. `timeout`: claimed, without a
+ * result, and harmless to repeat; `unknown`: the same, and not harmless. `cancelled`: before it was claimed.
+ */
+export type RelayOutcome = 'succeeded' | 'failed' | 'unknown' | 'timeout' | 'expired' | 'cancelled'

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
@@ -13,10 +13,11 @@ const catalog = loadCatalog()
 
 t.test('the built-in catalog', async (t) => {
   t.same(catalog.list().map((one) => one.manifest.id), [
-    'airtable', 'alloy', 'github', 'gocardless', 'google', 'hubspot', 'jira', 'linear', 'notion', 'onfido', 'openai', 'plaid', 'quickbooks_online', 'salesforce',
+    'airtable', 'alloy', 'github', 'gocardless', 'google', 'hubspot', 'jira', 'linear', 'notion', 'onfido', 'openai', 'plaid', 'private', 'quickbooks_online', 'salesforce',
     'sendgrid', 'slack', 'stripe', 'twilio', 'wise', 'xero',
   ])
-  for (const { manifest } of catalog.list()) {
+  // The actions of `private` are its agents' to say.
+  for (const { manifest } of catalog.list().filter((one) => one.manifest.id !== 'private')) {
     t.ok(manifest.actions.length >= 8, `${manifest.id} has ${manifest.actions.length} actions`)
     for (const action of manifest.actions) t.ok(catalog.require(manifest.id).requireAction(action.name).check({ nonsense: 1 }).length > 0, `${manifest.id}.${action.name} compiles`)
   }
@@ -32,9 +33,12 @@ t.test('an operator’s folder', async (t) => {
   const ours = loadCatalog(dir)
   t.equal(ours.require('acme_crm').manifest.name, 'Acme CRM')
   t.equal(ours.require('stripe').manifest.name, 'Stripe, ours')
-  t.equal(ours.list().length, 21)
+  t.equal(ours.list().length, 22)
   writeFileSync(join(dir, 'other.yaml'), JSON.stringify(readManifest('wise')))
   t.throws(() => loadCatalog(dir), /other\.yaml: \/id must be the file's name/)
+  rmSync(join(dir, 'other.yaml'))
+  writeFileSync(join(dir, 'private.yaml'), JSON.stringify({ ...readManifest('wise'), id: 'private' }))
+  t.throws(() => loadCatalog(dir), /private is the vault's own word/)
   t.ok(t.throws(() => loadCatalog(join(dir, 'absent')), /can't be read/) instanceof CatalogError)
 })
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { SCOPES } from '../../src/access/index.ts'
 import { ROUTE_TABLE } from '../../src/http/index.ts'
+import { createWire } from '../support/agent.ts'
 import { retargetCatalog } from '../support/catalog.ts'
 import { json, startProvider } from '../support/provider.ts'
 import { startTestVault, STRIPE_KEY, type Answer } from '../support/vault.ts'
@@ -41,23 +42,30 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/service-tokens': { name: 'x', preset: 'runtime', workspaces: ['*'], environments: ['*'] },
 }
 
-const MISSING = { connection: 'conn_00000000000000000000000000', session: 'cs_00000000000000000000000000', integration: 'int_00000000000000000000000000', group: 'grp_00000000000000000000000000' }
+const MISSING = { connection: 'conn_00000000000000000000000000', session: 'cs_00000000000000000000000000', integration: 'int_00000000000000000000000000', group: 'grp_00000000000000000000000000', invocation: 'inv_00000000000000000000000000' }
 const opened = await vault.request('POST', '/v1/workspaces/victim/connect-sessions', {
   body: { integration: 'stripe', environment: 'sandbox', name: 'Victim’s', actor: 'victim', return_url: 'https://app.example/' },
 })
 const DOCUMENT = { openapi: '3.1.0', info: { title: 'Victim’s', version: '1' }, servers: [{ url: 'https://api.victim.dev' }], paths: { '/pets': { get: { operationId: 'listPets' } } } }
 const imported = await vault.request('POST', '/v1/workspaces/victim/integrations', { body: DOCUMENT })
 const grouped = await vault.request('POST', '/v1/workspaces/victim/agent-groups', { body: { name: 'Victim’s', environment: 'sandbox' } })
-const VICTIM = { connection: await vault.connect('victim'), session: opened.body.connect_session.id as string, integration: imported.body.id as string, group: grouped.body.id as string }
+await createWire(vault).join(grouped.body.id as string, [{ name: 'post_entry', effect: 'unsafe', input: {} }], 'victim')
+const behind = await vault.request('POST', '/v1/workspaces/victim/connections', {
+  body: { integration: 'private', environment: 'sandbox', name: 'Private', credentials: {}, config: { group: grouped.body.id as string } },
+})
+const invoked = await vault.request('POST', `/v1/workspaces/victim/connections/${behind.body.id as string}/invoke`, {
+  body: { environment: 'sandbox', action: 'post_entry', mode: 'async', queue_seconds: 3_600 },
+})
+const VICTIM = { connection: await vault.connect('victim'), session: opened.body.connect_session.id as string, integration: imported.body.id as string, group: grouped.body.id as string, invocation: invoked.body.invocation_id as string }
 const app = await vault.request('PUT', '/v1/workspaces/victim/oauth-apps/linear/sandbox', { body: { client_id: 'victim-client', client_secret: 'CanarySecret-0000' } })
 const rows = Object.entries(ROUTE_TABLE).flatMap(([route, access]) => access === 'open' ? [] : [{ route, access }])
 
-interface Ids { workspace: string, connection: string, session: string, integration: string, group: string }
+interface Ids { workspace: string, connection: string, session: string, integration: string, group: string, invocation: string }
 
 function call (route: string, ids: Ids, token: string | null): Promise<Answer> {
   const [method = '', pattern = ''] = route.split(' ')
   const path = pattern.replace(':workspace_id', ids.workspace).replace(':connection_id', ids.connection).replace(':session_id', ids.session)
-    .replace(':token_id', 'tok_00000000000000000000000000').replace(':webhook_id', 'wh_00000000000000000000000000').replace(':integration_id', ids.integration).replace(':group_id', ids.group).replace(':agent_id', 'agt_00000000000000000000000000').replace(':action', pattern.includes('workspaces') ? 'list_pets' : 'get_balance').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
+    .replace(':token_id', 'tok_00000000000000000000000000').replace(':webhook_id', 'wh_00000000000000000000000000').replace(':integration_id', ids.integration).replace(':group_id', ids.group).replace(':invocation_id', ids.invocation).replace(':agent_id', 'agt_00000000000000000000000000').replace(':action', pattern.includes('workspaces') ? 'list_pets' : 'get_balance').replace(':integration', pattern.includes('oauth-apps') ? 'linear' : 'stripe').replace(':environment', 'sandbox')
   return vault.request(method, path, { token, ...BODIES[route] && { body: BODIES[route] }, headers: method === 'PATCH' ? { 'if-match': '*' } : {} })
 }
 
@@ -83,7 +91,7 @@ t.test('a caller of another workspace sees what a missing object looks like', as
     t.same(shape(await call(route, { workspace: 'victim', ...MISSING }, thief)), shape(answer), `${route}: the same as for a missing one`)
     t.same(shape(await call(route, { workspace: 'nowhere', ...MISSING }, thief)), shape(answer), `${route}: and as in a workspace that is empty`)
     t.notMatch(answer.text, /victim|Canary/)
-    if (!/:(connection|session|integration|group)_id/.test(route)) continue
+    if (!/:(connection|session|integration|group|invocation)_id/.test(route)) continue
     const own = await call(route, { workspace: 'thief', ...VICTIM }, thief)
     t.same(shape(own), shape(await call(route, { workspace: 'thief', ...MISSING }, thief)), `${route}: through the own workspace, too`)
     t.equal(own.status, 404)
@@ -95,7 +103,7 @@ t.test('a caller of another environment sees nothing either', async (t) => {
   for (const { route, access } of rows) {
     if (access.over !== 'workspace') continue
     const answer = await call(route, { workspace: 'victim', ...VICTIM }, live)
-    if (/:(connection|session|group)_id|:environment/.test(route)) {
+    if (/:(connection|session|group|invocation)_id|:environment/.test(route)) {
       t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
       t.same(shape(await call(route, { workspace: 'victim', ...MISSING }, live)), shape(answer), `${route}: the same as for a missing one`)
     } else if (route.startsWith('POST') && /\/(connections|connect-sessions|agent-groups)$/.test(route)) t.match(answer, { status: 404, body: { code: 'not_found' } }, route)
@@ -127,14 +135,15 @@ t.test('roles', async (t) => {
   const reaches = (routes: string[], part: string) => routes.some((route) => route.includes(part))
   const [dashboard, runtime, ops] = [await allowed('dashboard'), await allowed('runtime'), await allowed('ops')]
   t.notOk(reaches(dashboard, '/resolve') || reaches(dashboard, '/invoke') || reaches(dashboard, '/request') || reaches(dashboard, 'service-tokens'), 'the dashboard sees no credential and uses none')
-  t.same(runtime.map((route) => route.split('/').at(-1)), ['resolve', 'resolve', 'invoke'], 'the runtime does nothing else')
+  t.same(runtime.map((route) => route.split('/').at(-1)), ['resolve', 'resolve', 'invoke', ':invocation_id', 'cancel'], 'the runtime does nothing else')
   t.notOk(reaches(ops, '/resolve') || reaches(ops, '/invoke') || reaches(ops, '/request'), 'operators see no credential')
   t.ok(reaches(ops, 'service-tokens') && reaches(ops, '/rotate'))
 })
 
 t.test('the victim is as it was', async (t) => {
   t.match((await vault.request('GET', `/v1/workspaces/victim/connections/${VICTIM.connection}`)).body, { etag: '"1"', version_number: 1, status: 'active' })
-  t.equal((await vault.request('GET', '/v1/workspaces/victim/connections')).body.connections.length, 1)
+  t.equal((await vault.request('GET', '/v1/workspaces/victim/connections')).body.connections.length, 2)
+  t.match((await vault.request('GET', `/v1/workspaces/victim/invocations/${VICTIM.invocation}`)).body, { state: 'queued', cancel_requested: false })
   t.match((await vault.request('GET', `/v1/workspaces/victim/connect-sessions/${VICTIM.session}`)).body, { state: 'open', ended_reason: null })
   t.match((await vault.request('GET', `/v1/workspaces/victim/integrations/${VICTIM.integration}`)).body, { revision: 1, actions: [{ name: 'list_pets' }] })
   t.match((await vault.request('GET', '/v1/workspaces/victim/oauth-apps/linear/sandbox')).body, { client_id: 'victim-client', client_secret_preview: '…0000' })

@@ -1,5 +1,6 @@
-import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { sign } from 'node:crypto'
 import t from 'tap'
+import { createWire, newAgentKeys, signChallenge } from '../support/agent.ts'
 import { startTestVault } from '../support/vault.ts'
 
 /** How a program in a customer's network becomes an agent, shows that it is one, and stops being one. */
@@ -7,31 +8,9 @@ const vault = await startTestVault()
 t.teardown(async () => { await vault.close() })
 const W = '/v1/workspaces/acme/agent-groups'
 
-const call = async (path: string, body: unknown, token?: string) => {
-  const response = await fetch(`${vault.urls.public}/v1/agent/${path}`, {
-    method: 'POST', headers: { 'content-type': 'application/json', ...token !== undefined && { authorization: `Bearer ${token}` } }, body: JSON.stringify(body),
-  })
-  return { status: response.status, body: await response.json() as Record<string, string> }
-}
-interface Keys { readonly publicKey: string, readonly privateKey: KeyObject }
-const newKeys = (): Keys => {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
-  return { publicKey: publicKey.export({ format: 'jwk' }).x ?? '', privateKey }
-}
-const signWith = ({ privateKey }: Keys, challenge: string) => sign(null, Buffer.from(`connection-vault agent token 1\n${challenge}`), privateKey).toString('base64url')
-
+const { call, newCode, enrol, login } = createWire(vault)
 let made = 0
 const newGroup = async (environment = 'sandbox') => (await vault.request('POST', W, { body: { name: `Group ${++made}`, environment } })).body.id as string
-const newCode = async (group: string) => (await vault.request('POST', `${W}/${group}/enrolment-codes`)).body.code as string
-const enrol = async (group: string) => {
-  const keys = newKeys()
-  const { body } = await call('enrol', { code: await newCode(group), public_key: keys.publicKey, name: 'box 1' })
-  return { id: body['agent_id'] ?? '', keys }
-}
-const login = async ({ id, keys }: { id: string, keys: Keys }) => {
-  const challenge = (await call('challenge', { agent_id: id })).body['challenge'] ?? ''
-  return await call('token', { challenge, signature: signWith(keys, challenge) })
-}
 const ACTION = { name: 'read_ledger', effect: 'read', input: { type: 'object', properties: { year: { type: 'integer' } }, additionalProperties: false } }
 const announcement = (actions: unknown[] = [ACTION], more = {}) => ({ sdk_version: '0.1.0', protocol_version: 1, host: 'erp-1', actions, ...more })
 
@@ -56,7 +35,7 @@ t.test('enrolment', async (t) => {
   const group = await newGroup()
   const issued = await vault.request('POST', `${W}/${group}/enrolment-codes`)
   t.match(issued, { status: 201, body: { code: /^cve_[\w-]{43}$/, expires_at: /Z$/ } })
-  const { publicKey } = newKeys()
+  const { publicKey } = newAgentKeys()
   const bring = async (code: string, key = publicKey) => await call('enrol', { code, public_key: key, name: 'box' })
   t.match(await bring('cve_guess'), { status: 403, body: { code: 'enrolment_refused' } }, 'guessed')
   const notKeys = ['A'.repeat(42), 'A'.repeat(44), `${'A'.repeat(42)}!`]
@@ -76,18 +55,18 @@ t.test('enrolment', async (t) => {
 t.test('a signature for a challenge, a token for a signature', async (t) => {
   const agent = await enrol(await newGroup())
   const other = await enrol(await newGroup())
-  const { body: { challenge = '' } } = await call('challenge', { agent_id: agent.id })
+  const { challenge } = (await call('challenge', { agent_id: agent.id })).body as { challenge: string }
   const refused = { status: 401, body: { code: 'agent_unauthenticated' } }
-  t.match(await call('token', { challenge, signature: signWith(other.keys, challenge) }), refused, 'of another agent')
+  t.match(await call('token', { challenge, signature: signChallenge(other.keys, challenge) }), refused, 'of another agent')
   t.match(await call('token', { challenge, signature: sign(null, Buffer.from(challenge), agent.keys.privateKey).toString('base64url') }), refused, 'of the bare challenge')
-  t.match(await call('token', { challenge: challenge.replace(agent.id, other.id), signature: signWith(other.keys, challenge.replace(agent.id, other.id)) }), refused, 'of a challenge that was changed')
-  t.match(await call('token', { challenge: `${challenge}x`, signature: signWith(agent.keys, `${challenge}x`) }), refused)
-  const token = await call('token', { challenge, signature: signWith(agent.keys, challenge) })
+  t.match(await call('token', { challenge: challenge.replace(agent.id, other.id), signature: signChallenge(other.keys, challenge.replace(agent.id, other.id)) }), refused, 'of a challenge that was changed')
+  t.match(await call('token', { challenge: `${challenge}x`, signature: signChallenge(agent.keys, `${challenge}x`) }), refused)
+  const token = await call('token', { challenge, signature: signChallenge(agent.keys, challenge) })
   t.match(token, { status: 200, body: { access_token: /^cva\./, token_type: 'Bearer', expires_in: 600 } })
-  t.match(await call('token', { challenge, signature: signWith(agent.keys, challenge) }), refused, 'a challenge is answered once')
+  t.match(await call('token', { challenge, signature: signChallenge(agent.keys, challenge) }), refused, 'a challenge is answered once')
   const nobody = (await call('challenge', { agent_id: 'agt_00000000000000000000000000' })).body['challenge'] ?? ''
   t.match(nobody, /^cvc\./, 'whether there is such an agent is not said')
-  t.match(await call('token', { challenge: nobody, signature: signWith(agent.keys, nobody) }), refused)
+  t.match(await call('token', { challenge: nobody, signature: signChallenge(agent.keys, nobody) }), refused)
   for (const wrong of [undefined, 'nonsense', challenge, `${token.body['access_token'] ?? ''}x`, vault.token]) t.match(await call('announce', announcement(), wrong), refused)
   t.match(await call('announce', announcement(), token.body['access_token']), { status: 200, body: { agent_id: agent.id } })
 })
@@ -127,7 +106,7 @@ t.test('revoked, at once', async (t) => {
 })
 
 t.test('strangers knock in vain, and not for long', async (t) => {
-  const answers = await Promise.all(Array.from({ length: 80 }, async (_, index) => await call('enrol', { code: `cve_${index}`, public_key: newKeys().publicKey, name: 'x' })))
+  const answers = await Promise.all(Array.from({ length: 80 }, async (_, index) => await call('enrol', { code: `cve_${index}`, public_key: newAgentKeys().publicKey, name: 'x' })))
   t.ok(answers.some(({ status, body }) => status === 429 && body['code'] === 'rate_limited'))
   t.ok(answers.every(({ status }) => status === 403 || status === 429))
   t.match((await fetch(`${vault.urls.internal}/v1/agent/enrol`, { method: 'POST' })).status, 404, 'not on the inside')

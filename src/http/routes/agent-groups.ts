@@ -42,7 +42,7 @@ export function agentGroupRoutes (app: App, { relay: { groups, announcer } }: { 
     const group = await groups.get(of, callerOf(request))
     const { actions, conflicts } = await announcer.listActions(of)
     return {
-      ...present(group), conflicts: [...conflicts],
+      ...present(group), online: group.online, conflicts: [...conflicts],
       actions: actions.map(({ name, title = null, effect, input, output, agents }) => ({
         name, title, effect, input: input as Record<string, unknown>, output: (output ?? null) as Record<string, unknown> | null, agents,
       })),
@@ -94,7 +94,7 @@ function present (group: AgentGroupRow) {
 
 function presentAgent (agent: AgentRow) {
   return {
-    id: agent.id, name: agent.name, host: agent.host, sdk_version: agent.sdk_version, protocol_version: agent.protocol_version,
+    id: agent.id, name: agent.name, host: agent.host, encryption_key: agent.encryption_key?.toString('base64url') ?? null, sdk_version: agent.sdk_version, protocol_version: agent.protocol_version,
     last_seen_at: agent.last_seen_at?.toISOString() ?? null, enrolled_at: agent.enrolled_at.toISOString(),
     revoked_at: agent.revoked_at?.toISOString() ?? null, revoked_by: agent.revoked_by,
   }

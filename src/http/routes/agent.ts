@@ -1,40 +1,115 @@
 import rateLimit from '@fastify/rate-limit'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { VaultError } from '../../errors.ts'
-import type { AgentPrincipal, Relay } from '../../relay/index.ts'
+import type { InvocationId } from '../../ids.ts'
+import { LEASE_SECONDS, OFFER_SECONDS, type AgentPrincipal, type Relay } from '../../relay/index.ts'
 import type { App } from '../app.ts'
-import { AnswerChallenge, Announce, AskChallenge, Enrol } from '../contract/agent-group.ts'
+import { AnswerChallenge, Announce, AskChallenge, AskForWork, Enrol, HoldLease, InvocationOnly, PutChunk, ReportResult } from '../contract/agent-group.ts'
+import { signalOf } from './invoke.ts'
 
 const BASE = '/v1/agent'
-/** Strangers may knock this often in a minute, from one address. */
-const KNOCKS_MAX = 60
+/** Who tries codes may do so this often in a minute, from one address. */
+const ENROLMENTS_MAX = 60
+/** Signatures can't be guessed, and a thousand agents may share an address. */
+const LOGINS_MAX = 6_000
+const ANNOUNCEMENT_BYTES = 4_194_304
+/** A piece of 1 MiB as a JSON text, where every quote is two characters. */
+const RESULT_BODY_BYTES = 4_194_304
 
 /** The routes of the agents themselves, on the public listener. */
 export async function agentRoutes (app: App, { relay }: { relay: Relay }): Promise<void> {
-  await app.register(async (strangers) => {
-    await strangers.register(rateLimit, {
-      max: KNOCKS_MAX, timeWindow: 60_000, cache: 20_000,
-      errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
-    })
-    enrolmentRoutes(strangers, relay)
+  await app.register(async (scoped) => {
+    await limit(scoped, ENROLMENTS_MAX)
+    enrolmentRoute(scoped, relay)
+  })
+  await app.register(async (scoped) => {
+    await limit(scoped, LOGINS_MAX)
+    loginRoutes(scoped, relay)
+  })
+  await app.register(async (scoped) => {
+    const members = scoped as unknown as App
+    members.decorateRequest('agent', null)
+    // Before the body is read: strangers make no work.
+    members.addHook('onRequest', async (request) => { request.agent = await authenticate(request, relay) })
+    memberRoutes(members, relay)
+    leaseRoutes(members, relay)
+  })
+  // Held polls would hold up the end of the process.
+  app.addHook('preClose', async () => { relay.broker.release() })
+}
+
+/** What an agent says of itself, and how it waits for work. */
+function memberRoutes (app: App, { announcer, broker }: Relay): void {
+  app.post(`${BASE}/announce`, { bodyLimit: ANNOUNCEMENT_BYTES, schema: { hide: true, body: Announce } }, async (request, reply) => {
+    const agent = agentOf(request)
+    const { sdk_version: sdkVersion, protocol_version: protocolVersion, host, actions } = request.body
+    await announcer.announce(agent, { sdkVersion, protocolVersion, host, actions })
+    return await reply.send({ agent_id: agent.id, group_id: agent.groupId, workspace_id: agent.workspaceId, environment: agent.environment })
   })
 
-  app.post(`${BASE}/announce`, { schema: { hide: true, body: Announce } }, async (request, reply) => {
-    const agent = await agentOf(request, relay)
-    const { sdk_version: sdkVersion, protocol_version: protocolVersion, host, actions } = request.body
-    await relay.announcer.announce(agent, { sdkVersion, protocolVersion, host, actions })
-    return await reply.send({ agent_id: agent.id, group_id: agent.groupId, workspace_id: agent.workspaceId, environment: agent.environment })
+  app.post(`${BASE}/poll`, { schema: { hide: true, body: AskForWork } }, async (request, reply) => {
+    const { capacity, wait_seconds: waitSeconds } = request.body
+    const offers = await broker.poll(agentOf(request), { capacity, waitSeconds, signal: signalOf(reply) })
+    if (offers.length === 0) return await reply.code(204).send()
+    return await reply.send({
+      invocations: offers.map(({ id, action, effect, leaseToken }) =>
+        ({ invocation_id: id, action, effect, lease_token: leaseToken, lease_seconds: OFFER_SECONDS })),
+    })
   })
 }
 
-/** How a stranger becomes an agent, and an agent shows that it is one. */
-function enrolmentRoutes (app: App, { groups, tokens }: Relay): void {
-  app.post(`${BASE}/enrol`, { schema: { hide: true, body: Enrol } }, async (request, reply) => {
-    const { code, public_key: publicKey, name } = request.body
-    const { id, group } = await groups.enrol({ code, publicKey: Buffer.from(publicKey, 'base64url'), name: name.trim() }, request.id)
-    return await reply.code(201).send({ agent_id: id, group_id: group.id, workspace_id: group.workspace_id, environment: group.environment })
+/** What an agent does with what it was offered. */
+function leaseRoutes (app: App, { leases }: Relay): void {
+  const ONE = `${BASE}/invocations/:invocation_id`
+  const leaseOf = (params: { invocation_id: string }, body: { lease_token: string }) =>
+    ({ id: params.invocation_id as InvocationId, leaseToken: body.lease_token })
+
+  app.post(`${ONE}/claim`, { schema: { hide: true, params: InvocationOnly, body: HoldLease } }, async (request) => {
+    const claimed = await leases.claim(agentOf(request), leaseOf(request.params, request.body))
+    const { id, action, effect, input, encrypted, attempt, deadlineMs } = claimed
+    const lease = { lease_seconds: LEASE_SECONDS, heartbeat_seconds: LEASE_SECONDS / 3 }
+    return { invocation_id: id, action, effect, input, encrypted, attempt, deadline_ms: deadlineMs, ...lease }
   })
 
+  app.post(`${ONE}/heartbeat`, { schema: { hide: true, params: InvocationOnly, body: HoldLease } }, async (request) => {
+    const { cancel, deadlineMs } = await leases.heartbeat(agentOf(request), leaseOf(request.params, request.body))
+    return { cancel, deadline_ms: deadlineMs, lease_seconds: LEASE_SECONDS }
+  })
+
+  app.post(`${ONE}/chunks`, { bodyLimit: RESULT_BODY_BYTES, schema: { hide: true, params: InvocationOnly, body: PutChunk } }, async (request, reply) => {
+    const { number, text } = request.body
+    await leases.putChunk(agentOf(request), leaseOf(request.params, request.body), { number, text })
+    return await reply.code(204).send()
+  })
+
+  app.post(`${ONE}/result`, { bodyLimit: RESULT_BODY_BYTES, schema: { hide: true, params: InvocationOnly, body: ReportResult } }, async (request, reply) => {
+    const { outcome, output, chunks, error } = request.body
+    if (output !== undefined && chunks !== undefined) throw new VaultError('request_invalid', { errors: [{ pointer: '/chunks', message: 'stands instead of output, not beside it' }] })
+    await leases.finish(agentOf(request), leaseOf(request.params, request.body), { outcome, output: output ?? chunks, error })
+    return await reply.code(204).send()
+  })
+}
+
+async function limit (app: FastifyInstance, max: number): Promise<void> {
+  await app.register(rateLimit, {
+    max, timeWindow: 60_000, cache: 20_000,
+    errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
+  })
+}
+
+/** How a stranger becomes an agent. */
+function enrolmentRoute (app: App, { groups }: Relay): void {
+  app.post(`${BASE}/enrol`, { schema: { hide: true, body: Enrol } }, async (request, reply) => {
+    const { code, public_key: publicKey, encryption_key: encryptionKey, name } = request.body
+    const { id, group } = await groups.enrol({
+      code, publicKey: Buffer.from(publicKey, 'base64url'), encryptionKey: encryptionKey === undefined ? undefined : Buffer.from(encryptionKey, 'base64url'), name: name.trim(),
+    }, request.id)
+    return await reply.code(201).send({ agent_id: id, group_id: group.id, workspace_id: group.workspace_id, environment: group.environment })
+  })
+}
+
+/** How an agent shows that it is one. */
+function loginRoutes (app: App, { tokens }: Relay): void {
   app.post(`${BASE}/challenge`, { schema: { hide: true, body: AskChallenge } }, async (request) => {
     const { challenge, expiresInSeconds } = await tokens.challenge(request.body.agent_id)
     return { challenge, expires_in: expiresInSeconds }
@@ -47,8 +122,19 @@ function enrolmentRoutes (app: App, { groups, tokens }: Relay): void {
   })
 }
 
-async function agentOf (request: FastifyRequest, { tokens }: Relay): Promise<AgentPrincipal> {
+declare module 'fastify' {
+  interface FastifyRequest {
+    agent: AgentPrincipal | null
+  }
+}
+
+async function authenticate (request: FastifyRequest, { tokens }: Relay): Promise<AgentPrincipal> {
   const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
   if (token === undefined) throw new VaultError('agent_unauthenticated')
   return await tokens.authenticate(token)
+}
+
+function agentOf ({ agent }: FastifyRequest): AgentPrincipal {
+  if (agent === null) throw new VaultError('agent_unauthenticated')
+  return agent
 }

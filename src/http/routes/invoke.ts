@@ -1,13 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
+import { Type, type Static } from 'typebox'
 import { requirePermission } from '../../access/index.ts'
 import { VaultError, type ErrorCode } from '../../errors.ts'
-import type { WorkspaceId } from '../../ids.ts'
+import type { InvocationId, WorkspaceId } from '../../ids.ts'
 import type { Invoke, RunResult } from '../../invoke/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
 import { ConnectionParams, InvokeIdempotencyHeaders } from '../contract/parts.ts'
-import { InvokeRequest, RawRequest } from '../contract/invoke.ts'
+import { Accepted, InvocationParams, InvocationStatus, InvokeRequest, RawRequest, SYNC_TIMEOUT_MS } from '../contract/invoke.ts'
 import { ofRequest } from './connections.ts'
 import { takeOutput } from './credential-intake.ts'
 
@@ -15,7 +15,7 @@ const ONE = '/v1/workspaces/:workspace_id/connections/:connection_id'
 const tags = ['use']
 const ERRORS: readonly ErrorCode[] = [
   'not_found', 'environment_mismatch', 'connection_disabled', 'connection_pending', 'connection_needs_reauth', 'action_not_allowed', 'egress_blocked',
-  'input_invalid', 'upstream_timeout', 'upstream_unreachable', 'outcome_unknown', 'response_too_large', 'idempotency_conflict', 'invocation_running', 'concurrency_limited', 'integrity_failure', 'kek_unavailable', 'overloaded',
+  'input_invalid', 'private_connection', 'upstream_timeout', 'upstream_unreachable', 'outcome_unknown', 'response_too_large', 'idempotency_conflict', 'invocation_running', 'concurrency_limited', 'integrity_failure', 'kek_unavailable', 'overloaded',
 ]
 
 const RETRIES = 'Made again within its deadline, three times at most, after 502, 503, 504, a 429 with Retry-After, or a broken connection: if it reads or is ' +
@@ -28,13 +28,16 @@ export function invokeRoutes (app: App, rooms: { invoke: Invoke, bodyLimitBytes:
 
   app.post(`${ONE}/invoke`, {
     bodyLimit,
-    schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', description: RETRIES, params: ConnectionParams, headers: InvokeIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#') } },
-    config: { errors: [...ERRORS, 'action_unknown', 'revision_unknown', 'name_taken'] },
+    schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', description: RETRIES, params: ConnectionParams, headers: InvokeIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#'), 202: Accepted } },
+    config: { errors: [...ERRORS, 'action_unknown', 'revision_unknown', 'name_taken', 'agent_offline', 'invocation_cancelled', 'mode_unsupported'] },
   }, async (request, reply) => {
     const { action, revision, input, store_as: store } = request.body
     if (store !== undefined) requireWriting(request)
     const storeAs = store && { name: store.name.trim(), labels: store.labels ?? {}, take: takeOutput }
-    return showReplay(reply, await rooms.invoke.invoke({ ...useOf(request, reply), action, revision, input: input ?? {}, storeAs }, callerOf(request)))
+    const use = { ...useOf(request, reply), action, revision, input: input ?? {}, storeAs, ...relayingOf(request.body) }
+    const result = showReplay(reply, await rooms.invoke.invoke(use, callerOf(request)))
+    if ('status_url' in result) return await reply.code(202).header('location', result.status_url).send(result)
+    return result
   })
 
   app.post(`${ONE}/request`, {
@@ -46,6 +49,35 @@ export function invokeRoutes (app: App, rooms: { invoke: Invoke, bodyLimitBytes:
     const raw = { method, host, path, query, headers, body, encoding }
     return showReplay(reply, await rooms.invoke.request({ ...useOf(request, reply), request: raw }, callerOf(request)))
   })
+
+  invocationRoutes(app, rooms.invoke)
+}
+
+/** What has become of a call that an agent makes. */
+function invocationRoutes (app: App, invoke: Invoke): void {
+  const INVOCATION = '/v1/workspaces/:workspace_id/invocations/:invocation_id'
+  const of = (params: { workspace_id: string, invocation_id: string }) =>
+    ({ workspaceId: params.workspace_id as WorkspaceId, id: params.invocation_id as InvocationId })
+
+  app.get(INVOCATION, {
+    schema: { tags, operationId: 'getInvocation', summary: 'Get the state and result of a call that an agent makes', description: 'For 24 hours after its end.', params: InvocationParams, response: { 200: InvocationStatus } },
+    config: { errors: ['not_found', 'integrity_failure', 'kek_unavailable'] },
+  }, async (request) => await invoke.status(of(request.params), callerOf(request)))
+
+  app.post(`${INVOCATION}/cancel`, {
+    schema: { tags, operationId: 'cancelInvocation', summary: 'Cancel a call that an agent makes', description: 'One that no agent has yet ends at once; the agent that has it is told to stop, and says what came of it.', params: InvocationParams, response: { 200: InvocationStatus } },
+    config: { errors: ['not_found', 'integrity_failure', 'kek_unavailable'] },
+  }, async (request) => await invoke.cancel(of(request.params), callerOf(request)))
+}
+
+/** What a body says about waiting for agents. Throws `request_invalid`. */
+function relayingOf ({ mode, timeout_ms: timeoutMs, queue_seconds: queueSeconds, input, encrypted_input: encryptedInput }: Static<typeof InvokeRequest>) {
+  const errors = [
+    ...mode !== 'async' && timeoutMs !== undefined && timeoutMs > SYNC_TIMEOUT_MS ? [{ pointer: '/timeout_ms', message: `must be at most ${SYNC_TIMEOUT_MS} unless mode is async` }] : [],
+    ...input !== undefined && encryptedInput !== undefined ? [{ pointer: '/encrypted_input', message: 'stands instead of input, not beside it' }] : [],
+  ]
+  if (errors.length > 0) throw new VaultError('request_invalid', { errors })
+  return { later: mode === 'async' ? true : undefined, queueSeconds, encryptedInput }
 }
 
 /** What makes a connection needs the scope of making one. */
@@ -68,7 +100,7 @@ function useOf (request: FastifyRequest, reply: FastifyReply) {
 }
 
 /** Aborts when the caller goes away before its answer is complete. */
-function signalOf (reply: FastifyReply): AbortSignal {
+export function signalOf (reply: FastifyReply): AbortSignal {
   const controller = new AbortController()
   reply.raw.once('close', () => { if (!reply.raw.writableFinished) controller.abort() })
   return controller.signal
