@@ -38,6 +38,18 @@ CREATE INDEX agents_group ON public.agents USING btree (workspace_id, group_id);
 CREATE INDEX agents_id ON public.agents USING btree (id);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (actions, announced_at, host, last_seen_at, protocol_version, revoked_at, revoked_by, sdk_version)
 
+create table audit_anchors (
+  seq bigint not null,
+  head_mac bytea not null,
+  events bigint not null,
+  kept_from timestamp with time zone not null,
+  key_id text collate "C" not null,
+  signature bytea not null,
+  created_at timestamp with time zone not null default vault_now(),
+  constraint audit_anchors_pkey PRIMARY KEY (seq)
+);
+-- connection_vault_service: INSERT, SELECT
+
 create table audit_chain (
   seq bigint not null,
   batch_id text collate "C" not null,
@@ -389,15 +401,44 @@ create table invocation_results (
 );
 CREATE INDEX invocation_results_age ON public.invocation_results USING btree (created_at);
 CREATE INDEX invocation_results_key ON public.invocation_results USING btree (workspace_id, key_id);
--- connection_vault_service: DELETE, INSERT, SELECT
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (key_id, sealed)
 
 create table keks (
   kek_id text collate "C" not null,
   check_value bytea not null,
   created_at timestamp with time zone not null default vault_now(),
+  retired_at timestamp with time zone,
   constraint keks_pkey PRIMARY KEY (kek_id)
 );
--- connection_vault_service: INSERT, SELECT
+-- connection_vault_service: INSERT, SELECT, UPDATE (retired_at)
+
+create table key_sweep (
+  singleton boolean not null default true,
+  state text not null default 'idle'::text,
+  requested_by text,
+  requested_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  rotate_before timestamp with time zone,
+  rotate_kind text,
+  rotate_workspace text collate "C",
+  rotate_environment text,
+  rewrap_before timestamp with time zone,
+  rows_per_second integer,
+  keys_made bigint not null default 0,
+  keys_rewrapped bigint not null default 0,
+  rows_total bigint not null default 0,
+  rows_done bigint not null default 0,
+  rows_failed bigint not null default 0,
+  lease_owner text,
+  lease_until timestamp with time zone,
+  fence bigint not null default 0,
+  constraint key_sweep_pkey PRIMARY KEY (singleton),
+  constraint key_sweep_rotate_environment_check CHECK ((rotate_environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
+  constraint key_sweep_rotate_kind_check CHECK ((rotate_kind = ANY (ARRAY['system'::text, 'workspace'::text]))),
+  constraint key_sweep_singleton_check CHECK (singleton),
+  constraint key_sweep_state_check CHECK ((state = ANY (ARRAY['idle'::text, 'running'::text])))
+);
+-- connection_vault_service: SELECT, UPDATE
 
 create table oauth_app_secrets (
   workspace_id text collate "C" not null,
@@ -413,9 +454,11 @@ create table oauth_app_secrets (
   created_at timestamp with time zone not null default vault_now(),
   grace_until timestamp with time zone,
   destroyed_at timestamp with time zone,
+  environment text not null,
   constraint oauth_app_secrets_check CHECK (((state = 'destroyed'::text) = (sealed IS NULL))),
   constraint oauth_app_secrets_check1 CHECK (((state = 'previous'::text) = (grace_until IS NOT NULL))),
   constraint oauth_app_secrets_check2 CHECK (((state = 'destroyed'::text) = (destroyed_at IS NOT NULL))),
+  constraint oauth_app_secrets_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint oauth_app_secrets_pkey PRIMARY KEY (workspace_id, app_id, id),
   constraint oauth_app_secrets_state_check CHECK ((state = ANY (ARRAY['current'::text, 'previous'::text, 'destroyed'::text]))),
   constraint oauth_app_secrets_workspace_id_app_id_fkey FOREIGN KEY (workspace_id, app_id) REFERENCES oauth_apps(workspace_id, id) ON DELETE CASCADE,
@@ -555,10 +598,14 @@ create table relay_chunks (
   bytes integer not null,
   sealed bytea not null,
   key_id text collate "C" not null,
+  environment text not null,
+  connection_id text collate "C" not null,
+  constraint relay_chunks_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint relay_chunks_pkey PRIMARY KEY (workspace_id, invocation_id, claim, number),
   constraint relay_chunks_workspace_id_invocation_id_fkey FOREIGN KEY (workspace_id, invocation_id) REFERENCES relay_invocations(workspace_id, id) ON DELETE CASCADE
 );
--- connection_vault_service: DELETE, INSERT, SELECT
+CREATE INDEX relay_chunks_key ON public.relay_chunks USING btree (workspace_id, key_id);
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (key_id, sealed)
 
 create table relay_invocations (
   workspace_id text collate "C" not null,
@@ -606,8 +653,10 @@ create table relay_invocations (
 );
 CREATE INDEX relay_invocations_age ON public.relay_invocations USING btree (ended_at) WHERE (state = 'ended'::text);
 CREATE INDEX relay_invocations_held ON public.relay_invocations USING btree (workspace_id, agent_id) WHERE (state = 'claimed'::text);
+CREATE INDEX relay_invocations_input_key ON public.relay_invocations USING btree (workspace_id, input_key_id) WHERE (input IS NOT NULL);
 CREATE INDEX relay_invocations_lease ON public.relay_invocations USING btree (lease_until) WHERE (state = 'claimed'::text);
 CREATE INDEX relay_invocations_queue ON public.relay_invocations USING btree (workspace_id, group_id, id) WHERE (state = 'queued'::text);
+CREATE INDEX relay_invocations_result_key ON public.relay_invocations USING btree (workspace_id, result_key_id) WHERE (result IS NOT NULL);
 CREATE INDEX relay_invocations_waiting ON public.relay_invocations USING btree (queue_until) WHERE (state = 'queued'::text);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (agent_id, answered, cancel_requested_at, chunks, claim_hash, claimed_at, claims, deadline_at, ended_at, error, input, input_key_id, lease_until, offer_hash, offer_until, offered_to, outcome, queue_until, result, result_key_id, state)
 
@@ -666,15 +715,22 @@ create table service_tokens (
 create table system_keys (
   id text collate "C" not null,
   kek_id text collate "C" not null,
-  wrapped bytea not null,
+  wrapped bytea,
   state text not null default 'current'::text,
   created_at timestamp with time zone not null default vault_now(),
+  wrapped_at timestamp with time zone not null default vault_now(),
+  replaced_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  constraint system_keys_check CHECK (((wrapped IS NOT NULL) OR (state = 'retired'::text))),
+  constraint system_keys_check1 CHECK (((state = 'current'::text) = (replaced_at IS NULL))),
+  constraint system_keys_check2 CHECK (((state = 'retired'::text) = (ended_at IS NOT NULL))),
   constraint system_keys_kek_id_fkey FOREIGN KEY (kek_id) REFERENCES keks(kek_id),
   constraint system_keys_pkey PRIMARY KEY (id),
-  constraint system_keys_state_check CHECK ((state = ANY (ARRAY['current'::text, 'previous'::text])))
+  constraint system_keys_state_check CHECK ((state = ANY (ARRAY['current'::text, 'previous'::text, 'retired'::text])))
 );
+CREATE INDEX system_keys_kek ON public.system_keys USING btree (kek_id) WHERE (wrapped IS NOT NULL);
 CREATE UNIQUE INDEX system_keys_one_current ON public.system_keys USING btree ((true)) WHERE (state = 'current'::text);
--- connection_vault_service: INSERT, SELECT, UPDATE (state)
+-- connection_vault_service: INSERT, SELECT, UPDATE (ended_at, kek_id, replaced_at, state, wrapped, wrapped_at)
 
 create table used_challenges (
   workspace_id text collate "C" not null,
@@ -759,15 +815,26 @@ create table workspace_keys (
   id text collate "C" not null,
   environment text not null,
   kek_id text collate "C" not null,
-  wrapped bytea not null,
+  wrapped bytea,
   state text not null default 'current'::text,
   created_at timestamp with time zone not null default vault_now(),
+  wrapped_at timestamp with time zone not null default vault_now(),
+  replaced_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  constraint workspace_keys_check CHECK (((wrapped IS NOT NULL) OR (state = ANY (ARRAY['retired'::text, 'destroyed'::text])))),
+  constraint workspace_keys_check1 CHECK (((state = 'current'::text) = ((replaced_at IS NULL) AND (ended_at IS NULL)))),
+  constraint workspace_keys_check2 CHECK (((state = ANY (ARRAY['retired'::text, 'destroyed'::text])) = (ended_at IS NOT NULL))),
   constraint workspace_keys_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'live'::text]))),
   constraint workspace_keys_pkey PRIMARY KEY (workspace_id, id),
-  constraint workspace_keys_state_check CHECK ((state = ANY (ARRAY['current'::text, 'previous'::text])))
+  constraint workspace_keys_state_check CHECK ((state = ANY (ARRAY['current'::text, 'previous'::text, 'retired'::text, 'destroyed'::text])))
 );
+CREATE INDEX workspace_keys_age ON public.workspace_keys USING btree (created_at) WHERE (state = 'current'::text);
+CREATE INDEX workspace_keys_ended ON public.workspace_keys USING btree (ended_at) WHERE ((state = 'retired'::text) AND (wrapped IS NOT NULL));
+CREATE INDEX workspace_keys_kek ON public.workspace_keys USING btree (kek_id, workspace_id, id) WHERE (wrapped IS NOT NULL);
 CREATE UNIQUE INDEX workspace_keys_one_current ON public.workspace_keys USING btree (workspace_id, environment) WHERE (state = 'current'::text);
--- connection_vault_service: INSERT, SELECT, UPDATE (state)
+CREATE INDEX workspace_keys_previous ON public.workspace_keys USING btree (workspace_id, id) WHERE (state = 'previous'::text);
+CREATE INDEX workspace_keys_wrapped ON public.workspace_keys USING btree (wrapped_at) WHERE (wrapped IS NOT NULL);
+-- connection_vault_service: INSERT, SELECT, UPDATE (ended_at, kek_id, replaced_at, state, wrapped, wrapped_at)
 
 CREATE OR REPLACE FUNCTION public.ensure_audit_partitions(months integer)
  RETURNS integer
@@ -796,6 +863,36 @@ begin
     end if;
   end loop;
   return made;
+end
+$function$
+;
+
+CREATE OR REPLACE FUNCTION public.prune_audit(anchor bigint, kept_from timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  part record;
+  dropped integer := 0;
+begin
+  if kept_from > date_trunc('month', public.vault_now() at time zone 'UTC') at time zone 'UTC' then
+    raise exception 'the current month is kept';
+  end if;
+  if not exists (select from public.audit_anchors a where a.seq = anchor and a.kept_from = prune_audit.kept_from) then
+    raise exception 'there is no such anchor';
+  end if;
+  for part in
+    select c.relname as name from pg_class c join pg_inherits i on i.inhrelid = c.oid
+     where i.inhparent = 'public.audit_events'::regclass and c.relname ~ '^audit_events_\d{4}_\d{2}$'
+       and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= kept_from
+  loop
+    execute format('drop table public.%I', part.name);
+    dropped := dropped + 1;
+  end loop;
+  delete from public.audit_chain where seq <= anchor;
+  return dropped;
 end
 $function$
 ;

@@ -1,4 +1,5 @@
 import { CompiledQuery, sql, type Selectable } from 'kysely'
+import pg from 'pg'
 import { ENVIRONMENTS, type Environment, type KeyId, type WorkspaceId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
@@ -111,4 +112,31 @@ export async function listAuditEvents (on: Executor, filter: AuditFilter): Promi
     query = query.where((where) => where(where.refTuple('occurred_at', 'id'), '<', where.tuple(before.occurredAt, before.id)))
   }
   return await query.execute()
+}
+
+/** For how many months ahead of this one there is a partition; none for this one counts as -1. */
+export async function judgeAuditPartitions (on: Executor): Promise<number> {
+  const { rows: [found] } = await sql<{ months: number }>`
+    select count(*) filter (where right(relname, 7) >= to_char(vault_now() at time zone 'UTC', 'YYYY_MM')) - 1 as months
+      from pg_class c join pg_inherits i on i.inhrelid = c.oid where i.inhparent = 'audit_events'::regclass`.execute(on)
+  return Number(found?.months ?? -1)
+}
+
+/** How far this machine's clock is ahead of the database's, give or take the way there and back. */
+export async function measureClockSkew (on: Executor, clock: { now (): Date }): Promise<number> {
+  const before = clock.now().getTime()
+  const { rows: [at] } = await sql<{ now: Date }>`select vault_now() as now`.execute(on)
+  return (before + clock.now().getTime()) / 2 - (at?.now.getTime() ?? 0)
+}
+
+/** Drops what ended before `keptFrom`, as the role of this URL; answers how many months. */
+export async function pruneAuditAs (url: string, anchor: { seq: number, keptFrom: Date }): Promise<number> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ dropped: number }>('select prune_audit($1, $2) as dropped', [anchor.seq, anchor.keptFrom])
+    return rows[0]?.dropped ?? 0
+  } finally {
+    await client.end()
+  }
 }

@@ -1,6 +1,6 @@
 import { sql, type Insertable, type Selectable } from 'kysely'
 import type { Executor, Tx } from './database.ts'
-import type { AuditChain, AuditCheckpoints, AuditSealer, AuditUnsealed } from './schema.ts'
+import type { AuditAnchors, AuditChain, AuditCheckpoints, AuditSealer, AuditUnsealed } from './schema.ts'
 import type { StoredEvent } from './audit.ts'
 
 export type ChainLink = Selectable<AuditChain>
@@ -98,4 +98,28 @@ export async function measureSealingLag (on: Executor): Promise<number> {
   const { lag } = await on.selectFrom('audit_unsealed')
     .select(sql<number | null>`extract(epoch from vault_now() - min(committed_at))::float8`.as('lag')).executeTakeFirstOrThrow()
   return lag ?? 0
+}
+
+/** Where the record begins since months of it were let go. */
+export type AuditAnchor = Omit<Selectable<AuditAnchors>, 'created_at'>
+
+export async function findAnchor (on: Executor): Promise<AuditAnchor | undefined> {
+  return await on.selectFrom('audit_anchors').select(['seq', 'head_mac', 'events', 'kept_from', 'key_id', 'signature']).orderBy('seq', 'desc').orderBy('kept_from', 'desc').limit(1).executeTakeFirst()
+}
+
+/** The last checkpoint all of whose links are over before an instant. */
+export async function findCheckpointBefore (on: Executor, instant: Date): Promise<Pick<Checkpoint, 'seq' | 'head_mac' | 'events'> | undefined> {
+  const { first } = await on.selectFrom('audit_chain').select(({ fn }) => fn.min('seq').as('first')).where('last_at', '>=', instant).executeTakeFirstOrThrow()
+  return await on.selectFrom('audit_checkpoints').select(['seq', 'head_mac', 'events'])
+    .$if(first !== null, (query) => query.where('seq', '<', first)).orderBy('seq', 'desc').limit(1).executeTakeFirst()
+}
+
+export async function insertAnchor (tx: Tx, anchor: Insertable<AuditAnchors>): Promise<void> {
+  await tx.insertInto('audit_anchors').values(anchor).onConflict((on) => on.column('seq').doNothing()).execute()
+}
+
+/** The first link that may hold records from an instant on; one past the head if there is none. */
+export async function findFirstLink (on: Executor, from: Date): Promise<number> {
+  const { first } = await on.selectFrom('audit_chain').select(({ fn }) => fn.min<number | null>('seq').as('first')).where('last_at', '>=', from).executeTakeFirstOrThrow()
+  return first ?? (await getHead(on)).head_seq + 1
 }

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { Fingerprint } from '../crypto/index.ts'
 import type { AppOwner } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 
@@ -6,7 +7,7 @@ export interface IdempotencyClaim {
   /** The tenant's; the empty text for what belongs to none. */
   readonly workspaceId: AppOwner
   readonly keyHash: Buffer
-  readonly fingerprint: Buffer
+  readonly fingerprint: Fingerprint
   readonly resourceId: string
 }
 
@@ -24,7 +25,7 @@ export const IDEMPOTENCY_HOURS = 24
 export async function claimIdempotencyKey (tx: Tx, claim: IdempotencyClaim): Promise<EarlierRequest | undefined> {
   const { rows: [taken] } = await sql<{ resource_id: string }>`
     insert into idempotency_keys as k (workspace_id, key_hash, fingerprint, resource_id)
-    values (${claim.workspaceId}, ${claim.keyHash}, ${claim.fingerprint}, ${claim.resourceId})
+    values (${claim.workspaceId}, ${claim.keyHash}, ${claim.fingerprint.bytes}, ${claim.resourceId})
     on conflict (workspace_id, key_hash) do update
       set fingerprint = excluded.fingerprint, resource_id = excluded.resource_id, created_at = vault_now()
       where k.created_at < vault_now() - make_interval(hours => ${IDEMPOTENCY_HOURS})

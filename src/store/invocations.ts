@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { SealedPayload } from '../crypto/index.ts'
+import type { Fingerprint, SealedPayload } from '../crypto/index.ts'
 import type { ConnectionId, Environment, InvocationId, KeyId, WorkspaceId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 import { IDEMPOTENCY_HOURS } from './idempotency.ts'
@@ -8,7 +8,7 @@ import { IDEMPOTENCY_HOURS } from './idempotency.ts'
 export interface InvocationClaim {
   readonly workspaceId: WorkspaceId
   readonly keyHash: Buffer
-  readonly fingerprint: Buffer
+  readonly fingerprint: Fingerprint
   readonly invocationId: InvocationId
   /** How long the claim counts as alive without being renewed. */
   readonly leaseMs: number
@@ -32,11 +32,11 @@ export interface EarlierInvocation {
 export async function claimInvocation (on: Executor, claim: InvocationClaim, options: { fromTheDead: boolean }): Promise<EarlierInvocation | undefined> {
   const { rows: [taken] } = await sql`
     insert into idempotency_keys as k (workspace_id, key_hash, fingerprint, resource_id, held_until)
-    values (${claim.workspaceId}, ${claim.keyHash}, ${claim.fingerprint}, ${claim.invocationId}, ${leaseEnd(claim)})
+    values (${claim.workspaceId}, ${claim.keyHash}, ${claim.fingerprint.bytes}, ${claim.invocationId}, ${leaseEnd(claim)})
     on conflict (workspace_id, key_hash) do update
       set fingerprint = excluded.fingerprint, resource_id = excluded.resource_id, created_at = vault_now(), held_until = excluded.held_until
       where k.created_at < vault_now() - make_interval(hours => ${IDEMPOTENCY_HOURS})
-         or (${options.fromTheDead} and k.held_until < vault_now() and k.fingerprint = excluded.fingerprint
+         or (${options.fromTheDead} and k.held_until < vault_now() and k.fingerprint = any(${claim.fingerprint.forms})
              and not exists (select from invocation_results r where r.workspace_id = k.workspace_id and r.invocation_id = k.resource_id))
     returning resource_id`.execute(on)
   if (taken !== undefined) return undefined

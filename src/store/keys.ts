@@ -1,5 +1,6 @@
-import type { KekCheck, KekCheckTable, KeyScope, KeyTable, StoredKey, WrappedKey } from '../crypto/index.ts'
+import type { KekCheck, KekCheckTable, KeyCare, KeyScope, KeyTable, StoredKey, WrappedKey } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
+import { sql } from 'kysely'
 import { GLOBAL_OWNER, type AppOwner, type Environment, type KeyId } from '../ids.ts'
 import type { Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
@@ -10,6 +11,8 @@ const text = ''
 const key = '' as KeyId
 const environment: Environment = 'live'
 const wrapped = Buffer.alloc(0) as Buffer as WrappedKey
+const seconds = 0
+const since = (value: number) => sql<Date>`vault_now() - make_interval(secs => ${value})`
 
 const ofWorkspace = builder.selectFrom('workspace_keys').select(['id', 'kek_id', 'wrapped']).where('workspace_id', '=', text).where('environment', '=', environment)
 const ofSystem = builder.selectFrom('system_keys').select(['id', 'kek_id', 'wrapped'])
@@ -20,19 +23,22 @@ const STATEMENTS = {
     byId: prepare('workspace_key_by_id', ofWorkspace.where('id', '=', key)),
     insert: prepare('workspace_key_insert', builder.insertInto('workspace_keys')
       .values({ workspace_id: text, environment, id: key, kek_id: text, wrapped }).onConflict((on) => on.doNothing()).returning('id')),
+    replaced: prepare('workspace_key_replaced', ofWorkspace.where('replaced_at', '>', since(seconds)).where('wrapped', 'is not', null).orderBy('replaced_at', 'desc')),
   },
   system: {
     current: prepare('system_key_current', ofSystem.where('state', '=', text)),
     byId: prepare('system_key_by_id', ofSystem.where('id', '=', key)),
     insert: prepare('system_key_insert', builder.insertInto('system_keys')
       .values({ id: key, kek_id: text, wrapped }).onConflict((on) => on.doNothing()).returning('id')),
+    replaced: prepare('system_key_replaced', ofSystem.where('replaced_at', '>', since(seconds)).where('wrapped', 'is not', null).orderBy('replaced_at', 'desc')),
   },
 }
 
 interface KeyRow {
   readonly id: KeyId
   readonly kek_id: string
-  readonly wrapped: WrappedKey
+  /** Null once it was erased: then there is no such key any more. */
+  readonly wrapped: WrappedKey | null
 }
 
 /**
@@ -40,21 +46,30 @@ interface KeyRow {
  * in the middle of a transaction, and transactions that wait for the pool they hold would wait for ever.
  */
 export function createKeyTable (reads: Pipeline): KeyTable {
-  const run = async (scope: KeyScope, what: keyof typeof STATEMENTS.system, values: readonly unknown[]): Promise<StoredKey | undefined> => {
+  const list = async (scope: KeyScope, what: keyof typeof STATEMENTS.system, values: readonly unknown[]): Promise<StoredKey[]> => {
     const statement: Statement = STATEMENTS[scope.kind][what]
-    const owner = scope.kind === 'workspace' ? [scope.workspaceId, scope.environment] : []
-    const [row] = await reads.run<KeyRow & { [column: string]: unknown }>(statement, [...owner, ...values])
-    return row && { id: row.id, kekId: row.kek_id, wrapped: row.wrapped }
+    const rows = await reads.run<KeyRow & { [column: string]: unknown }>(statement, [...ownerOf(scope), ...values])
+    return rows.flatMap((row) => row.wrapped === null ? [] : [{ id: row.id, kekId: row.kek_id, wrapped: row.wrapped }])
   }
+  const run = async (scope: KeyScope, what: keyof typeof STATEMENTS.system, values: readonly unknown[]) => (await list(scope, what, values))[0]
   return Object.freeze({
     findCurrent: async (scope: KeyScope) => await run(scope, 'current', ['current']),
     find: async (scope: KeyScope, id: KeyId) => await run(scope, 'byId', [id]),
-    insertCurrent: async (scope: KeyScope, key: StoredKey) => await run(scope, 'insert', [key.id, key.kekId, key.wrapped]) !== undefined,
+    insertCurrent: async (scope: KeyScope, key: StoredKey) => {
+      const inserted = await reads.run(STATEMENTS[scope.kind].insert, [...ownerOf(scope), key.id, key.kekId, key.wrapped])
+      return inserted.length > 0
+    },
+    listReplaced: async (scope: KeyScope, withinSeconds: number) => await list(scope, 'replaced', [withinSeconds]),
   })
 }
 
-const LIST_CHECKS = prepare('kek_checks', builder.selectFrom('keks').select(['kek_id', 'check_value']).orderBy('kek_id'))
-const INSERT_CHECK = prepare('kek_check_insert', builder.insertInto('keks').values({ kek_id: text, check_value: wrapped }).onConflict((on) => on.doNothing()))
+function ownerOf (scope: KeyScope): string[] {
+  return scope.kind === 'workspace' ? [scope.workspaceId, scope.environment] : []
+}
+
+const LIST_CHECKS = prepare('kek_checks', builder.selectFrom('keks').select(['kek_id', 'check_value']).where('retired_at', 'is', null).orderBy('kek_id'))
+const INSERT_CHECK = prepare('kek_check_insert', builder.insertInto('keks').values({ kek_id: text, check_value: wrapped })
+  .onConflict((on) => on.column('kek_id').doUpdateSet({ retired_at: sql`null` })))
 
 /** Check values of the KEKs in use, for the keyring. */
 export function createKekCheckTable (reads: Pipeline): KekCheckTable {
@@ -82,10 +97,11 @@ export async function holdCurrentKey (tx: Tx, owner: AppOwner, keyId: KeyId): Pr
 const KEY_RACES_MAX = 3
 
 /** Repeats a sealing whose key was replaced before its transaction: `attempt` answers undefined then. */
-export async function whileKeyChanges<T> (attempt: (first: boolean) => Promise<T | undefined>): Promise<T> {
+export async function whileKeyChanges<T> (keys: Pick<KeyCare, 'forgetCurrentKeys'>, attempt: (first: boolean) => Promise<T | undefined>): Promise<T> {
   for (let race = 0; race < KEY_RACES_MAX; race++) {
     const done = await attempt(race === 0)
     if (done !== undefined) return done
+    keys.forgetCurrentKeys()
   }
   throw new VaultError('overloaded', { detail: 'The workspace’s key is being replaced.', retryAfterSeconds: 1 })
 }

@@ -11,6 +11,9 @@ const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url
 /** The role whose rights the migrations grant; the service logs in as it or as a member of it. */
 export const SERVICE_ROLE = 'connection_vault_service'
 
+/** The role that may drop months of the record, and nothing else. */
+export const RETENTION_ROLE = 'connection_vault_retention'
+
 /** The schema can't be brought up to date; `message` says what to do. */
 export class MigrationError extends Error {}
 
@@ -30,7 +33,7 @@ export async function migrate (ownerUrl: string): Promise<string[]> {
   pool.on('connect', (client) => { client.on('error', () => {}) })
   const db = new Kysely<never>({ dialect: new PostgresDialect({ pool }) })
   try {
-    await requireServiceRole(db).catch((error: unknown) => {
+    await Promise.all([SERVICE_ROLE, RETENTION_ROLE].map((role) => requireRole(db, role))).catch((error: unknown) => {
       throw isAway(error) ? new MigrationError('the database of OWNER_DATABASE_URL does not answer') : error
     })
     const migrator = new Migrator({ db, provider: { getMigrations: async () => readMigrations() } })
@@ -50,13 +53,13 @@ function readMigrations (): Record<string, Migration> {
   }))
 }
 
-async function requireServiceRole (db: Kysely<never>): Promise<void> {
+async function requireRole (db: Kysely<never>, role: string): Promise<void> {
   const { rows } = await sql<{ present: boolean, may_create: boolean }>`
-    select exists (select from pg_roles where rolname = ${SERVICE_ROLE}) as present,
+    select exists (select from pg_roles where rolname = ${role}) as present,
            (select rolcreaterole or rolsuper from pg_roles where rolname = current_user) as may_create`.execute(db)
   if (rows[0]?.present === true) return
   if (rows[0]?.may_create !== true) {
-    throw new MigrationError(`the role ${SERVICE_ROLE} does not exist and this role may not create it. As an administrator run: create role ${SERVICE_ROLE} nologin; then grant it to the role of DATABASE_URL`)
+    throw new MigrationError(`the role ${role} does not exist and this role may not create it. As an administrator run: create role ${role} nologin; then grant it to the role that logs in for it`)
   }
-  await sql`create role ${sql.id(SERVICE_ROLE)} nologin`.execute(db)
+  await sql`create role ${sql.id(role)} nologin`.execute(db)
 }

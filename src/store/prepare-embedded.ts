@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { EMBEDDED_SUPERUSER, type EmbeddedPostgres } from './embedded.ts'
-import { SERVICE_ROLE } from './migrate.ts'
+import { RETENTION_ROLE, SERVICE_ROLE } from './migrate.ts'
 
 const OWNER_ROLE = 'connection_vault_owner'
 const DATABASE = 'connection_vault'
@@ -16,7 +16,7 @@ export async function prepareEmbedded (embedded: EmbeddedPostgres, database = DA
   const client = new pg.Client({ connectionString: embedded.url(EMBEDDED_SUPERUSER, 'postgres') })
   await client.connect()
   try {
-    for (const role of [OWNER_ROLE, SERVICE_ROLE]) {
+    for (const role of [OWNER_ROLE, SERVICE_ROLE, RETENTION_ROLE]) {
       const { rowCount } = await client.query('select from pg_roles where rolname = $1', [role])
       if (rowCount === 0) await client.query(`create role ${pg.escapeIdentifier(role)} login`)
     }

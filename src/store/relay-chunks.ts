@@ -1,7 +1,7 @@
 import type { SealedPayload } from '../crypto/index.ts'
 import type { KeyId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
-import type { RelayPlace } from './relay.ts'
+import type { RelayPlace, RelayRow } from './relay.ts'
 
 export interface RelayChunk extends RelayPlace {
   readonly claim: number
@@ -10,9 +10,10 @@ export interface RelayChunk extends RelayPlace {
 
 /** Keeps a piece of a result; one that was sent before is replaced. */
 export async function putRelayChunk (
-  tx: Tx, { workspaceId, id, claim, number }: RelayChunk, piece: { sealed: SealedPayload, keyId: KeyId, bytes: number },
+  tx: Tx, { workspaceId, id, claim, number }: RelayChunk, piece: { sealed: SealedPayload, keyId: KeyId, bytes: number } & Pick<RelayRow, 'environment' | 'connection_id'>,
 ): Promise<void> {
-  const values = { sealed: piece.sealed, key_id: piece.keyId, bytes: piece.bytes }
+  const { environment, connection_id: connectionId } = piece
+  const values = { sealed: piece.sealed, key_id: piece.keyId, bytes: piece.bytes, environment, connection_id: connectionId }
   await tx.deleteFrom('relay_chunks').where('workspace_id', '=', workspaceId).where('invocation_id', '=', id).where('claim', '=', claim).where('number', '=', number).execute()
   await tx.insertInto('relay_chunks').values({ workspace_id: workspaceId, invocation_id: id, claim, number, ...values }).execute()
 }

@@ -43,6 +43,16 @@ export interface Agents {
   workspace_id: WorkspaceId;
 }
 
+export interface AuditAnchors {
+  created_at: Generated<Timestamp>;
+  events: number;
+  head_mac: Buffer;
+  kept_from: Timestamp;
+  key_id: KeyId;
+  seq: number;
+  signature: Buffer;
+}
+
 export interface AuditChain {
   batch_id: string;
   digest: Buffer;
@@ -313,6 +323,29 @@ export interface Keks {
   check_value: WrappedKey;
   created_at: Generated<Timestamp>;
   kek_id: string;
+  retired_at: Timestamp | null;
+}
+
+export interface KeySweep {
+  fence: Generated<number>;
+  finished_at: Timestamp | null;
+  keys_made: Generated<number>;
+  keys_rewrapped: Generated<number>;
+  lease_owner: string | null;
+  lease_until: Timestamp | null;
+  requested_at: Timestamp | null;
+  requested_by: string | null;
+  rewrap_before: Timestamp | null;
+  rotate_before: Timestamp | null;
+  rotate_environment: Environment | null;
+  rotate_kind: "system" | "workspace" | null;
+  rotate_workspace: WorkspaceId | null;
+  rows_done: Generated<number>;
+  rows_failed: Generated<number>;
+  rows_per_second: number | null;
+  rows_total: Generated<number>;
+  singleton: Generated<boolean>;
+  state: "idle" | "running";
 }
 
 export interface OauthApps {
@@ -338,6 +371,7 @@ export interface OauthAppSecrets {
   created_at: Generated<Timestamp>;
   created_by: string;
   destroyed_at: Timestamp | null;
+  environment: Environment;
   grace_until: Timestamp | null;
   hosts: string[];
   id: VersionId;
@@ -424,6 +458,8 @@ export interface RefreshAnswers {
 export interface RelayChunks {
   bytes: number;
   claim: number;
+  connection_id: ConnectionId;
+  environment: Environment;
   invocation_id: InvocationId;
   key_id: KeyId;
   number: number;
@@ -512,10 +548,13 @@ export interface ServiceTokens {
 
 export interface SystemKeys {
   created_at: Generated<Timestamp>;
+  ended_at: Timestamp | null;
   id: KeyId;
   kek_id: string;
+  replaced_at: Timestamp | null;
   state: Generated<string>;
-  wrapped: WrappedKey;
+  wrapped: WrappedKey | null;
+  wrapped_at: Generated<Timestamp>;
 }
 
 export interface UsedChallenges {
@@ -573,17 +612,21 @@ export interface WebhookSecrets {
 
 export interface WorkspaceKeys {
   created_at: Generated<Timestamp>;
+  ended_at: Timestamp | null;
   environment: Environment;
   id: KeyId;
   kek_id: string;
+  replaced_at: Timestamp | null;
   state: Generated<string>;
   workspace_id: string;
-  wrapped: WrappedKey;
+  wrapped: WrappedKey | null;
+  wrapped_at: Generated<Timestamp>;
 }
 
 export interface DB {
   agent_groups: AgentGroups;
   agents: Agents;
+  audit_anchors: AuditAnchors;
   audit_chain: AuditChain;
   audit_checkpoints: AuditCheckpoints;
   audit_events: AuditEvents;
@@ -604,6 +647,7 @@ export interface DB {
   integrations: Integrations;
   invocation_results: InvocationResults;
   keks: Keks;
+  key_sweep: KeySweep;
   oauth_app_secrets: OauthAppSecrets;
   oauth_apps: OauthApps;
   oauth_states: OauthStates;

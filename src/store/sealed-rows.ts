@@ -1,0 +1,167 @@
+import { sql, type RawBuilder, type Selectable } from 'kysely'
+import type { BindingContext, KeyScope, Sealed, SealedPayload } from '../crypto/index.ts'
+import type { KeyId } from '../ids.ts'
+import type { Executor, Tx } from './database.ts'
+import type { DB } from './schema.ts'
+
+type Row = Readonly<Record<string, unknown>>
+
+/**
+ * A column that holds sealed values, and how to tell what each is bound to. Rooms name theirs; all
+ * of them together are the one register that the sweep, the retirement of keys and `doctor` walk.
+ */
+export interface SealedColumn {
+  readonly table: string
+  readonly column: string
+  readonly keyColumn: string
+  /** The primary key; `integers` are those of its columns that are no text. */
+  readonly id: readonly string[]
+  readonly integers: readonly string[]
+  /** Whether the vault's own key may have sealed some of it, a workspace's key some of it. */
+  readonly owners: readonly KeyScope['kind'][]
+  readonly bindingOf: (row: Row) => BindingContext
+}
+
+const WORKSPACE_ONLY: readonly KeyScope['kind'][] = ['workspace']
+
+/** Names a column, checked against the schema. */
+export function sealedColumn<T extends keyof DB> (of: {
+  readonly table: T & string
+  readonly column: keyof DB[T] & string
+  readonly keyColumn?: keyof DB[T] & string
+  readonly id: readonly (keyof DB[T] & string)[]
+  readonly integers?: readonly (keyof DB[T] & string)[]
+  readonly owners?: readonly KeyScope['kind'][]
+  readonly bindingOf: (row: Selectable<DB[T]>) => BindingContext
+}): SealedColumn {
+  return Object.freeze({
+    table: of.table, column: of.column, keyColumn: of.keyColumn ?? 'key_id', id: of.id, integers: of.integers ?? [], owners: of.owners ?? WORKSPACE_ONLY,
+    bindingOf: of.bindingOf as unknown as SealedColumn['bindingOf'],
+  })
+}
+
+/** A row as it was read, with the value in question. */
+export interface SealedRow {
+  readonly row: Row
+  readonly sealed: Sealed | SealedPayload
+  readonly keyId: KeyId
+}
+
+/** A key and whose it is; `system` keys have no workspace. */
+export interface OwnedKey {
+  readonly workspaceId: string
+  readonly id: KeyId
+}
+
+/** Rows that some of these keys sealed, up to a number, in any order, without those named by `except`. */
+export async function listRowsUnder (on: Executor, column: SealedColumn, which: {
+  readonly keys: readonly OwnedKey[]
+  readonly except: readonly string[]
+  readonly limit: number
+}): Promise<SealedRow[]> {
+  const { keys, except, limit } = which
+  const { table, value, key } = namesOf(column)
+  // A lateral join: however old the statistics are, each key's rows come from the index.
+  const { rows } = await sql<Row>`
+    select t.* from unnest(${keys.map((one) => one.workspaceId)}::text[], ${keys.map((one) => one.id)}::text[]) as k (workspace_id, id)
+     cross join lateral (
+       select * from ${table} s where ${hasOwner(column) ? sql`s.workspace_id = k.workspace_id and` : sql``} s.${key} = k.id and s.${value} is not null
+          and not (${nameExpression(column, 's')} = any(${except}::text[])) limit ${limit}
+     ) t limit ${limit}`.execute(on)
+  return rows.map((row) => toSealed(column, row))
+}
+
+/** The next rows in the order of their primary key. */
+export async function listSealedRows (on: Executor, column: SealedColumn, { after, limit }: { after: Row | undefined, limit: number }): Promise<SealedRow[]> {
+  const { table, value, id } = namesOf(column)
+  const beyond = after === undefined ? sql`` : sql`and (${sql.join(id)}) > (${sql.join(column.id.map((name) => after[name]))})`
+  const { rows } = await sql<Row>`select * from ${table} where ${value} is not null ${beyond} order by ${sql.join(id)} limit ${limit}`.execute(on)
+  return rows.map((row) => toSealed(column, row))
+}
+
+/** What a row is called in reports, and in `except`. */
+export function nameOfRow (column: SealedColumn, row: Row): string {
+  return column.id.map((name) => String(row[name])).join('/')
+}
+
+/** A row and what is to stand in it. */
+export interface ResealedRow {
+  readonly from: SealedRow
+  readonly sealed: Sealed | SealedPayload
+  readonly keyId: KeyId
+}
+
+/**
+ * Puts new values where the old ones still are; answers how many. Rows that somebody else is about
+ * to change are left out, not waited for: whoever waits for nothing deadlocks with nobody.
+ */
+export async function replaceSealedRows (tx: Tx, column: SealedColumn, rows: readonly ResealedRow[]): Promise<number> {
+  const { table, value, key, id } = namesOf(column)
+  const arrays = column.id.map((name) => sql`${rows.map(({ from }) => String(from.row[name]))}::text[]`)
+  const columns = sql.join([...id, sql`old_key`, sql`new_sealed`, sql`new_key`])
+  const same = (left: string, right: string) => sql.join(column.id.map((name) =>
+    sql`${sql.ref(`${left}.${name}`)} = ${column.integers.includes(name) ? sql`${sql.ref(`${right}.${name}`)}::integer` : sql.ref(`${right}.${name}`)}`), sql` and `)
+  const { numAffectedRows } = await sql`
+    with n as (
+      select * from unnest(${sql.join(arrays)}, ${rows.map(({ from }) => from.keyId)}::text[], ${rows.map((row) => row.sealed)}::bytea[], ${rows.map((row) => row.keyId)}::text[])
+        as n (${columns})
+    ), held as (
+      select ${sql.join(column.id.map((name) => sql`n.${sql.ref(name)}`))}, n.new_sealed, n.new_key
+        from ${table} t join n on ${same('t', 'n')} where t.${key} = n.old_key and t.${value} is not null
+         for no key update of t skip locked
+    )
+    update ${table} u set ${value} = held.new_sealed, ${key} = held.new_key from held where ${same('u', 'held')}`.execute(tx)
+  return Number(numAffectedRows ?? 0)
+}
+
+export interface RowCount {
+  readonly table: string
+  readonly column: string
+  readonly rows: number
+}
+
+/** MACs of the record name the vault's own keys: as long as they are kept, so is the key that checks them. */
+const MAC_TABLES = ['audit_chain', 'audit_checkpoints', 'audit_unsealed', 'audit_anchors'] as const
+
+/** How many rows need a key, in one snapshot: a value that is moved from one table to another is counted once. */
+export async function countRowsUnder (on: Executor, columns: readonly SealedColumn[], key: { kind: KeyScope['kind'] } & OwnedKey): Promise<RowCount[]> {
+  const sealed = columns.filter((column) => column.owners.includes(key.kind))
+  const counts = sealed.map((column) => {
+    const { table, value, key: keyColumn } = namesOf(column)
+    return sql`(select count(*) from ${table} where ${hasOwner(column) ? sql`workspace_id = ${key.workspaceId} and` : sql``} ${keyColumn} = ${key.id} and ${value} is not null)`
+  })
+  const macs = key.kind === 'system' ? MAC_TABLES : []
+  // Whether there is any is enough to know, and the chain may be long.
+  const anyMac = macs.map((table) => sql`(select count(*) from (select from ${sql.table(table)} where key_id = ${key.id} limit 1) as any_)`)
+  const { rows: [row] } = await sql<{ counts: number[] }>`select array[${sql.join([...counts, ...anyMac])}]::float8[] as counts`.execute(on)
+  return [...sealed, ...macs.map((table) => ({ table, column: 'mac' }))].map(({ table, column }, index) => ({ table, column, rows: row?.counts[index] ?? 0 })).filter(({ rows }) => rows > 0)
+}
+
+/** How many rows of each column are under keys that were replaced. */
+export async function countRowsToReseal (on: Executor, columns: readonly SealedColumn[]): Promise<RowCount[]> {
+  const counts = columns.map((column) => {
+    const { table, value, key } = namesOf(column)
+    const under = (kind: KeyScope['kind']) => kind === 'system'
+      ? sql`(select count(*) from system_keys k join ${table} s on s.${key} = k.id where k.state = 'previous' and s.${value} is not null)`
+      : sql`(select count(*) from workspace_keys k join ${table} s on s.workspace_id = k.workspace_id and s.${key} = k.id where k.state = 'previous' and s.${value} is not null)`
+    return sql`(${sql.join(column.owners.map(under), sql` + `)})`
+  })
+  const { rows: [row] } = await sql<{ counts: number[] }>`select array[${sql.join(counts)}]::float8[] as counts`.execute(on)
+  return columns.map(({ table, column }, index) => ({ table, column, rows: row?.counts[index] ?? 0 }))
+}
+
+function hasOwner (column: SealedColumn): boolean {
+  return column.owners.includes('workspace')
+}
+
+function namesOf (column: SealedColumn) {
+  return { table: sql.table(column.table), value: sql.ref(column.column), key: sql.ref(column.keyColumn), id: column.id.map((name) => sql.ref(name)) }
+}
+
+function nameExpression (column: SealedColumn, table: string): RawBuilder<string> {
+  return sql`concat_ws('/', ${sql.join(column.id.map((name) => sql.ref(`${table}.${name}`)))})`
+}
+
+function toSealed (column: SealedColumn, row: Row): SealedRow {
+  return { row, sealed: row[column.column] as Sealed, keyId: row[column.keyColumn] as KeyId }
+}
