@@ -32,6 +32,11 @@ function oneOf<T extends string> (env: string, about: string, choice: { of: read
   }
 }
 
+function perhapsOneOf<T extends string> (env: string, about: string, of: readonly T[]): Setting<T | undefined> {
+  const { shown: _shown, ...setting } = oneOf(env, about, { of, fallback: of[0] as T })
+  return { ...setting, parse: (raw) => raw === undefined ? undefined : setting.parse(raw) }
+}
+
 function integer (env: string, about: string, range: { min: number, max: number, fallback: number }): Setting<number> {
   return {
     env,
@@ -96,6 +101,8 @@ function endpoints (env: string, about: string): Setting<ReadonlySet<string>> {
   }
 }
 
+const KEK_PROVIDERS = ['local', 'aws-kms', 'vault-transit'] as const
+
 const SETTINGS = {
   nodeEnv: oneOf('NODE_ENV', 'With production the vault starts only with its own database and key provider.', { of: ['development', 'production', 'test'], fallback: 'development' }),
   databaseUrl: text('DATABASE_URL', 'Postgres as the service’s role (a member of connection_vault_service, owner of nothing). Without it, outside production, an embedded Postgres runs in DATA_DIR.'),
@@ -103,9 +110,22 @@ const SETTINGS = {
   databasePoolSize: integer('DATABASE_POOL_SIZE', 'Connections for transactions, beside 3 dedicated ones.', { min: 2, max: 200, fallback: 10 }),
   databaseNotify: oneOf('DATABASE_NOTIFY', 'Whether replicas tell each other of agents’ work through LISTEN and NOTIFY, so that it waits for milliseconds instead of a second. Turn it off behind a pooler in transaction mode.', { of: ['on', 'off'], fallback: 'on' }),
   dataDir: text('DATA_DIR', 'Where the embedded Postgres, the keyring and the first ops token live outside production.', './data'),
-  kekProvider: oneOf('KEK_PROVIDER', 'Who wraps the workspace keys.', { of: ['local'], fallback: 'local' }),
+  retentionDatabaseUrl: text('RETENTION_DATABASE_URL', 'Postgres as a member of connection_vault_retention; only `audit prune` reads it.'),
+  kekProvider: oneOf('KEK_PROVIDER', 'Who wraps the workspace keys: a keyring file, AWS KMS, or the transit engine of OpenBao or HashiCorp Vault.', { of: KEK_PROVIDERS, fallback: 'local' }),
+  kekProviderSandbox: perhapsOneOf('KEK_PROVIDER_SANDBOX', 'Another one for sandbox. While keys move from one provider to another, both stay configured.', KEK_PROVIDERS),
+  awsKmsKeyLive: text('AWS_KMS_KEY_LIVE', 'ARN of the KMS key for live and the vault’s own keys. Credentials come the AWS SDK’s own way.'),
+  awsKmsKeySandbox: text('AWS_KMS_KEY_SANDBOX', 'ARN of the KMS key for sandbox.'),
+  awsKmsEndpoint: text('AWS_KMS_ENDPOINT', 'URL of a VPC endpoint for KMS, instead of the region’s public one; name its host:port in EGRESS_ALLOW_KEK if its address is private.'),
+  vaultAddr: text('VAULT_ADDR', 'URL of OpenBao or HashiCorp Vault; name its host:port in EGRESS_ALLOW_KEK if its address is private.'),
+  vaultNamespace: text('VAULT_NAMESPACE', 'Its namespace, if it has any.'),
+  vaultTokenFile: text('VAULT_TOKEN_FILE', 'File with a token for it, kept fresh by its agent.'),
+  vaultTransitMount: text('VAULT_TRANSIT_MOUNT', 'Path of its transit engine.', 'transit'),
+  vaultTransitKeyLive: text('VAULT_TRANSIT_KEY_LIVE', 'Name of the transit key for live and the vault’s own keys.'),
+  vaultTransitKeySandbox: text('VAULT_TRANSIT_KEY_SANDBOX', 'Name of the transit key for sandbox.'),
   keyringFile: text('KEYRING_FILE', 'Keyring of the local provider, mode 0600; make one with `connection-vault keys init`. Outside production it defaults to DATA_DIR/keyring.json.'),
   keyCacheSeconds: integer('KEY_CACHE_SECONDS', 'How long an unwrapped workspace key stays in memory.', { min: 1, max: 86_400, fallback: 600 }),
+  kekCryptoperiodDays: integer('KEK_CRYPTOPERIOD_DAYS', 'After how many days a KEK in use is reported as due to be replaced.', { min: 1, max: 3_650, fallback: 365 }),
+  keyCryptoperiodDays: integer('KEY_CRYPTOPERIOD_DAYS', 'The same for workspace keys and the vault’s own.', { min: 1, max: 3_650, fallback: 365 }),
   internalHost: text('INTERNAL_HOST', 'Address of the internal listener (the API).', '127.0.0.1'),
   internalPort: integer('INTERNAL_PORT', 'Port of the internal listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 8080 }),
   publicHost: text('PUBLIC_HOST', 'Address of the public listener (browsers and agents).', '127.0.0.1'),
@@ -125,6 +145,7 @@ const SETTINGS = {
   egressAllowWebhook: endpoints('EGRESS_ALLOW_WEBHOOK', 'Private host:port pairs that webhooks may name, plain http allowed there.'),
   egressAllowCustomApi: endpoints('EGRESS_ALLOW_CUSTOM_API', 'Private host:port pairs that Custom APIs of workspaces may reach, plain http allowed there; those of manifests are closed to them.'),
   egressAllowDocument: endpoints('EGRESS_ALLOW_DOCUMENT', 'Private host:port pairs from which OpenAPI documents may be fetched, plain http allowed there.'),
+  egressAllowKek: endpoints('EGRESS_ALLOW_KEK', 'Private host:port pairs where the key provider may be, plain http allowed there.'),
   rateLimitPerMinute: integer('RATE_LIMIT_PER_MINUTE', 'Requests a caller may make in a minute, per process.', { min: 1, max: 1_000_000_000, fallback: 60_000 }),
   bodyLimitBytes: integer('BODY_LIMIT_BYTES', 'Largest request body read.', { min: 1024, max: 33_554_432, fallback: 1_048_576 }),
   invokeBodyLimitBytes: integer('INVOKE_BODY_LIMIT_BYTES', 'Largest request body of invoke and request, where files come in base64.', { min: 1024, max: 67_108_864, fallback: 16_777_216 }),
@@ -166,11 +187,27 @@ function judgeTogether (config: Config, use: 'serve' | 'operate'): string[] {
   const problems: string[] = []
   if (config.nodeEnv === 'production' && use === 'serve') {
     if (config.databaseUrl === undefined) problems.push('DATABASE_URL is missing: production never runs on the embedded Postgres')
-    if (config.keyringFile === undefined) problems.push('KEYRING_FILE is missing: make one with `connection-vault keys init --file PATH`, keep a copy apart from the database, and name it here')
+    const local = config.kekProvider === 'local' || config.kekProviderSandbox === 'local'
+    if (local && config.keyringFile === undefined) problems.push('KEYRING_FILE is missing: make one with `connection-vault keys init --file PATH`, keep a copy apart from the database, and name it here')
   }
+  problems.push(...judgeKekProviders(config))
   if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined)) problems.push('TLS_CERT_FILE and TLS_KEY_FILE go together')
   if (config.tlsClientCaFile !== undefined && config.tlsCertFile === undefined) problems.push('TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE')
   return problems
+}
+
+/** What the providers that wrap new keys need. */
+function judgeKekProviders (config: Config): string[] {
+  const wanted = (provider: string, live: string | undefined, sandbox: string | undefined) => [
+    ...config.kekProvider === provider && live === undefined ? ['LIVE'] : [],
+    ...(config.kekProviderSandbox ?? config.kekProvider) === provider && sandbox === undefined ? ['SANDBOX'] : [],
+  ]
+  const uses = (provider: string) => config.kekProvider === provider || config.kekProviderSandbox === provider
+  return [
+    ...wanted('aws-kms', config.awsKmsKeyLive, config.awsKmsKeySandbox).map((slot) => `AWS_KMS_KEY_${slot} is missing: the ARN of a symmetric KMS key`),
+    ...wanted('vault-transit', config.vaultTransitKeyLive, config.vaultTransitKeySandbox).map((slot) => `VAULT_TRANSIT_KEY_${slot} is missing: the name of a key of the transit engine`),
+    ...uses('vault-transit') && (config.vaultAddr === undefined || config.vaultTokenFile === undefined) ? ['KEK_PROVIDER vault-transit needs VAULT_ADDR and VAULT_TOKEN_FILE'] : [],
+  ]
 }
 
 /** Sections of NODE_DEBUG that print request headers, and with them every credential sent. */

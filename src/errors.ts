@@ -74,6 +74,8 @@ const TABLE = {
   overloaded: [503, 'The vault is overloaded', true, 'A bounded queue is full. Repeat after `Retry-After`.'],
   shutting_down: [503, 'The vault is shutting down', true, 'Repeat: another replica answers.'],
   database_unavailable: [503, 'The database is unavailable', true, 'Nothing was handed out or changed. Repeat after `Retry-After`.'],
+  key_in_use: [409, 'The key is still needed', false, 'Rows are sealed under it, or it wraps other keys, or new ones are to be wrapped by it. Rotate and sweep first.'],
+  rotation_running: [409, 'Keys are being replaced already', true, 'Repeat when the rotation under way is over.'],
   kek_unavailable: [503, 'The key provider is unavailable', true, 'Key encryption keys can’t be reached, so sealed data stays sealed. Repeat after `Retry-After`.'],
   issuer_unavailable: [503, 'The token issuer is unavailable', true, 'The issuer’s keys can’t be fetched, so its tokens can’t be checked. Repeat after `Retry-After`.'],
   integrity_failure: [500, 'Stored data failed its integrity check', false, 'A sealed value does not belong where it was found. It stays sealed, the event is on record; call the operator.'],

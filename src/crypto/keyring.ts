@@ -1,17 +1,9 @@
-import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { VaultError } from '../errors.ts'
-import { newId, type KeyId } from '../ids.ts'
-import { KEY_BYTES } from './aead.ts'
-import { encodeScope, type KeyScope } from './binding.ts'
-import { KeyringError, type KekProvider, type KekSlot, type WrappedKey } from './kek/provider.ts'
-
-/** A tenant's or the vault's own key as the database holds it. */
-export interface StoredKey {
-  readonly id: KeyId
-  readonly kekId: string
-  readonly wrapped: WrappedKey
-}
+import type { KeyId } from '../ids.ts'
+import type { KeyScope } from './binding.ts'
+import type { KeyWrapper, StoredKey } from './key-care.ts'
 
 /** Where wrapped keys are kept; `store` implements it. */
 export interface KeyTable {
@@ -19,17 +11,8 @@ export interface KeyTable {
   find (scope: KeyScope, id: KeyId): Promise<StoredKey | undefined>
   /** Adds the key as the scope's current one; false when another process was first. */
   insertCurrent (scope: KeyScope, key: StoredKey): Promise<boolean>
-}
-
-/** A known value wrapped by a KEK when it was first used: it tells a wrong KEK from a right one. */
-export interface KekCheck {
-  readonly kekId: string
-  readonly check: WrappedKey
-}
-
-export interface KekCheckTable {
-  listChecks (): Promise<KekCheck[]>
-  insertCheck (check: KekCheck): Promise<void>
+  /** Keys that were replaced less than so many seconds ago. */
+  listReplaced (scope: KeyScope, withinSeconds: number): Promise<StoredKey[]>
 }
 
 export interface ScopeKey {
@@ -44,100 +27,116 @@ export interface Keyring {
   find (scope: KeyScope, id: KeyId): Promise<ScopeKey | undefined>
   /** `find` without waiting: undefined also when the key is not in memory. */
   peek (scope: KeyScope, id: KeyId): ScopeKey | undefined
-  /** Throws a KeyringError when a KEK the database needs is missing or is not the same key. */
-  checkKeks (): Promise<void>
+  /** The current key of a scope, then those it replaced within a day and an hour: what lives for a day may be theirs. */
+  listRecent (scope: KeyScope): Promise<ScopeKey[]>
+  /** Asks the database again which keys are current: one turned out to be replaced. */
+  forgetCurrentKeys (): void
+  /** Drops a workspace’s keys from memory. */
+  forgetWorkspace (workspaceId: string): void
 }
 
 interface KeyringOptions {
-  readonly keks: KekProvider
+  readonly wrapper: KeyWrapper
   readonly keys: KeyTable
-  readonly checks: KekCheckTable
   /** How long an unwrapped key stays in memory. */
   readonly cacheMs: number
 }
 
-const CHECK_CONTEXT = Buffer.from('connection-vault kek check 1')
-const CHECK_VALUE = Buffer.alloc(KEY_BYTES, 0x5a)
 const CACHED_KEYS_MAX = 50_000
+/** What is compared with what was stored a day ago, and the hourly purge may be late. */
+const RECENT_SECONDS = 25 * 3_600
+const RECENT_CACHE_MS = 5_000
 
 /** Unwraps, makes and remembers the keys that seal. */
 export function createKeyring (options: KeyringOptions): Keyring {
+  const { keys, wrapper } = options
   const unwrapped = new LRUCache<string, ScopeKey>({ max: CACHED_KEYS_MAX, ttl: options.cacheMs })
   // Which key is current is asked of the database at each sealing's commit; this only saves the look-up.
   const currentIds = new LRUCache<string, KeyId>({ max: CACHED_KEYS_MAX, ttl: options.cacheMs })
 
   const unwrap = async (scope: KeyScope, stored: StoredKey): Promise<ScopeKey> => {
-    const bytes = await options.keks.unwrap(stored.kekId, stored.wrapped, encodeScope(scope, stored.id))
-    if (bytes?.length !== KEY_BYTES) throw new VaultError('integrity_failure', { detail: 'A stored key can’t be unwrapped.' })
+    const bytes = await wrapper.unwrap(scope, stored)
     const key = createSecretKey(bytes)
     bytes.fill(0)
     const made = Object.freeze({ id: stored.id, key })
     unwrapped.set(cacheName(scope, stored.id), made)
     return made
   }
-
   const peek = (scope: KeyScope, id: KeyId) => unwrapped.get(cacheName(scope, id))
-
-  // Callers that miss together wait for one look-up and one unwrapping: a KEK may be far away.
-  const underWay = new Map<string, Promise<ScopeKey | undefined>>()
-  const once = async <T extends ScopeKey | undefined>(name: string, work: () => Promise<T>): Promise<T> => {
-    const running = underWay.get(name) as Promise<T> | undefined ?? work().finally(() => { underWay.delete(name) })
-    underWay.set(name, running)
-    return await running
-  }
+  const once = createOnce()
 
   const find = async (scope: KeyScope, id: KeyId): Promise<ScopeKey | undefined> =>
     peek(scope, id) ?? await once(cacheName(scope, id), async () => {
-      const stored = await options.keys.find(scope, id)
+      const stored = await keys.find(scope, id)
       return stored && await unwrap(scope, stored)
     })
-
-  const make = async (scope: KeyScope): Promise<StoredKey> => {
-    const kekId = options.keks.currentKekId(slotOf(scope))
-    await recordKek(options, kekId)
-    const bytes = randomBytes(KEY_BYTES)
-    const id = newId('key')
-    const wrapped = await options.keks.wrap(kekId, bytes, encodeScope(scope, id))
-    bytes.fill(0)
-    const stored = { id, kekId, wrapped }
-    if (await options.keys.insertCurrent(scope, stored)) return stored
-    const winner = await options.keys.findCurrent(scope)
-    if (winner === undefined) throw new VaultError('internal', { detail: 'A key was neither made nor found.' })
-    return winner
-  }
 
   const current = async (scope: KeyScope): Promise<ScopeKey> => {
     const id = currentIds.get(cacheName(scope, 'current'))
     const cached = id && peek(scope, id)
     if (cached) return cached
     return await once(cacheName(scope, 'current'), async () => {
-      const stored = await options.keys.findCurrent(scope) ?? await make(scope)
+      const stored = await keys.findCurrent(scope) ?? await make(options, scope)
       currentIds.set(cacheName(scope, 'current'), stored.id)
       return peek(scope, stored.id) ?? await unwrap(scope, stored)
     })
   }
 
-  return Object.freeze({ current, find, peek, checkKeks: async () => { await checkKeks(options) } })
+  const recent = createRecent(keys, Math.min(options.cacheMs, RECENT_CACHE_MS), async (scope, stored) => peek(scope, stored.id) ?? await unwrap(scope, stored))
+  return Object.freeze({
+    current,
+    find,
+    peek,
+    listRecent: async (scope: KeyScope) => {
+      const [now, before] = await Promise.all([current(scope), recent.list(scope)])
+      return [now, ...before.filter(({ id }) => id !== now.id)]
+    },
+    forgetCurrentKeys: () => {
+      currentIds.clear()
+      recent.clear()
+    },
+    forgetWorkspace: (workspaceId: string) => {
+      currentIds.clear()
+      for (const name of [...unwrapped.keys()]) if (name.startsWith(`workspace ${workspaceId} `)) unwrapped.delete(name)
+    },
+  })
 }
 
-/** On the first use of a KEK, leaves behind what lets a later start recognise it. */
-async function recordKek (options: KeyringOptions, kekId: string): Promise<void> {
-  const known = await options.checks.listChecks()
-  if (known.some((check) => check.kekId === kekId)) return
-  await options.checks.insertCheck({ kekId, check: await options.keks.wrap(kekId, CHECK_VALUE, CHECK_CONTEXT) })
-}
-
-async function checkKeks (options: KeyringOptions): Promise<void> {
-  for (const { kekId, check } of await options.checks.listChecks()) {
-    const value = await options.keks.unwrap(kekId, check, CHECK_CONTEXT)
-    if (value === undefined || !value.equals(CHECK_VALUE)) {
-      throw new KeyringError(`the KEK ${kekId} of this keyring is not the one the database was sealed under, though it has the same name. Start with the keyring that belongs to this database`)
-    }
+/** Callers that miss together wait for one look-up and one unwrapping: a KEK may be far away. */
+function createOnce () {
+  const underWay = new Map<string, Promise<ScopeKey | undefined>>()
+  return async <T extends ScopeKey | undefined>(name: string, work: () => Promise<T>): Promise<T> => {
+    const running = underWay.get(name) as Promise<T> | undefined ?? work().finally(() => { underWay.delete(name) })
+    underWay.set(name, running)
+    return await running
   }
 }
 
-function slotOf (scope: KeyScope): KekSlot {
-  return scope.kind === 'system' ? 'system' : scope.environment
+/** Keys that were replaced a short time ago, remembered for a moment. */
+function createRecent (keys: KeyTable, cacheMs: number, unwrap: (scope: KeyScope, stored: StoredKey) => Promise<ScopeKey>) {
+  const known = new LRUCache<string, Promise<ScopeKey[]>>({ max: 100, ttl: cacheMs })
+  const look = async (scope: KeyScope): Promise<ScopeKey[]> => {
+    const replaced = await keys.listReplaced(scope, RECENT_SECONDS)
+    return await Promise.all(replaced.map(async (stored) => await unwrap(scope, stored)))
+  }
+  return {
+    list: async (scope: KeyScope): Promise<ScopeKey[]> => {
+      const name = cacheName(scope, 'replaced')
+      const looked = known.get(name) ?? look(scope)
+      known.set(name, looked)
+      looked.catch(() => { known.delete(name) })
+      return await looked
+    },
+    clear: () => { known.clear() },
+  }
+}
+
+async function make ({ keys, wrapper }: KeyringOptions, scope: KeyScope): Promise<StoredKey> {
+  const stored = await wrapper.makeKey(scope)
+  if (await keys.insertCurrent(scope, stored)) return stored
+  const winner = await keys.findCurrent(scope)
+  if (winner === undefined) throw new VaultError('internal', { detail: 'A key was neither made nor found.' })
+  return winner
 }
 
 function cacheName (scope: KeyScope, id: string): string {

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, hash, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
 import type { Keyring } from './keyring.ts'
 
@@ -8,6 +9,19 @@ export type MacPurpose = 'audit-batch' | 'audit-link' | 'audit-checkpoint' | 're
 export interface Mac {
   readonly keyId: KeyId
   readonly mac: Buffer
+}
+
+/**
+ * What a request was, told apart without being kept: requests hold secrets, and a bare digest of
+ * one could be guessed at.
+ */
+export interface Fingerprint {
+  /** To be stored. */
+  readonly bytes: Buffer
+  /** Whether a stored one is of the same request, also when the vault's key was replaced since. */
+  matches (stored: Uint8Array): boolean
+  /** Every form in which it may have been stored. */
+  readonly forms: readonly Buffer[]
 }
 
 /** HMAC-SHA-256 (RFC 2104) under a key derived from the vault's own key, never a tenant's. */
@@ -20,6 +34,7 @@ export interface Macs {
   key (purpose: MacPurpose): Promise<MacKey>
   /** Whether a MAC made under any key, current or not, is right. Constant time. */
   verify (purpose: MacPurpose, data: Uint8Array | string, mac: Mac): Promise<boolean>
+  fingerprint (data: string): Promise<Fingerprint>
 }
 
 const SYSTEM = { kind: 'system' } as const
@@ -52,6 +67,16 @@ export function createMacs (keyring: Keyring): Macs {
       if (root === undefined) return false
       const expected = createHmac('sha256', derive(root.key, purpose)).update(data).digest()
       return mac.mac.length === expected.length && timingSafeEqual(mac.mac, expected)
+    },
+    fingerprint: async (data: string) => {
+      const roots = await keyring.listRecent(SYSTEM)
+      const forms = roots.map((root) => createHmac('sha256', derive(root.key, 'request-fingerprint')).update(data).digest())
+      const [bytes] = forms
+      if (bytes === undefined) throw new VaultError('internal', { detail: 'The vault has no key.' })
+      return Object.freeze({
+        bytes, forms,
+        matches: (stored: Uint8Array) => forms.some((form) => form.length === stored.length && timingSafeEqual(form, stored)),
+      })
     },
   })
 }

@@ -1,4 +1,4 @@
-import { VaultError } from '../errors.ts'
+import { isVaultError, VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
 import { encodeBinding, type BindingContext } from './binding.ts'
 import { envelopeKeyId, openEnvelope, sealEnvelope, type Sealed, type SealedPayload } from './envelope.ts'
@@ -24,6 +24,10 @@ export interface Sealer {
   sealPayload (context: BindingContext, bytes: Buffer): Promise<SealedWithKey<SealedPayload>>
   /** Opens a payload, as `open` does a credential. */
   openPayload (context: BindingContext, sealed: SealedPayload): Promise<Buffer>
+  /** Seals for the same place again, under the scope's current key: what it holds never leaves. Throws as `open` does. */
+  reseal<T extends Sealed | SealedPayload> (context: BindingContext, sealed: T): Promise<SealedWithKey<T>>
+  /** Whether it opens here; throws only `kek_unavailable`. */
+  isIntact (context: BindingContext, sealed: Sealed | SealedPayload): Promise<boolean>
 }
 
 export function createSealer (keyring: Keyring): Sealer {
@@ -49,6 +53,20 @@ export function createSealer (keyring: Keyring): Sealer {
     open: async (context: BindingContext, sealed: Sealed) => readFields(context, await openBytes(context, sealed)),
     sealPayload: async (context: BindingContext, bytes: Buffer) => await sealBytes(context, bytes) as SealedWithKey<SealedPayload>,
     openPayload: openBytes,
+    reseal: async <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
+      const plaintext = await openBytes(context, sealed)
+      return await sealBytes(context, plaintext) as SealedWithKey<T>
+    },
+    isIntact: async (context: BindingContext, sealed: Sealed | SealedPayload) => {
+      try {
+        const plaintext = await openBytes(context, sealed)
+        plaintext.fill(0)
+        return true
+      } catch (error) {
+        if (isVaultError(error, 'integrity_failure')) return false
+        throw error
+      }
+    },
   })
 }
 

@@ -16,7 +16,7 @@ t.teardown(async () => { await Promise.all(egresses.map((egress) => egress.close
 const metrics = createMetrics()
 
 function agentsTo (endpoints: string[], resolve?: Resolve): GuardedAgents {
-  const exceptions = { provider: new Set(endpoints), issuer: new Set<string>(), webhook: new Set<string>(), document: new Set<string>() }
+  const exceptions = { provider: new Set(endpoints) }
   const egress = createEgress({ exceptions, metrics, ...resolve && { resolve } })
   egresses.push(egress)
   return egress.agents('provider')

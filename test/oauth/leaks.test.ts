@@ -48,8 +48,7 @@ const everything = (value: unknown) => `${inspect(value, { depth: 12, showHidden
 const provider = await startProvider(() => {})
 const closed = await startProvider(() => {})
 await closed.close()
-const none = new Set<string>()
-const exceptions = { provider: new Set([provider.endpoint, closed.endpoint]), issuer: none, webhook: none, document: none }
+const exceptions = { provider: new Set([provider.endpoint, closed.endpoint]) }
 const egress = createEgress({ exceptions, metrics: createMetrics() })
 const protocol = createOAuthProtocol({ egress, clock: systemClock, timeoutMs: 700 })
 t.teardown(async () => { for (const { close } of [protocol, egress, provider]) await close() })

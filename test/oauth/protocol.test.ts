@@ -14,7 +14,7 @@ const closers: (() => Promise<void>)[] = []
 t.teardown(async () => { for (const close of closers.reverse()) await close() })
 
 function protocolTo (endpoints: string[], timeoutMs = 5_000): OAuthProtocol {
-  const exceptions = { provider: new Set(endpoints), issuer: new Set<string>(), webhook: new Set<string>(), document: new Set<string>() }
+  const exceptions = { provider: new Set(endpoints) }
   const egress = createEgress({ exceptions, metrics: createMetrics() })
   const protocol = createOAuthProtocol({ egress, clock: systemClock, timeoutMs })
   closers.push(egress.close, protocol.close)

@@ -1,3 +1,4 @@
+import { VaultError } from '../../errors.ts'
 import type { Environment } from '../../ids.ts'
 
 /** A key encrypted under a KEK: branded so that it can't be taken for a key itself. */
@@ -5,19 +6,59 @@ export type WrappedKey = Buffer & { readonly __wrapped: true }
 
 /** What a KEK is for: each environment may have its own, and so may the vault's own keys. */
 export type KekSlot = Environment | 'system'
+export const KEK_SLOTS: readonly KekSlot[] = ['sandbox', 'live', 'system']
 
 /**
- * Holder of key-encryption keys, outside the database. Two methods do the work; both throw
- * `KeyringError` when the KEK is not held and `VaultError('kek_unavailable')` when the provider
- * can't be reached.
+ * Holder of key-encryption keys, outside the database. Its methods throw `KeyringError` where
+ * somebody has to do something (the KEK is not held, or not any more) and
+ * `VaultError('kek_unavailable')` where waiting may help.
  */
 export interface KekProvider {
-  readonly name: string
-  currentKekId (slot: KekSlot): string
+  readonly name: KekProviderName
   wrap (kekId: string, key: Uint8Array, context: Uint8Array): Promise<WrappedKey>
   /** The key, or undefined when it was wrapped under another KEK, for another context, or changed. */
   unwrap (kekId: string, wrapped: WrappedKey, context: Uint8Array): Promise<Buffer | undefined>
+  /** Resolves when this KEK can be used now. */
+  health (kekId: string): Promise<void>
 }
 
-/** The keyring and the database don't fit together; `message` says what to do. The start ends here. */
+export const KEK_PROVIDERS = ['local', 'aws-kms', 'vault-transit'] as const
+export type KekProviderName = typeof KEK_PROVIDERS[number]
+
+/** The KEKs of a vault: those that wrap new keys, and all that may have wrapped old ones. */
+export interface Keks extends Omit<KekProvider, 'name'> {
+  currentKekId (slot: KekSlot): string
+}
+
+/** One exchange with a provider over HTTP; `egress` implements it. Never throws. */
+export type KekTransport = (request: KekRequest) => Promise<KekAnswer | { readonly kind: string, readonly detail: string }>
+
+export interface KekRequest {
+  readonly method: string
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  readonly timeoutMs: number
+  readonly maxResponseBytes: number
+  readonly signal?: AbortSignal
+}
+
+export interface KekAnswer {
+  readonly kind: 'answer'
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/** Keys that don't fit the database, or can't be read; `message` says what to do and holds no key. */
 export class KeyringError extends Error {}
+
+/** How long callers are asked to wait for a provider that is away. */
+const RETRY_AFTER_SECONDS = 2
+
+/** `reason` is a word of the provider's protocol, for the log. */
+export function kekUnavailable (provider: KekProviderName, reason: string): VaultError {
+  return new VaultError('kek_unavailable', {
+    detail: 'The key provider can’t be used at the moment.', retryAfterSeconds: RETRY_AFTER_SECONDS, cause: Object.assign(new Error(`${provider}: ${reason}`), { code: reason }),
+  })
+}
