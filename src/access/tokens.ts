@@ -1,4 +1,4 @@
-import { createBearerToken, sha256, type Macs } from '../crypto/index.ts'
+import { createBearerToken, sha256, type Macs, type Fingerprint } from '../crypto/index.ts'
 import type { Clock } from '../clock.ts'
 import { VaultError, type FieldError } from '../errors.ts'
 import { ENVIRONMENTS, isWorkspaceId, newId, type TokenId } from '../ids.ts'
@@ -42,20 +42,20 @@ export interface Tokens {
 export function createTokens (options: { database: Pick<Database, 'db' | 'transaction'>, macs: Macs, clock: Clock }): Tokens {
   const { database, macs, clock } = options
 
-  const replay = async (hash: Buffer, fingerprint: Buffer): Promise<CreatedToken | undefined> => {
+  const replay = async (hash: Buffer, fingerprint: Fingerprint): Promise<CreatedToken | undefined> => {
     const earlier = await findTokenByIdempotency(database.db, hash)
     if (earlier === undefined) return undefined
-    if (!earlier.fingerprint.equals(fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
+    if (!fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
     return { row: earlier.token, token: undefined }
   }
 
-  const insert = async (request: TokenRequest, how: CreateOptions, idempotency: { hash: Buffer, fingerprint: Buffer } | undefined): Promise<CreatedToken> => {
+  const insert = async (request: TokenRequest, how: CreateOptions, idempotency?: { hash: Buffer, fingerprint: Fingerprint }): Promise<CreatedToken> => {
     const { token, hash } = createBearerToken()
     const row = await database.transaction(async (tx) => {
       const inserted = await insertToken(tx, {
         id: newId('token'), name: request.name, token_hash: hash, scopes: listScopes(request), workspaces: listOrAll(request.workspaces),
         environments: listOrAll(request.environments), created_by: how.by, expires_at: request.expiresAt ?? null,
-        idempotency_hash: idempotency?.hash ?? null, idempotency_fingerprint: idempotency?.fingerprint ?? null,
+        idempotency_hash: idempotency?.hash ?? null, idempotency_fingerprint: idempotency?.fingerprint.bytes ?? null,
       })
       await how.record(tx, inserted)
       return inserted
@@ -66,9 +66,9 @@ export function createTokens (options: { database: Pick<Database, 'db' | 'transa
   return Object.freeze({
     create: async (request: TokenRequest, how: CreateOptions) => {
       requireSound(request, clock.now())
-      if (how.idempotencyKey === undefined) return await insert(request, how, undefined)
+      if (how.idempotencyKey === undefined) return await insert(request, how)
       const hash = sha256(how.idempotencyKey)
-      const { mac: fingerprint } = (await macs.key('request-fingerprint')).compute(JSON.stringify(request))
+      const fingerprint = await macs.fingerprint(JSON.stringify(request))
       const before = await replay(hash, fingerprint)
       if (before !== undefined) return before
       try {

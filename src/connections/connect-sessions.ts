@@ -1,5 +1,5 @@
 import { isLinked, type Catalog } from '../catalog/index.ts'
-import { createOneTimeToken, sameDigest, sha256, type BindingContext, type Crypto } from '../crypto/index.ts'
+import { createOneTimeToken, sameDigest, sha256, type BindingContext, type Crypto, type Fingerprint } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type ConnectionId, type Environment, type RevocationId, type SessionId, type WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
@@ -29,7 +29,7 @@ export interface ConnectRequest {
   readonly confirmation: 'required' | 'none'
   readonly reconnectId: ConnectionId | undefined
   readonly allowAccountChange: boolean
-  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Buffer } | undefined
+  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Fingerprint } | undefined
 }
 
 export interface SessionOf {
@@ -144,7 +144,7 @@ function createInserter (ledger: Pick<Ledger, 'recordIn'>) {
     if (request.idempotency !== undefined) {
       const earlier = await claimIdempotencyKey(tx, { workspaceId, ...request.idempotency, resourceId: id })
       if (earlier !== undefined) {
-        if (!earlier.fingerprint.equals(request.idempotency.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
+        if (!request.idempotency.fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
         return earlier.resourceId as SessionId
       }
     }

@@ -1,5 +1,5 @@
 import { isNarrower, isPrivate, resolveDestination, type AuthScheme, type Destination, type Integration } from '../catalog/index.ts'
-import type { Crypto, SealedWithKey, SecretFields } from '../crypto/index.ts'
+import type { Crypto, SealedWithKey, SecretFields, Fingerprint } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type AppId, type AppOwner, type ConnectionId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
@@ -30,7 +30,7 @@ export interface NewConnection {
   readonly allowedActions: readonly string[] | undefined
   readonly allowedHosts: readonly string[] | undefined
   /** Hash of the Idempotency-Key and MAC of the body. */
-  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Buffer } | undefined
+  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Fingerprint } | undefined
 }
 
 export interface Created {
@@ -46,7 +46,7 @@ export interface Creator {
   requireFreeName (of: { workspaceId: WorkspaceId, environment: Environment, name: string }): Promise<void>
 }
 
-export function createCreator (options: { database: Pick<Database, 'db' | 'transaction'>, crypto: Pick<Crypto, 'seal'>, ledger: Pick<Ledger, 'recordIn'> }): Creator {
+export function createCreator (options: { database: Pick<Database, 'db' | 'transaction'>, crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>, ledger: Pick<Ledger, 'recordIn'> }): Creator {
   const { database, crypto, ledger } = options
 
   const insert = async (tx: Tx, { request, version }: { request: NewConnection, version: SealedVersion }, caller: Caller): Promise<void> => {
@@ -79,7 +79,7 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
       if (request.idempotency !== undefined) {
         const earlier = await claimIdempotencyKey(tx, { workspaceId: request.workspaceId, ...request.idempotency, resourceId: connectionId })
         if (earlier !== undefined) {
-          if (!earlier.fingerprint.equals(request.idempotency.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
+          if (!request.idempotency.fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
           return { id: earlier.resourceId as ConnectionId, replayed: true }
         }
       }
@@ -91,7 +91,7 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
   return Object.freeze({
     create: async (request: NewConnection, caller: Caller) => {
       await requireKnownActions(request.credential.integration, request.allowedActions)
-      const made = await whileKeyChanges(() => createOnce(request, caller)).catch((error: unknown) => { throw nameTaken(error) ?? error })
+      const made = await whileKeyChanges(crypto, () => createOnce(request, caller)).catch((error: unknown) => { throw nameTaken(error) ?? error })
       const view = await guard(() => findConnection(database.db, request.workspaceId, made.id))
       if (view === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a connection that has been deleted since.' })
       return { view, replayed: made.replayed }
@@ -110,7 +110,7 @@ export interface SealedVersion {
 
 /** Allots the version's id and seals the credential for it and for the hosts it may go to. */
 export async function sealVersion (
-  crypto: Pick<Crypto, 'seal'>,
+  crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>,
   of: { workspaceId: WorkspaceId, connectionId: ConnectionId, environment: Environment, allowedHosts: readonly string[] | undefined },
   credential: NewCredential,
 ): Promise<SealedVersion> {
@@ -127,12 +127,12 @@ function isClosed (host: string, closed: ReadonlySet<string>): boolean {
 }
 
 /** The same for a credential that goes where the one before it went: a renewed token. */
-export async function sealSuccessor (crypto: Pick<Crypto, 'seal'>, row: UsableRow, secrets: SecretFields): Promise<SealedVersion> {
+export async function sealSuccessor (crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>, row: UsableRow, secrets: SecretFields): Promise<SealedVersion> {
   const of = { workspaceId: row.workspace_id, connectionId: row.id, environment: row.environment, hosts: row.hosts, hostConfig: row.host_config }
   return await sealPlace(crypto, of, secrets)
 }
 
-async function sealPlace (crypto: Pick<Crypto, 'seal'>, of: Omit<VersionPlace, 'versionId' | 'fieldSet'>, secrets: SecretFields): Promise<SealedVersion> {
+async function sealPlace (crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>, of: Omit<VersionPlace, 'versionId' | 'fieldSet'>, secrets: SecretFields): Promise<SealedVersion> {
   const { workspaceId, environment, connectionId, hosts, hostConfig } = of
   const place: VersionPlace = { workspaceId, environment, connectionId, versionId: newId('version'), fieldSet: Object.keys(secrets), hosts, hostConfig }
   return { place, sealed: await crypto.seal(bindingOf(place), secrets) }

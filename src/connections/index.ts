@@ -19,5 +19,6 @@ export { createOAuthAppKeeper, type OAuthAppKeeper, type PresentedApp } from './
 export { isRenewable } from './renew.ts'
 export type { LinkEnd, LinkStep } from './settle-link.ts'
 export type { Resolved, ResolvedOne, ResolveRequest } from './resolve.ts'
+export { CONNECTION_COLUMNS } from './sealed.ts'
 export type { TestResult } from './test.ts'
 export { formatEtag, presentConnection, requireRevision } from './view.ts'

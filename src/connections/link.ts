@@ -44,7 +44,7 @@ export interface Linking {
 interface Options {
   readonly database: Pick<Database, 'db' | 'transaction'>
   readonly catalog: Catalog
-  readonly crypto: Pick<Crypto, 'seal' | 'open'>
+  readonly crypto: Pick<Crypto, 'seal' | 'open' | 'forgetCurrentKeys'>
   readonly oauth: OAuthProtocol & { readonly apps: OAuthApps }
   readonly ledger: Pick<Ledger, 'recordIn' | 'record'>
   readonly revoker: Revoker
@@ -160,7 +160,7 @@ function createSteps (options: Options, settle: Settler): Pick<Linking, 'authori
 function createStateKeeper ({ database, crypto }: Options): (session: SessionRow, state: NewState) => Promise<void> {
   return async (session, { hash, verifier, way, config, app }) => {
     const id = newId('version')
-    await whileKeyChanges(async () => {
+    await whileKeyChanges(crypto, async () => {
       const sealed = verifier && await crypto.seal(verifierBinding(session, id), { verifier })
       return await database.transaction(async (tx) => {
         const locked = await lockSession(tx, session)

@@ -54,7 +54,7 @@ export interface LinkKeeper {
 
 interface Options {
   readonly database: Pick<Database, 'db' | 'transaction'>
-  readonly crypto: Pick<Crypto, 'seal' | 'open'>
+  readonly crypto: Pick<Crypto, 'seal' | 'open' | 'forgetCurrentKeys'>
   readonly calls: RecordedCalls
   readonly tester: Pick<Tester, 'testCredential'>
 }
@@ -125,7 +125,7 @@ function createLinkStore ({ database, crypto }: Options) {
 
   return {
     unassigned: async (session: SessionRow, brought: Brought, choices: readonly LinkChoice[]): Promise<void> => {
-      await whileKeyChanges(async () => {
+      await whileKeyChanges(crypto, async () => {
         const id = newId('version')
         const fieldSet = Object.keys(brought.secrets)
         const { sealed, keyId } = await crypto.seal(unassigned(session, { id, fieldSet }), brought.secrets)
@@ -137,7 +137,8 @@ function createLinkStore ({ database, crypto }: Options) {
         return stored ? true : undefined
       })
     },
-    whole: async (session: SessionRow, { brought, connectionId, account }: Whole & { account: Account }): Promise<string> => await whileKeyChanges(async () => {
+    whole: async (session: SessionRow, of: Whole & { account: Account }): Promise<string> => await whileKeyChanges(crypto, async () => {
+      const { brought, connectionId, account } = of
       const { workspace_id: workspaceId, environment } = session
       const { place, sealed } = await sealVersion(crypto, { workspaceId, environment, connectionId, allowedHosts: undefined }, brought)
       const code = createOneTimeToken()
@@ -258,7 +259,8 @@ function columnsOf ({ integration, scheme, secrets, previews, grant }: Brought) 
   }
 }
 
-function unassigned (session: Pick<SessionRow, 'workspace_id' | 'environment' | 'id'>, of: { id: VersionId, fieldSet: readonly string[] }): BindingContext {
+/** What is granted before it is known to which account. */
+export function unassigned (session: Pick<SessionRow, 'workspace_id' | 'environment' | 'id'>, of: { id: VersionId, fieldSet: readonly string[] }): BindingContext {
   return {
     purpose: 'unassigned-grant', scope: { kind: 'workspace', workspaceId: session.workspace_id, environment: session.environment },
     ownerId: session.id, versionId: of.id, fieldSet: of.fieldSet, hosts: [], hostConfig: {},

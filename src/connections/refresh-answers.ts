@@ -12,13 +12,13 @@ export interface RefreshAnswers {
 
 export interface RefreshAnswersOptions {
   readonly database: Pick<Database, 'db'>
-  readonly crypto: Pick<Crypto, 'seal' | 'open'>
+  readonly crypto: Pick<Crypto, 'seal' | 'open' | 'forgetCurrentKeys'>
 }
 
 export function createRefreshAnswers ({ database, crypto }: RefreshAnswersOptions): RefreshAnswers {
   return Object.freeze({
     keep: async ({ row, claim }: Claimed, answer: Secret) => {
-      await whileKeyChanges(async () => {
+      await whileKeyChanges(crypto, async () => {
         const { sealed, keyId } = await crypto.seal(bindingOf(row), { answer })
         const kept = await guard(() => keepAnswer(database.db, {
           workspace_id: row.workspace_id, connection_id: row.id, environment: row.environment, version_id: row.version_id, started_at: claim.startedAt,
@@ -37,7 +37,7 @@ export function createRefreshAnswers ({ database, crypto }: RefreshAnswersOption
 }
 
 /** Its own purpose: an answer can't be taken for a credential. */
-function bindingOf (row: UsableRow): BindingContext {
+export function bindingOf (row: Pick<UsableRow, 'workspace_id' | 'environment' | 'id' | 'version_id'>): BindingContext {
   return {
     purpose: 'refresh-answer', scope: { kind: 'workspace', workspaceId: row.workspace_id, environment: row.environment }, ownerId: row.id, versionId: row.version_id,
     fieldSet: ['answer'], hosts: [], hostConfig: {},

@@ -43,7 +43,7 @@ export interface RefreshStore {
 interface Options {
   readonly database: Pick<Database, 'transaction'>
   readonly catalog: Catalog
-  readonly crypto: Pick<Crypto, 'seal'>
+  readonly crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>
   readonly ledger: Pick<Ledger, 'recordIn'>
   readonly metrics: Pick<Metrics, 'refreshLostLeases'>
 }
@@ -106,7 +106,7 @@ export function createRefreshStore (options: Options): RefreshStore {
   return Object.freeze({
     renewed: async (of: Claimed, tokens: TokenSet, { secrets, startedAt }: { secrets: SecretFields, startedAt: Date }) => {
       const renewed: SecretFields = { ...secrets, access_token: tokens.accessToken, ...tokens.refreshToken && { refresh_token: tokens.refreshToken } }
-      return await whileKeyChanges(async () => {
+      return await whileKeyChanges(crypto, async () => {
         const version = await sealSuccessor(crypto, of.row, renewed)
         return await database.transaction(async (tx) => {
           if (!await holdCurrentKey(tx, of.row.workspace_id, version.sealed.keyId)) return undefined

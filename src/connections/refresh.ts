@@ -18,7 +18,7 @@ export interface Refresher {
 
 export interface RefresherOptions extends AskerOptions {
   readonly catalog: Catalog
-  readonly crypto: Pick<Crypto, 'seal' | 'open'>
+  readonly crypto: Pick<Crypto, 'seal' | 'open' | 'forgetCurrentKeys'>
   readonly opener: CredentialOpener
   readonly metrics: Pick<Metrics, 'refreshes' | 'refreshSeconds' | 'refreshLostLeases'>
 }

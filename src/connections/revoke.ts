@@ -163,7 +163,8 @@ async function ask (oauth: OAuthProtocol, client: Parameters<OAuthProtocol['revo
   return { outcome: 'failed', reason: 'provider_failed', again: true }
 }
 
-function bindingOf (row: RevocationRow): BindingContext {
+/** A revocation keeps what a connection held as it was sealed. */
+export function bindingOf (row: Omit<RevocationRow, 'attempts'> | RevocationRow): BindingContext {
   return {
     purpose: row.purpose, scope: { kind: 'workspace', workspaceId: row.workspace_id, environment: row.environment }, ownerId: row.owner_id, versionId: row.version_id,
     fieldSet: row.field_set, hosts: row.hosts, hostConfig: row.host_config,

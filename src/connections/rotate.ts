@@ -34,7 +34,7 @@ export interface Rotator {
 interface Options {
   readonly database: Pick<Database, 'db' | 'transaction'>
   readonly catalog: Catalog
-  readonly crypto: Pick<Crypto, 'seal'>
+  readonly crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>
   readonly ledger: Pick<Ledger, 'recordIn'>
   readonly tester: Pick<Tester, 'testCredential'>
 }
@@ -68,7 +68,7 @@ export function createRotator (options: Options): Rotator {
   }
 
   return Object.freeze({
-    rotate: async (of: Of, rotation: Rotation, caller: Caller) => await whileKeyChanges(async (first) => {
+    rotate: async (of: Of, rotation: Rotation, caller: Caller) => await whileKeyChanges(crypto, async (first) => {
       const place = { workspaceId: of.workspaceId, connectionId: of.id, environment: rotation.seen.environment, allowedHosts: rotation.allowedHosts }
       const version = await sealVersion(crypto, place, rotation.credential)
       if (rotation.test && first && rotation.credential.integration.manifest.test !== undefined) await requireAccepted(rotation, version, caller)

@@ -158,7 +158,7 @@ function createEnqueuer ({ relay: { queue }, crypto, ledger }: Options) {
       workspaceId: row.workspace_id, environment: row.environment, groupId: groupOf(connection).id, connectionId: row.id, versionId: row.version_id, action,
       input: JSON.stringify(encrypted === undefined ? use.input : encrypted.jwe), encrypted: encrypted !== undefined, timeoutMs: use.timeoutMs,
       queueMs: use.queueSeconds === undefined ? undefined : use.queueSeconds * 1_000, waitedFor: use.later !== true,
-      idempotency: key === undefined ? undefined : { keyHash: sha256(key), fingerprint: (await crypto.macs.key('request-fingerprint')).compute(canonicalJson(meant)).mac },
+      idempotency: key === undefined ? undefined : { keyHash: sha256(key), fingerprint: await crypto.macs.fingerprint(canonicalJson(meant)) },
     }, { principal: caller.principal, requestId: caller.requestId, context })
     if (queued.replayed) {
       await ledger.record({

@@ -3,7 +3,7 @@ import type { BindingContext, Crypto } from '../crypto/index.ts'
 import { VaultError, type ErrorCode } from '../errors.ts'
 import type { ConnectionId, Environment, WorkspaceId } from '../ids.ts'
 import { parseExactly } from '../json.ts'
-import { finishInvocation, holdCurrentKey, whileKeyChanges, type Database, type EarlierInvocation, type InvocationClaim } from '../store/index.ts'
+import { finishInvocation, holdCurrentKey, sealedColumn, whileKeyChanges, type Database, type EarlierInvocation, type InvocationClaim } from '../store/index.ts'
 import type { Invocation } from './outcome.ts'
 
 /** What a key's invocation came to: the answer, or the problem its caller was told. */
@@ -18,12 +18,12 @@ export interface Endings {
   open (workspaceId: WorkspaceId, earlier: EarlierInvocation): Promise<Ending>
 }
 
-export function createEndings ({ database, crypto }: { database: Pick<Database, 'transaction'>, crypto: Pick<Crypto, 'sealPayload' | 'openPayload'> }): Endings {
+export function createEndings ({ database, crypto }: { database: Pick<Database, 'transaction'>, crypto: Pick<Crypto, 'sealPayload' | 'openPayload' | 'forgetCurrentKeys'> }): Endings {
   return Object.freeze({
     keep: async (claim: InvocationClaim, connection: UsableConnection, ending: Ending) => {
       const { id: connectionId, environment } = connection.row
       const binding = bindingOf({ workspaceId: claim.workspaceId, environment, connectionId, invocationId: claim.invocationId })
-      await whileKeyChanges(async () => {
+      await whileKeyChanges(crypto, async () => {
         const { sealed, keyId } = await crypto.sealPayload(binding, Buffer.from(JSON.stringify(ending)))
         return await database.transaction(async (tx) => {
           if (!await holdCurrentKey(tx, claim.workspaceId, keyId)) return undefined
@@ -42,6 +42,14 @@ export function createEndings ({ database, crypto }: { database: Pick<Database, 
     },
   })
 }
+
+export const RESULT_COLUMN = sealedColumn({
+  table: 'invocation_results',
+  column: 'sealed',
+  id: ['workspace_id', 'invocation_id'],
+  bindingOf: ({ workspace_id: workspaceId, environment, connection_id: connectionId, invocation_id: invocationId }) =>
+    bindingOf({ workspaceId, environment, connectionId, invocationId }),
+})
 
 function bindingOf (of: { workspaceId: WorkspaceId, environment: Environment, connectionId: ConnectionId, invocationId: string }): BindingContext {
   return {

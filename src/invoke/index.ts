@@ -8,6 +8,7 @@
  * - Under one idempotency key a call is made once; what it came to is kept sealed.
  */
 export { createInvoke, type Invoke } from './assemble.ts'
+export { RESULT_COLUMN } from './endings.ts'
 export type { Effect, Invocation } from './outcome.ts'
 export type { Accepted, InvocationStatus } from './by-relay.ts'
 export type { RunResult } from './run.ts'

@@ -39,7 +39,7 @@ export interface Once {
 
 interface Options {
   readonly database: Pick<Database, 'db' | 'transaction'>
-  readonly crypto: Pick<Crypto, 'sealPayload' | 'openPayload' | 'macs'>
+  readonly crypto: Pick<Crypto, 'sealPayload' | 'openPayload' | 'macs' | 'forgetCurrentKeys'>
   readonly ledger: Pick<Ledger, 'record'>
   readonly clock: Clock
   readonly log: Log
@@ -74,14 +74,14 @@ export function createOnce (options: Options): Once {
   return Object.freeze({
     run: async (call: KeyedCall, caller: Caller, make: (invocationId: InvocationId) => Promise<Invocation>) => {
       const { row } = call.connection
-      const { mac: fingerprint } = (await crypto.macs.key('request-fingerprint')).compute(canonicalJson(call.meant))
+      const fingerprint = await crypto.macs.fingerprint(canonicalJson(call.meant))
       const claim = { workspaceId: row.workspace_id, keyHash: sha256(call.key), fingerprint, invocationId: newId('invocation'), leaseMs: LEASE_MS }
       const deadlineMs = clock.monotonicMs() + call.timeoutMs
       let fromTheDead = call.effect !== 'unsafe'
       for (let waitMs = POLL_MS.first; ; waitMs = Math.min(waitMs * 2, POLL_MS.most)) {
         const earlier = await guard(() => claimInvocation(database.db, claim, { fromTheDead }))
         if (earlier === undefined) return await makeClaimed(claim, call, () => make(claim.invocationId))
-        if (!earlier.fingerprint.equals(fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used for another request.' })
+        if (!fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used for another request.' })
         if (earlier.result !== undefined) return await replay(claim, earlier, { call, caller })
         if (earlier.state === 'ended' && !fromTheDead) {
           fromTheDead = await neverBegan(call.connection, earlier)

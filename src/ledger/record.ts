@@ -16,6 +16,7 @@ export type AuditEventName =
   | 'webhook.replayed' | 'integration.created' | 'integration.revised' | 'integration.deleted'
   | 'agent_group.created' | 'agent_group.deleted' | 'enrolment_code.created' | 'agent.enrolled' | 'agent.revoked' | 'agent_group.online' | 'agent_group.offline'
   | 'invoke.requeued' | 'invoke.result_late' | 'invoke.result_refused' | 'invoke.cancelled'
+  | 'key.rotated' | 'key.rewrapped' | 'key.retired' | 'key.erased' | 'key.sweep_requested' | 'key.swept' | 'kek.retired' | 'workspace.destroyed' | 'audit.pruned'
   | 'invoke.started' | 'invoke.finished' | 'invoke.replayed' | 'token.created' | 'token.revoked' | 'request.refused' | 'integrity.failed'
 
 export type AuditOutcome = 'ok' | 'refused' | 'failed' | 'unknown'
@@ -100,6 +101,11 @@ export function linkMacInput (link: { seq: number, batch_id: string, events: num
 
 export function checkpointMacInput (head: { head_seq: number, head_mac: Buffer, events: number }): string {
   return `${head.head_seq}\n${head.events}\n${head.head_mac.toString('hex')}`
+}
+
+/** Where the record begins, and from which instant on its records are kept. */
+export function anchorMacInput (anchor: { seq: number, head_mac: Buffer, events: number, kept_from: Date }): string {
+  return `anchor\n${checkpointMacInput({ ...anchor, head_seq: anchor.seq })}\n${anchor.kept_from.toISOString()}`
 }
 
 /** A checkpoint as one word, to be kept somewhere else: link, records so far, head, signature. */

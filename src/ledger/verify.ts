@@ -1,14 +1,14 @@
 import type { Macs } from '../crypto/index.ts'
 import { isId } from '../ids.ts'
 import {
-  findLastCheckpoint, getHead, listBatchEvents, listCheckpoints, listForeignEvents, listLinks, listUnsealed,
+  findAnchor, findLastCheckpoint, getHead, listBatchEvents, listCheckpoints, listForeignEvents, listLinks, listUnsealed,
   type AuditRow, type ChainLink, type Database, type StoredEvent,
 } from '../store/index.ts'
-import { batchMacInput, checkpointMacInput, digestRows, linkMacInput, parseCheckpoint } from './record.ts'
+import { anchorMacInput, batchMacInput, checkpointMacInput, digestRows, linkMacInput, parseCheckpoint } from './record.ts'
 
 /** Something in the record that is not as it was written. */
 export interface Finding {
-  readonly kind: 'link_missing' | 'link_changed' | 'events_changed' | 'event_inserted' | 'checkpoint_unmatched' | 'tail_cut' | 'batch_changed' | 'batch_unsealed'
+  readonly kind: 'anchor_changed' | 'link_missing' | 'link_changed' | 'events_changed' | 'event_inserted' | 'checkpoint_unmatched' | 'tail_cut' | 'batch_changed' | 'batch_unsealed'
   /** Where: a link's number, a batch's or a record's id. */
   readonly at: string
 }
@@ -33,6 +33,8 @@ const FINDINGS_MAX = 100
 const UNSEALED_MAX_SECONDS = 60
 
 interface Walk {
+  /** Records from before are let go; their links still have to fit. */
+  readonly keptFrom: Date
   readonly findings: Finding[]
   seq: number
   mac: Buffer
@@ -48,7 +50,7 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
   const lastCheckpoint = await findLastCheckpoint(database.db)
   const head = await getHead(database.db)
   const wanted = known === undefined ? undefined : parseCheckpoint(known)
-  const walk: Walk = { findings: [], seq: 0, mac: Buffer.alloc(0), events: 0 }
+  const walk = await beginWalk(database, macs)
   // What is sealed while this runs lies beyond the head and waits for the next time.
   for (;;) {
     const links = (await listLinks(database.db, walk.seq + 1, PAGE)).filter((link) => link.seq <= head.head_seq)
@@ -67,6 +69,17 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
   return { ok: walk.findings.length === 0, links: walk.seq, events: walk.events, findings: walk.findings.slice(0, FINDINGS_MAX) }
 }
 
+/** At the first link, or where the record begins since months of it were let go. */
+async function beginWalk (database: Reads, macs: Macs): Promise<Walk> {
+  const anchor = await findAnchor(database.db)
+  const start = { findings: [], keptFrom: new Date(0), seq: 0, mac: Buffer.alloc(0), events: 0 }
+  if (anchor === undefined) return start
+  const signed = await macs.verify('audit-checkpoint', anchorMacInput(anchor), { keyId: anchor.key_id, mac: anchor.signature })
+  return signed
+    ? { findings: [], keptFrom: anchor.kept_from, seq: anchor.seq, mac: anchor.head_mac, events: anchor.events }
+    : { ...start, findings: [{ kind: 'anchor_changed', at: String(anchor.seq) }] }
+}
+
 async function walkLink (walk: Walk, link: ChainLink, macs: Macs): Promise<void> {
   if (link.seq !== walk.seq + 1) walk.findings.push({ kind: 'link_missing', at: String(walk.seq + 1) })
   // After a gap the link can't be tied to the one before: the gap is the finding.
@@ -79,6 +92,7 @@ async function walkLink (walk: Walk, link: ChainLink, macs: Macs): Promise<void>
 async function judgeEvents (database: Reads, walk: Walk, batches: readonly Pick<ChainLink, 'batch_id' | 'first_at' | 'last_at' | 'digest'>[]): Promise<void> {
   const events = Map.groupBy(await listBatchEvents(database.db, batches), (event) => event.batch_id)
   for (const batch of batches) {
+    if (batch.first_at < walk.keptFrom) continue
     if (!digestRows((events.get(batch.batch_id) ?? []).map(toRow)).equals(batch.digest)) walk.findings.push({ kind: 'events_changed', at: batch.batch_id })
   }
 }

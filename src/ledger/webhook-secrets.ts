@@ -1,7 +1,7 @@
 import { createSigningSecret, type BindingContext, type Crypto, type Secret, type SealedWithKey } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type VersionId, type WebhookId } from '../ids.ts'
-import { listWebhookSecrets, type Executor } from '../store/index.ts'
+import { listWebhookSecrets, sealedColumn, type Executor } from '../store/index.ts'
 
 /** A new signing secret, sealed for its place and not stored yet. */
 export interface SealedSigningSecret extends SealedWithKey {
@@ -25,6 +25,10 @@ export async function openSecrets (on: Executor, crypto: Pick<Crypto, 'open'>, w
     return secret
   }))
 }
+
+export const WEBHOOK_SECRET_COLUMN = sealedColumn({
+  table: 'webhook_secrets', column: 'sealed', id: ['webhook_id', 'id'], owners: ['system'], bindingOf: (row) => bindingOf(row.webhook_id, row.id),
+})
 
 function bindingOf (webhookId: WebhookId, id: VersionId): BindingContext {
   return { purpose: 'webhook-secret', scope: { kind: 'system' }, ownerId: webhookId, versionId: id, fieldSet: ['secret'], hosts: [], hostConfig: {} }

@@ -1,9 +1,10 @@
-import type { Crypto } from '../crypto/index.ts'
+import type { Crypto, Fingerprint } from '../crypto/index.ts'
 import { judgeUrl, type Exceptions } from '../egress/index.ts'
 import { VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, newId, type Environment, type WebhookId } from '../ids.ts'
 import {
-  claimIdempotencyKey, countWebhooks, deleteWebhook, disableWebhook, enableWebhook, findWebhook, guard, holdCurrentKey, insertWebhook, listDeliveries,
+  claimIdempotencyKey, countWebhooks, deleteWebhook, disableWebhook, enableWebhook, findWebhook, guard, holdCurrentKey, whileKeyChanges, insertWebhook,
+  listDeliveries,
   listWebhooks, lockWebhook, queueReplay, replaceWebhookSecret, updateWebhook, type Database, type DeliveryFilter, type DeliveryRow, type ReplayRequest,
   type Tx, type WebhookRow,
 } from '../store/index.ts'
@@ -37,7 +38,7 @@ export interface WithSecret {
 /** Hash of the Idempotency-Key with its caller, and MAC of the body. */
 export interface Idempotency {
   readonly keyHash: Buffer
-  readonly fingerprint: Buffer
+  readonly fingerprint: Fingerprint
 }
 
 export interface Webhooks {
@@ -58,13 +59,12 @@ export interface Webhooks {
 
 interface Options {
   readonly database: Pick<Database, 'db' | 'transaction'>
-  readonly crypto: Pick<Crypto, 'seal'>
+  readonly crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>
   readonly ledger: Pick<LedgerWriter, 'recordIn'>
   readonly exceptions: Exceptions
 }
 
 const WEBHOOKS_MAX = 100
-const KEY_RACES_MAX = 3
 
 export function createWebhooks (options: Options): Webhooks {
   const { database, ledger, exceptions } = options
@@ -130,12 +130,11 @@ async function getWebhook ({ db }: Pick<Database, 'db'>, id: WebhookId): Promise
 function createSecretKeeper ({ database, crypto, ledger, exceptions }: Options): Pick<Webhooks, 'create' | 'rotateSecret'> {
   /** Seals a new secret and stores it; once more when the key was replaced in between. `store` answers which webhook it stands for: an earlier one has its own. */
   const withSecret = async (id: WebhookId, store: (tx: Tx, sealed: SealedSigningSecret) => Promise<WebhookId>) => {
-    for (let race = 0; race < KEY_RACES_MAX; race++) {
+    return await whileKeyChanges(crypto, async () => {
       const sealed = await sealNewSecret(crypto, id)
       const done = await database.transaction(async (tx) => await holdCurrentKey(tx, GLOBAL_OWNER, sealed.keyId) ? await store(tx, sealed) : undefined)
-      if (done !== undefined) return { webhook: await getWebhook(database, done), secret: done === id ? sealed.shown : undefined }
-    }
-    throw new VaultError('overloaded', { detail: 'The vault’s key is being replaced.', retryAfterSeconds: 1 })
+      return done && { webhook: await getWebhook(database, done), secret: done === id ? sealed.shown : undefined }
+    })
   }
 
   const insert = async (tx: Tx, settings: WebhookSettings, { id, sealed, caller }: { id: WebhookId, sealed: SealedSigningSecret, caller: WebhookCaller }) => {
@@ -158,7 +157,7 @@ function createSecretKeeper ({ database, crypto, ledger, exceptions }: Options):
           return id
         }
         const made = earlier.resourceId as WebhookId
-        if (idempotency?.fingerprint.equals(earlier.fingerprint) !== true) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
+        if (idempotency?.fingerprint.matches(earlier.fingerprint) !== true) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
         if (await lockWebhook(tx, made) === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a webhook that has been deleted since.' })
         return made
       })

@@ -3,6 +3,7 @@ import { VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, newId, type AppId, type AppOwner, type Environment, type WorkspaceId } from '../ids.ts'
 import type { AuditPrincipal, Ledger } from '../ledger/index.ts'
 import {
+  sealedColumn,
   countGrants, deleteApp, findApp, findAppById, findAppFor, guard, holdCurrentKey, insertApp, isUniqueViolation, listApps, listAppSecrets, lockApp,
   replaceAppSecret, updateApp, type AppPlace, type AppRow, type Database, type Tx,
 } from '../store/index.ts'
@@ -52,7 +53,7 @@ export interface OAuthApps {
 
 interface Options {
   readonly database: Pick<Database, 'db' | 'transaction'>
-  readonly crypto: Pick<Crypto, 'seal' | 'open'>
+  readonly crypto: Pick<Crypto, 'seal' | 'open' | 'forgetCurrentKeys'>
   readonly ledger: Pick<Ledger, 'recordIn'>
 }
 
@@ -74,6 +75,7 @@ export function createOAuthApps (options: Options): OAuthApps {
       for (let race = 0; race < KEY_RACES_MAX; race++) {
         const created = await putOnce(place, settings, caller)
         if (created !== undefined) return { app: await get(place), created }
+        crypto.forgetCurrentKeys()
       }
       throw new VaultError('overloaded', { detail: 'The app is being changed by somebody else.', retryAfterSeconds: 1 })
     },
@@ -124,7 +126,7 @@ function createWriter ({ database, crypto, ledger }: Options): (place: AppPlace,
       // The secret before is another registration's when the client id changes: it is of no use then.
       const grace = row?.client_id === settings.clientId ? settings.overlapSeconds : 0
       await replaceAppSecret(tx, {
-        workspace_id: place.owner, app_id: appId, id: sealed.id, number, state: 'current', hosts: [...settings.hosts], preview: settings.preview,
+        workspace_id: place.owner, environment: place.environment, app_id: appId, id: sealed.id, number, state: 'current', hosts: [...settings.hosts], preview: settings.preview,
         sealed: sealed.sealed, key_id: sealed.keyId, created_by: caller.by,
       }, grace)
     }
@@ -155,6 +157,11 @@ interface Writing {
   readonly sealed: Awaited<ReturnType<Crypto['seal']>> & { readonly id: ReturnType<typeof newId<'version'>> } | undefined
   readonly caller: AppCaller
 }
+
+export const APP_SECRET_COLUMN = sealedColumn({
+  table: 'oauth_app_secrets', column: 'sealed', id: ['workspace_id', 'app_id', 'id'], owners: ['system', 'workspace'],
+  bindingOf: (row) => bindingOf({ owner: row.workspace_id, environment: row.environment, id: row.app_id }, row),
+})
 
 /** The vault's own apps are sealed under the vault's own key, a workspace's under its own. */
 function bindingOf (app: { owner: AppOwner, environment: Environment, id: AppId }, secret: { id: string, hosts: readonly string[] }): BindingContext {

@@ -19,7 +19,7 @@ import { createGrants, type Grants } from './grants.ts'
 import { TIMEOUT_MS } from './limits.ts'
 import { createRevoker, type Revoker } from './revoke.ts'
 
-export type { AppCaller, AppSettings, OAuthApps } from './apps.ts'
+export { APP_SECRET_COLUMN, type AppCaller, type AppSettings, type OAuthApps } from './apps.ts'
 export { BrokenClientError } from './client.ts'
 export type { GrantOutcome, OAuthClient, OAuthProvider, RevokeOutcome, TokenSet } from './provider.ts'
 

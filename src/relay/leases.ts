@@ -1,4 +1,4 @@
-import { sha256 } from '../crypto/index.ts'
+import { sha256, type Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { InvocationId } from '../ids.ts'
 import {
@@ -52,6 +52,7 @@ export interface Leases {
 
 interface Options {
   readonly database: Pick<Database, 'db' | 'reads' | 'transaction' | 'signals'>
+  readonly crypto: Pick<Crypto, 'forgetCurrentKeys'>
   readonly payloads: Payloads
   readonly endings: Endings
 }
@@ -61,7 +62,7 @@ const RESULT_BYTES = 32 * 1_048_576
 
 /** What agents do with what they have been offered. */
 export function createLeases (options: Options): Leases {
-  const { database, payloads } = options
+  const { database, crypto, payloads } = options
   const finish = createFinisher(options)
 
   return Object.freeze({
@@ -83,13 +84,13 @@ export function createLeases (options: Options): Leases {
       const row = await findHeld(database.reads, agent, lease)
       if (judge(row, agent, lease) !== 'counts') throw new VaultError('lease_lost')
       const place = { workspaceId: agent.workspaceId, id: lease.id, claim: row.claims, number }
-      await whileKeyChanges(async () => {
+      await whileKeyChanges(crypto, async () => {
         const { sealed, keyId } = await payloads.seal(row, { claim: row.claims, number }, text)
         return await database.transaction(async (tx) => {
           if (!await holdCurrentKey(tx, agent.workspaceId, keyId)) return undefined
           if (judge(await requireLocked(tx, agent, lease), agent, lease) !== 'counts') throw new VaultError('lease_lost')
           if (await measureRelayChunks(tx, place) + bytes > RESULT_BYTES) throw tooLarge()
-          await putRelayChunk(tx, place, { sealed, keyId, bytes })
+          await putRelayChunk(tx, place, { sealed, keyId, bytes, environment: row.environment, connection_id: row.connection_id })
           return true
         })
       })
@@ -98,7 +99,7 @@ export function createLeases (options: Options): Leases {
   })
 }
 
-function createFinisher ({ database, payloads, endings }: Options): Leases['finish'] {
+function createFinisher ({ database, crypto, payloads, endings }: Options): Leases['finish'] {
   /** The pieces have to be all there, and JSON together. */
   const requireChunks = async (row: RelayRow, count: number): Promise<void> => {
     const place = { workspaceId: row.workspace_id, id: row.id, claim: row.claims }
@@ -141,7 +142,7 @@ function createFinisher ({ database, payloads, endings }: Options): Leases['fini
     }
     const row = await findHeld(database.reads, agent, lease)
     if (typeof output === 'number' && judge(row, agent, lease) === 'counts') await requireChunks(row, output)
-    const done = await whileKeyChanges(() => end(agent, lease, { row, result }))
+    const done = await whileKeyChanges(crypto, () => end(agent, lease, { row, result }))
     if (done === 'lost') throw new VaultError('lease_lost')
     database.signals.send(endOf(lease.id))
   }

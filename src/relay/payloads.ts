@@ -1,6 +1,6 @@
 import type { BindingContext, Crypto, SealedPayload, SealedWithKey } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
-import type { RelayRow } from '../store/index.ts'
+import { sealedColumn, type RelayRow, type SealedColumn } from '../store/index.ts'
 
 /** Whose payload it is, and which of that invocation’s. */
 export type PayloadOf = Pick<RelayRow, 'workspace_id' | 'environment' | 'connection_id' | 'id'>
@@ -25,6 +25,16 @@ export function createPayloads (crypto: Pick<Crypto, 'sealPayload' | 'openPayloa
     },
   })
 }
+
+export const PAYLOAD_COLUMNS: readonly SealedColumn[] = [
+  ...(['input', 'result'] as const).map((part) => sealedColumn({
+    table: 'relay_invocations', column: part, keyColumn: `${part}_key_id`, id: ['workspace_id', 'id'], bindingOf: (row) => bindingOf(row, part),
+  })),
+  sealedColumn({
+    table: 'relay_chunks', column: 'sealed', id: ['workspace_id', 'invocation_id', 'claim', 'number'], integers: ['claim', 'number'],
+    bindingOf: ({ invocation_id: id, ...row }) => bindingOf({ ...row, id }, { claim: row.claim, number: row.number }),
+  }),
+]
 
 function bindingOf (of: PayloadOf, part: Part): BindingContext {
   return {

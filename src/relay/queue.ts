@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
+import type { Crypto, Fingerprint } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type ConnectionId, type Environment, type GroupId, type InvocationId, type VersionId, type WorkspaceId } from '../ids.ts'
 import { parseExactly } from '../json.ts'
@@ -31,7 +32,7 @@ export interface RelayCall {
   /** How long it may wait for an agent; without it, no longer than it may run, and not at all when none is there. */
   readonly queueMs: number | undefined
   readonly waitedFor: boolean
-  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Buffer } | undefined
+  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Fingerprint } | undefined
 }
 
 export interface Queued {
@@ -63,6 +64,7 @@ export interface RelayQueue {
 
 interface Options {
   readonly database: Pick<Database, 'db' | 'reads' | 'transaction' | 'signals'>
+  readonly crypto: Pick<Crypto, 'forgetCurrentKeys'>
   readonly payloads: Payloads
   readonly endings: Endings
   readonly ledger: Pick<Ledger, 'prepare' | 'recordIn'>
@@ -104,7 +106,7 @@ export function createRelayQueue (options: Options): RelayQueue {
   })
 }
 
-function createEnqueuer ({ database, payloads, ledger }: Options): RelayQueue['enqueue'] {
+function createEnqueuer ({ database, crypto, payloads, ledger }: Options): RelayQueue['enqueue'] {
   return async (call, asker) => {
     const { workspaceId, environment, action, timeoutMs, idempotency } = call
     const queueMs = Math.min(call.queueMs ?? timeoutMs, call.waitedFor ? timeoutMs : Infinity)
@@ -118,7 +120,7 @@ function createEnqueuer ({ database, payloads, ledger }: Options): RelayQueue['e
     const about = recordOf({ ...row, asked_by: asker })
     const started: AuditRecord = { ...about, event: 'invoke.started', outcome: 'ok', details: { ...detailsOf({ ...row, agent_id: null }), timeout_ms: deadlineMs } }
     const absent = action.online === 0 && call.queueMs === undefined
-    const queued = await whileKeyChanges(async (): Promise<Queued | undefined> => {
+    const queued = await whileKeyChanges(crypto, async (): Promise<Queued | undefined> => {
       const { sealed, keyId } = await payloads.seal(row, 'input', call.input)
       const whole = { ...row, input: sealed, input_key_id: keyId, queueMs, deadlineMs }
       if (idempotency === undefined) {
@@ -131,7 +133,7 @@ function createEnqueuer ({ database, payloads, ledger }: Options): RelayQueue['e
         if (!await holdCurrentKey(tx, workspaceId, keyId)) return undefined
         const earlier = await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: row.id })
         if (earlier !== undefined) {
-          if (!earlier.fingerprint.equals(idempotency.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used for another request.' })
+          if (!idempotency.fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used for another request.' })
           return { id: earlier.resourceId as InvocationId, replayed: true }
         }
         if (absent) throw new VaultError('agent_offline', { retryAfterSeconds: 30 })

@@ -1,3 +1,4 @@
+import type { Fingerprint } from '../../crypto/index.ts'
 import { VaultError } from '../../errors.ts'
 import { newId, type Environment, type IntegrationId, type WorkspaceId } from '../../ids.ts'
 import type { Egress } from '../../egress/index.ts'
@@ -46,7 +47,7 @@ export interface CustomApi {
 export interface Creation {
   readonly upload: Upload
   /** Hash of the Idempotency-Key and MAC of the body. */
-  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Buffer } | undefined
+  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Fingerprint } | undefined
 }
 
 export interface Revising {
@@ -141,7 +142,7 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
         await ledger.recordIn(tx, recordOf('integration.created', { workspaceId, id, importer }, { revision: 1, ...measureOf(made) }))
         return undefined
       })
-      if (earlier !== undefined && idempotency?.fingerprint.equals(earlier.fingerprint) !== true) {
+      if (earlier !== undefined && idempotency?.fingerprint.matches(earlier.fingerprint) !== true) {
         throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
       }
       const place = { workspaceId, id: (earlier?.resourceId ?? id) as IntegrationId }
