@@ -1,6 +1,7 @@
 import type { Clock } from './clock.ts'
 import type { Connections } from './connections/index.ts'
 import type { RefusalRecorder } from './http/index.ts'
+import type { Keys } from './keys/index.ts'
 import type { Events, Ledger } from './ledger/index.ts'
 import type { Log } from './log.ts'
 import type { Relay } from './relay/index.ts'
@@ -24,6 +25,7 @@ interface Rooms {
   readonly connections: Pick<Connections, 'scheduler' | 'sessions' | 'revoker' | 'reminder'>
   readonly events: Pick<Events, 'publish' | 'clear' | 'deliverer'>
   readonly relay: Pick<Relay, 'look' | 'sweeper' | 'presence'>
+  readonly keys: Pick<Keys, 'sweeper' | 'erase' | 'measure'>
   readonly refusals: RefusalRecorder
 }
 
@@ -33,9 +35,10 @@ const SESSIONS = 100
 const GRANTS = 20
 const CLEARED = 5_000
 const RELAYED = 100
+const ERASED = 100
 
 /** The background loops, one row each. */
-export function listJobs ({ database, ledger, connections, events, relay, refusals }: Rooms): readonly Job[] {
+export function listJobs ({ database, ledger, connections, events, relay, keys, refusals }: Rooms): readonly Job[] {
   return [
     { name: 'seal-chain', everyMs: 400, run: () => ledger.sealer.seal() },
     { name: 'derive-uses', everyMs: 5_000, run: () => repeat(LINKS, () => database.transaction((tx) => deriveUses(tx, LINKS))) },
@@ -54,6 +57,9 @@ export function listJobs ({ database, ledger, connections, events, relay, refusa
     { name: 'delete-webhook-secrets', everyMs: 5_000, run: () => database.transaction((tx) => deleteExpiredWebhookSecrets(tx)) },
     { name: 'end-sessions', everyMs: 5_000, run: () => repeat(SESSIONS, () => connections.sessions.endDue()) },
     { name: 'revoke-grants', everyMs: 5_000, run: () => repeat(GRANTS, () => connections.revoker.run()) },
+    { name: 'sweep-keys', everyMs: 1_000, run: () => keys.sweeper.tick() },
+    { name: 'erase-keys', everyMs: 15_000, run: () => repeat(ERASED, () => keys.erase()) },
+    { name: 'measure-keys', everyMs: 60_000, run: () => keys.measure() },
     { name: 'note-refusals', everyMs: 5_000, run: async () => { refusals.flush() } },
     { name: 'ensure-partitions', everyMs: 3_600_000, run: () => ensureAuditPartitions(database.db) },
     { name: 'clear-events', everyMs: 3_600_000, run: () => repeat(CLEARED, () => events.clear()) },

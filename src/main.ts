@@ -25,7 +25,7 @@ export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', impor
 export async function startVault (config: Config & { readonly databaseUrl: string, readonly keyringFile: string }, log: Log): Promise<Vault> {
   const everybodys = loadCatalog(config.catalogDir)
   const rooms = await openRooms(config, log)
-  const { clock, metrics, database, crypto, access, ledger, oauth } = rooms
+  const { clock, metrics, database, crypto, access, ledger, oauth, keys } = rooms
   const reach = reachOf(config)
   const catalog = createWorkspaceCatalog(everybodys, { database, closedHosts: reach.closed })
   const customApis = createCustomApis({ ...rooms, compiler: createCompiler(), reach })
@@ -42,7 +42,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
   const events = createEvents({ ...rooms, log, exceptions: config.egressAllowWebhook })
   try {
     const listeners = await openListeners({
-      access, catalog, customApis, connections, invoke, ledger, events, relay, macs: crypto.macs, log, metrics, version: VERSION,
+      access, catalog, customApis, connections, invoke, ledger, events, relay, keys, macs: crypto.macs, log, metrics, version: VERSION,
       bodyLimitBytes: config.bodyLimitBytes,
       invokeBodyLimitBytes: config.invokeBodyLimitBytes,
       rateLimitPerMinute: config.rateLimitPerMinute,
@@ -51,7 +51,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
       tls: readTls(config),
       checks: [
         { name: 'database', check: () => database.ping() },
-        { name: 'keys', check: async () => { await crypto.macs.key('audit-batch') } },
+        { name: 'keys', check: async () => { await rooms.requireKeks(); await crypto.macs.key('audit-batch') } },
       ],
       addresses: {
         internal: { host: config.internalHost, port: config.internalPort },
@@ -60,13 +60,14 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
       },
     })
     address.public = config.publicUrl ?? listeners.urls.public
-    const jobs = startJobs(listJobs({ database, ledger, connections, events, relay, refusals: listeners.refusals }), { clock, log, metrics })
+    const jobs = startJobs(listJobs({ database, ledger, connections, events, relay, keys, refusals: listeners.refusals }), { clock, log, metrics })
     const close = async () => {
       await listeners.close()
       await connections.scheduler.drain()
       await connections.refusals.drain()
       await connections.revoker.drain()
       await events.deliverer.drain()
+      await keys.sweeper.drain()
       await jobs.stop()
       listeners.refusals.flush()
       await ledger.drain()

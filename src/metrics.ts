@@ -29,6 +29,11 @@ export function createMetrics () {
     webhookDeliveries: new Counter({ name: 'vault_webhook_deliveries_total', help: 'Attempts to deliver an event, by result.', labelNames: ['result'], registers }),
     webhookDue: new Gauge({ name: 'vault_webhook_due', help: 'Deliveries of events that are due, counted up to a bound.', registers }),
     webhookOldest: new Gauge({ name: 'vault_webhook_oldest_due_seconds', help: 'How long the first of them has been due.', registers }),
+    keys: new Gauge({ name: 'vault_keys', help: 'Keys that wrap or seal something, by what they are for and how they stand.', labelNames: ['slot', 'state'], registers }),
+    keyAge: new Gauge({ name: 'vault_key_oldest_seconds', help: 'Age of the oldest current key.', labelNames: ['slot'], registers }),
+    kekAge: new Gauge({ name: 'vault_kek_age_seconds', help: 'Time since the current KEK was first used here.', labelNames: ['slot'], registers }),
+    rowsToReseal: new Gauge({ name: 'vault_rows_to_reseal', help: 'Sealed values under keys that were replaced.', labelNames: ['table', 'column'], registers }),
+    keysElsewhere: new Gauge({ name: 'vault_keys_under_other_keks', help: 'Keys that are not wrapped by the current KEK of their slot.', registers }),
     jobs: new Histogram({ name: 'vault_job_seconds', help: 'Runs of background jobs by result.', labelNames: ['job', 'result'], buckets: SECONDS, registers }),
   })
 }

@@ -9,7 +9,7 @@ const ROOT = new URL('..', import.meta.url).pathname
 
 /** Rooms from top to bottom; those in one row are siblings. Imports go down only. */
 const LAYERS = [
-  ['http'], ['invoke'], ['connections'], ['calls'], ['catalog', 'access', 'oauth', 'relay'], ['ledger'], ['egress'], ['store'], ['crypto'],
+  ['http'], ['invoke'], ['connections'], ['calls'], ['catalog', 'access', 'oauth', 'relay', 'keys'], ['ledger'], ['egress'], ['store'], ['crypto'],
 ]
 
 /** Who may turn a `Secret` into text, and why. */
@@ -69,6 +69,7 @@ function seals (): IForbiddenRuleType[] {
     only('the-database-is-in-store', '^src/store/', '^(kysely|pg)$|node_modules/(kysely|pg)/'),
     only('sockets-are-in-egress', '^src/egress/', '^(node:)?(http|https|http2|net|tls|dns|dgram)(/promises)?$|node_modules/undici/'),
     only('fastify-is-in-http', '^src/http/|^src/oauth/client\\.ts$', 'node_modules/(fastify|@fastify)/'),
+    only('the-kms-client-is-in-its-file', '^src/crypto/kek/aws-kms\\.ts$', 'node_modules/@(aws-sdk|smithy)/'),
     only('revealing-is-listed', Object.keys(MAY_REVEAL).map((file) => `^${file}$`).join('|'), '^src/crypto/reveal\\.ts$'),
     only('wrapping-is-listed', Object.keys(MAY_WRAP).map((file) => `^${file}$`).join('|'), '^src/crypto/wrap\\.ts$'),
     only('plaintexts-are-behind-two-files', '^src/crypto/(secret|reveal)\\.ts$', '^src/crypto/secret-values\\.ts$'),

@@ -1,0 +1,48 @@
+import { VaultError } from '../errors.ts'
+import type { Environment, WorkspaceId } from '../ids.ts'
+import type { AuditPrincipal } from '../ledger/index.ts'
+import { getKeySweep, guard, requestKeySweep, type KeySweep } from '../store/index.ts'
+import type { KeysOptions } from './options.ts'
+
+/** Who asks. */
+export interface KeyCaller {
+  readonly by: string
+  readonly principal: AuditPrincipal
+  readonly requestId?: string | undefined
+}
+
+/** `kek`: keys are wrapped again, under the current KEK. `workspace`, `system`: they are replaced. */
+export type RotationTarget =
+  | { readonly target: 'kek' }
+  | { readonly target: 'system' }
+  | { readonly target: 'workspace', readonly workspaceId: WorkspaceId | undefined, readonly environment: Environment | undefined }
+
+/** What ops ask for. The work itself is the sweep's: any process goes on with it, after any crash. */
+export function createRotation ({ database, ledger }: Pick<KeysOptions, 'database' | 'ledger'>) {
+  const request = async (caller: KeyCaller, of: Omit<Parameters<typeof requestKeySweep>[1], 'by'>): Promise<KeySweep> => {
+    await database.transaction(async (tx) => {
+      if (!await requestKeySweep(tx, { ...of, by: caller.by })) {
+        throw new VaultError('rotation_running', { detail: 'Keys are being replaced for an earlier request. Repeat this one when they are.', retryAfterSeconds: 5 })
+      }
+      const { rotate } = of
+      await ledger.recordIn(tx, {
+        event: 'key.sweep_requested', outcome: 'ok', principal: caller.principal, requestId: caller.requestId,
+        workspaceId: rotate?.workspaceId, environment: rotate?.environment,
+        details: { target: of.rewrap === true ? 'kek' : rotate?.kind ?? 'rows', ...of.rowsPerSecond !== undefined && { rows_per_second: of.rowsPerSecond } },
+      })
+    })
+    return await getKeySweep(database.db)
+  }
+  return {
+    /** Asks for keys to be replaced or wrapped again, and for what they sealed to be sealed again. Throws `rotation_running`. */
+    rotate: async (of: RotationTarget, caller: KeyCaller): Promise<KeySweep> => {
+      if (of.target === 'kek') return await request(caller, { rewrap: true })
+      if (of.target === 'system') return await request(caller, { rotate: { kind: 'system' } })
+      const { workspaceId, environment } = of
+      return await request(caller, { rotate: { kind: 'workspace', ...workspaceId !== undefined && { workspaceId }, ...environment !== undefined && { environment } } })
+    },
+    /** Asks for what replaced keys sealed to be sealed again, or changes how fast that goes on. */
+    sweep: async (options: { rowsPerSecond?: number }, caller: KeyCaller): Promise<KeySweep> => await request(caller, options),
+    sweepStatus: async (): Promise<KeySweep> => await guard(() => getKeySweep(database.db)),
+  }
+}
