@@ -7,10 +7,11 @@ import { KeyringError } from '../crypto/index.ts'
 import { isVaultError } from '../errors.ts'
 import { describeError } from '../log.ts'
 import { MigrationError } from '../store/index.ts'
-import { verifyAudit } from './audit.ts'
+import { exportAudit, pruneAudit, verifyAudit } from './audit.ts'
 import { listCatalog } from './catalog.ts'
 import { describeImportError, importCatalog, type ImportCommand } from './import-catalog.ts'
-import { initKeyring } from './keys.ts'
+import { examine } from './doctor.ts'
+import { addKek, initKeyring, listKeys, removeKek, retireKeys, rotateKeys, showKeyring, sweepKeys, useKek, type RotateCommand } from './keys.ts'
 import { runMigrations } from './migrate.ts'
 import { deleteOAuthApp, listOAuthApps, setOAuthApp, type SetAppOptions } from './oauth-apps.ts'
 import { fail, printError, UsageError } from './output.ts'
@@ -18,6 +19,12 @@ import { serve } from './serve.ts'
 import { createServiceToken, listServiceTokens, revokeServiceToken, type TokenOptions } from './tokens.ts'
 
 const list = (text: string): string[] => text.split(',').map((item) => item.trim()).filter((item) => item !== '')
+
+function rate (given: string): number {
+  const number = Number(given)
+  if (!Number.isInteger(number) || number < 1) fail('--rate takes a number of rows')
+  return number
+}
 
 function collectScopes (given: string, before: Readonly<Record<string, string[]>>): Record<string, string[]> {
   const at = given.indexOf('=')
@@ -52,10 +59,32 @@ catalog.command('import <source>').description('make an integration of an OpenAP
   .option('--preview', 'say what would be imported, write nothing')
   .action(async (source: string, options: ImportCommand) => { await importCatalog(source, options) })
 
-const keys = program.command('keys').description('key-encryption keys')
-keys.command('init').description('write a keyring with fresh keys; never overwrites one')
-  .option('--file <path>', 'where; defaults to KEYRING_FILE, else DATA_DIR/keyring.json')
-  .action(initKeyring)
+const keys = program.command('keys').description('keys, and the keys that wrap them')
+const file = ['--file <path>', 'the keyring; defaults to KEYRING_FILE, else DATA_DIR/keyring.json'] as const
+const slots = ['--slots <list>', 'what for: sandbox, live, system', list] as const
+keys.command('init').description('write a keyring with fresh KEKs; never overwrites one').option(...file).action(initKeyring)
+keys.command('add-kek').description('add fresh KEKs to the keyring').option(...file).option(...slots)
+  .option('--use', 'let them wrap new keys at once; right where all replicas read this one file').action(addKek)
+keys.command('use-kek <id>').description('let a KEK of the keyring wrap new keys').option(...file).option(...slots)
+  .action((id: string, options: { file?: string, slots?: string[] }) => { useKek(id, options) })
+keys.command('remove-kek <id>').description('take a retired KEK out of the keyring').option(...file).action((id: string, options: { file?: string }) => { removeKek(id, options) })
+keys.command('keyring').description('list the KEKs of the keyring').option(...file).action(showKeyring)
+keys.command('list').description('how the keys stand').option('--json', 'as JSON').action(async (options: { json?: boolean }) => { await listKeys(options) })
+keys.command('rotate <target>').description('kek: wrap every key again under the current KEK; workspace: replace workspaces’ keys; system: replace the vault’s own')
+  .option('--workspace <id>', 'only of this workspace')
+  .addOption(new Option('--environment <environment>', 'only of this environment').choices(['sandbox', 'live']))
+  .option('--rate <rows>', 'rows sealed again in a second, at most', rate)
+  .option('--detach', 'ask a running vault for it, and do not wait')
+  .action(async (target: string, options: RotateCommand) => { await rotateKeys(target, options) })
+keys.command('sweep').description('seal again what replaced keys have sealed; goes on with a sweep that was interrupted')
+  .option('--rate <rows>', 'rows sealed again in a second, at most', rate)
+  .option('--detach', 'ask a running vault for it, and do not wait')
+  .action(async (options: RotateCommand) => { await sweepKeys(options) })
+keys.command('retire').description('retire replaced keys that no row needs; with --kek, a KEK that wraps nothing')
+  .option('--kek <id>', 'this KEK').action(async (options: { kek?: string }) => { await retireKeys(options) })
+
+program.command('doctor').description('look at everything the vault stands on and open every sealed value, printing none; exit code 1 when anything is wrong')
+  .option('--json', 'as JSON').action(async (options: { json?: boolean }) => { await examine(options) })
 
 const tokens = program.command('tokens').description('service tokens')
 tokens.command('create').description('make a token; it is printed once')
@@ -88,6 +117,13 @@ const audit = program.command('audit').description('the record of what happened'
 audit.command('verify').description('recompute the whole chain; exit code 1 when anything was changed')
   .option('--checkpoint <word>', 'a checkpoint kept from the log, to reveal a cut tail')
   .action(verifyAudit)
+audit.command('export').description('print records as JSON lines, oldest first, for a SIEM')
+  .option('--from <instant>', 'from this instant on').option('--to <instant>', 'before this instant')
+  .option('--after <cursor>', 'go on after the last line of the export before; its `cursor`')
+  .action(async (options: { from?: string, to?: string, after?: string }) => { await exportAudit(options) })
+audit.command('prune').description('let go of old months of the record, as the role of RETENTION_DATABASE_URL')
+  .requiredOption('--keep-months <number>', 'whole months to keep beside the current one', rate)
+  .action(async (options: { keepMonths: number }) => { await pruneAudit(options) })
 
 /** Errors whose message is written for the operator, and holds no value. */
 const SPOKEN = [ConfigError, KeyringError, MigrationError, CatalogError, ImportError, IssuersError, UsageError]

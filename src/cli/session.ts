@@ -61,7 +61,7 @@ export function locateKeyring (config: Pick<Config, 'keyringFile' | 'dataDir'>):
 
 /** In production a keyring is made on purpose: one that appears by itself hides that the right one is lost. */
 function ensureKeyring (config: Config, file: string): void {
-  if (existsSync(file)) return
+  if (existsSync(file) || (config.kekProvider !== 'local' && (config.kekProviderSandbox ?? config.kekProvider) !== 'local')) return
   if (config.nodeEnv === 'production') throw new ConfigError(`KEYRING_FILE ${file} does not exist: make it with \`connection-vault keys init\`, or restore it from its copy`)
   mkdirSync(dirname(file), { recursive: true })
   createLocalKeyring(file, systemClock.now())

@@ -9,6 +9,7 @@ import type { Invoke } from '../invoke/index.ts'
 import type { Events, Ledger } from '../ledger/index.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Keys } from '../keys/index.ts'
 import type { Relay } from '../relay/index.ts'
 import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
 import { operationsRoutes, type ReadinessCheck } from './operations.ts'
@@ -27,6 +28,7 @@ import { invokeRoutes } from './routes/invoke.ts'
 import { lifecycleRoutes } from './routes/lifecycle.ts'
 import { oauthAppRoutes } from './routes/oauth-apps.ts'
 import { resolveRoutes } from './routes/resolve.ts'
+import { keyRoutes } from './routes/keys.ts'
 import { serviceTokenRoutes } from './routes/service-tokens.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
 
@@ -39,6 +41,7 @@ export interface HttpOptions {
   readonly ledger: Ledger
   readonly events: Events
   readonly relay: Relay
+  readonly keys: Keys
   readonly macs: Macs
   readonly log: Log
   readonly metrics: Metrics
@@ -157,6 +160,7 @@ async function createInternal (options: HttpOptions, refusals: RefusalRecorder):
     serviceTokenRoutes(routes, options)
     customApiRoutes(routes, options)
     agentGroupRoutes(routes, options)
+    keyRoutes(routes, options)
     serveDescription(routes)
   })
   return app

@@ -9,6 +9,7 @@ import { InvokeResponse } from './contract/invoke.ts'
 import { OAuthApp } from './contract/oauth-app.ts'
 import { Problem } from './contract/problem.ts'
 import { ResolvedCredential } from './contract/resolve.ts'
+import { DestructionCertificate, KeySweep } from './contract/key.ts'
 import { ServiceToken } from './contract/service-token.ts'
 import { Webhook } from './contract/webhook.ts'
 
@@ -34,7 +35,10 @@ const DELIVERY = {
 
 /** The contract as OpenAPI 3.1 under /openapi.yaml, and a page to read it under /docs. Before any route. */
 export async function describeApi (app: App, version: string): Promise<void> {
-  const schemas = [Problem, Connection, ResolvedCredential, InvokeResponse, ServiceToken, ConnectSession, OAuthApp, Event, Webhook, CustomApi]
+  const schemas = [
+    Problem, Connection, ResolvedCredential, InvokeResponse, ServiceToken, KeySweep, DestructionCertificate,
+    ConnectSession, OAuthApp, Event, Webhook, CustomApi,
+  ]
   for (const schema of schemas) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {

@@ -85,6 +85,12 @@ export const ROUTE_TABLE: Readonly<Record<string, RouteAccess>> = {
   [`POST ${WEBHOOK}/replay`]: { scope: 'webhooks:write', over: 'tenants' },
 
   'GET /v1/audit/verify': { scope: 'audit:read', over: 'tenants' },
+  'GET /v1/keys': { scope: 'keys:manage', over: 'tenants' },
+  'POST /v1/keys/rotate': { scope: 'keys:manage', over: 'tenants' },
+  'POST /v1/keys/sweep': { scope: 'keys:manage', over: 'tenants' },
+  'GET /v1/keys/sweep': { scope: 'keys:manage', over: 'tenants' },
+  'POST /v1/keys/retire': { scope: 'keys:manage', over: 'tenants' },
+  'DELETE /v1/workspaces/:workspace_id': inWorkspace('workspaces:destroy'),
   'GET /v1/service-tokens': { scope: 'tokens:manage', over: 'tenants' },
   'POST /v1/service-tokens': { scope: 'tokens:manage', over: 'tenants' },
   'DELETE /v1/service-tokens/:token_id': { scope: 'tokens:manage', over: 'tenants' },

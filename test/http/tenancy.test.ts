@@ -39,6 +39,9 @@ const BODIES: Readonly<Record<string, object>> = {
   'PATCH /v1/webhooks/:webhook_id': { enabled: false },
   'POST /v1/webhooks/:webhook_id/rotate-secret': {},
   'POST /v1/webhooks/:webhook_id/replay': { from: '2026-01-01T00:00:00Z' },
+  'POST /v1/keys/rotate': { target: 'workspace', workspace_id: 'victim' },
+  'POST /v1/keys/sweep': {},
+  'POST /v1/keys/retire': {},
   'POST /v1/service-tokens': { name: 'x', preset: 'runtime', workspaces: ['*'], environments: ['*'] },
 }
 

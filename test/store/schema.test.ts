@@ -13,7 +13,8 @@ t.test('the service’s role can’t alter the schema or rewrite the audit', asy
     'update audit_events set outcome = $$x$$', 'delete from audit_events', 'truncate audit_events', 'update audit_chain set events = 0', 'delete from audit_chain',
     'update audit_checkpoints set events = 0', 'delete from audit_checkpoints', 'update credential_versions set hosts = $${}$$', 'update credential_versions set host_config = $${}$$',
     'update credential_versions set field_set = $${}$$', 'update credential_versions set environment = $$live$$', 'update service_tokens set token_hash = $$\\x00$$',
-    'update service_tokens set scopes = $${}$$', 'update invocation_results set sealed = $$\\x00$$', 'delete from service_tokens', 'delete from workspace_keys', 'update workspace_keys set wrapped = $$\\x00$$', 'delete from keks',
+    'update service_tokens set scopes = $${}$$', 'update invocation_results set connection_id = $$x$$', 'delete from service_tokens', 'delete from workspace_keys', 'update workspace_keys set environment = $$live$$', 'delete from keks',
+    'update keks set check_value = $$\\x00$$', 'update audit_anchors set events = 0', 'delete from audit_anchors', 'select prune_audit(1, now())',
     'create or replace function vault_now() returns timestamptz language sql as $$ select now() $$', 'set role connection_vault_owner',
     `insert into audit_events_${new Date().toISOString().slice(0, 7).replace('-', '_')} select * from audit_events`,
   ]
@@ -58,7 +59,7 @@ t.test('migrating an empty database', async (t) => {
   const open = openDatabase({ url: bare.serviceUrl, poolSize: 2, log })
   t.teardown(() => open.close())
   t.match(await judgeSchema(open), /npm run migrate/)
-  t.same(await migrate(bare.ownerUrl), ['0001_vault', '0002_invocation_results', '0003_open_invocations_from_the_chain', '0004_oauth', '0005_refresh', '0006_events', '0007_integrations', '0008_relay', '0009_relay_invocations'])
+  t.same(await migrate(bare.ownerUrl), ['0001_vault', '0002_invocation_results', '0003_open_invocations_from_the_chain', '0004_oauth', '0005_refresh', '0006_events', '0007_integrations', '0008_relay', '0009_relay_invocations', '0010_key_care'])
   t.equal(await judgeSchema(open), undefined)
 })
 

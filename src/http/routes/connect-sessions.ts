@@ -20,7 +20,7 @@ export function connectSessionRoutes (app: App, { connections: { sessions }, mac
     config: { errors: ['not_found', 'integration_unknown', 'environment_mismatch', 'oauth_app_missing', 'return_url_invalid', 'name_taken', 'idempotency_conflict', 'kek_unavailable'] },
   }, async (request, reply) => {
     const key = request.headers['idempotency-key']
-    const fingerprint = (await macs.key('request-fingerprint')).compute(JSON.stringify(request.body)).mac
+    const fingerprint = await macs.fingerprint(JSON.stringify(request.body))
     const idempotency = key === undefined ? undefined : { keyHash: sha256(key), fingerprint }
     const wanted = { ...readRequest(request.body), workspaceId: request.params.workspace_id as WorkspaceId, idempotency }
     const { session, connectUrl } = await sessions.create(wanted, callerOf(request))

@@ -53,7 +53,7 @@ export function connectionRoutes (app: App, rooms: Rooms): void {
       allowedActions: body.allowed_actions,
       allowedHosts: body.allowed_hosts,
       // Keyed, because the body holds the credential and a bare hash of it could be guessed at.
-      idempotency: key === undefined ? undefined : { keyHash: sha256(key), fingerprint: (await macs.key('request-fingerprint')).compute(JSON.stringify(body)).mac },
+      idempotency: key === undefined ? undefined : { keyHash: sha256(key), fingerprint: await macs.fingerprint(JSON.stringify(body)) },
     }, caller)
     if (replayed) reply.header('idempotent-replayed', 'true')
     return await sendView(reply.code(201).header('location', `${BASE.replace(':workspace_id', view.workspace_id)}/${view.id}`), view)

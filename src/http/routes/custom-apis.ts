@@ -95,7 +95,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
     const upload = uploadOf(request)
     // Before the bytes are given away.
     const digest = key === undefined ? undefined : sha256(Buffer.concat([Buffer.from(`${upload.contentType}\n`), upload.body]))
-    const idempotency = key === undefined || digest === undefined ? undefined : { keyHash: sha256(key), fingerprint: (await macs.key('request-fingerprint')).compute(digest.toString('hex')).mac }
+    const idempotency = key === undefined || digest === undefined ? undefined : { keyHash: sha256(key), fingerprint: await macs.fingerprint(digest.toString('hex')) }
     const { api, replayed } = await customApis.create(workspaceId, { upload, idempotency }, callerOf(request))
     if (replayed) reply.header('idempotent-replayed', 'true')
     return await reply.code(201).headers({ location: `${BASE.replace(':workspace_id', workspaceId)}/${api.row.id}`, etag: etagOf(api.row) }).send(present(api))

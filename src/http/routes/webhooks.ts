@@ -34,7 +34,7 @@ function createRoute (app: App, { webhooks }: Events, macs: Macs): void {
     const caller = callerOf(request)
     const { url, description = null, event_types: eventTypes = null, environments = [...ENVIRONMENTS] } = request.body
     const key = request.headers['idempotency-key']
-    const { mac: fingerprint } = (await macs.key('request-fingerprint')).compute(JSON.stringify(request.body))
+    const fingerprint = await macs.fingerprint(JSON.stringify(request.body))
     const idempotency = key === undefined ? undefined : { keyHash: sha256(`webhook ${caller.principal.id ?? ''} ${key}`), fingerprint }
     const made = await webhooks.create({ url, description, eventTypes, environments }, caller, idempotency)
     if (made.secret === undefined) reply.header('idempotent-replayed', 'true')
