@@ -16,6 +16,8 @@ export interface Answer {
 
 /** Shorter than the vault keeps an unused connection. */
 const UNUSED_MS = 60_000
+/** A connection that had been closed before it was used says so at once; one that breaks later may have carried the request. */
+const STALE_MS = 1_000
 
 /** Connections to one vault, kept between requests. Redirects are not followed. */
 export function createExchange (base: string): (path: string, posting: Posting) => Promise<Answer> {
@@ -25,10 +27,12 @@ export function createExchange (base: string): (path: string, posting: Posting) 
 
   const post = async (path: string, { headers, body, signal }: Posting, again: boolean): Promise<Answer> => await new Promise((resolve, reject) => {
     const length = Buffer.byteLength(body)
+    const startedMs = performance.now()
     const request = send(`${base}${path}`, { method: 'POST', agent, signal, headers: { ...headers, 'content-type': 'application/json', 'content-length': length } })
     request.on('error', (error: NodeJS.ErrnoException) => {
       // A kept connection that was closed at the other end meanwhile: the request has not arrived.
-      if (again && request.reusedSocket && error.code === 'ECONNRESET') post(path, { headers, body, signal }, false).then(resolve, reject)
+      const stale = request.reusedSocket && error.code === 'ECONNRESET' && performance.now() - startedMs < STALE_MS
+      if (again && stale) post(path, { headers, body, signal }, false).then(resolve, reject)
       else reject(signal.aborted && signal.reason instanceof Error ? signal.reason : error)
     })
     request.on('response', (response) => {
