@@ -7,6 +7,7 @@ import { compareBlocks, compareMemory } from './import.ts'
 import { compareClaims, compareReplicas } from './refresh.ts'
 import { compareIdle, compareRelay } from './relay.ts'
 import { requireOurs, setStage, WORKSPACE } from './stage.ts'
+import { compareSweep, compareSweepLatency } from './sweep.ts'
 
 /** `npm run bench -- <case> [--json]`: prints one line of JSON last and keeps docs/benchmarks.md up to date. */
 interface Case {
@@ -126,6 +127,21 @@ const CASES: Readonly<Record<string, Case>> = {
     below: true,
     unit: 'MB',
     run: compareIdle,
+  },
+  sweep: {
+    about: 'rows sealed again per second ÷ rows that a bare UPDATE of the same bytes writes, in pages of the same size',
+    bar: 0.5,
+    goal: 0.8,
+    unit: 'rows/s',
+    run: compareSweep,
+  },
+  'sweep-latency': {
+    about: 'p99 of resolve while a sweep goes on at its own speed ÷ before',
+    bar: 2,
+    goal: 1.3,
+    below: true,
+    unit: 'ms',
+    run: compareSweepLatency,
   },
   refresh: {
     about: 'renewals per second by two processes ÷ by one, while the provider answers in 50 ms; by two at least 300',

@@ -10,6 +10,10 @@ import { runCli, startVaultProcess, type VaultProcess } from '../test/support/pr
 export interface Stage {
   readonly vault: VaultProcess
   readonly databaseUrl: string
+  readonly ownerUrl: string
+  readonly keyringFile: string
+  /** What the vault was started with. */
+  readonly settings: Readonly<Record<string, string>>
   readonly token: string
   readonly ids: readonly string[]
   post (path: string, body: object): Request
@@ -46,7 +50,7 @@ export async function setStage (connections: number, settings: Record<string, st
     await cluster.stop()
     rmSync(dir, { recursive: true, force: true })
   }
-  return { vault, databaseUrl: service, token, ids, post, stop }
+  return { vault, databaseUrl: service, ownerUrl: owner, keyringFile: join(dir, 'keyring.json'), settings: env, token, ids, post, stop }
 }
 
 /** What autovacuum does within its first minutes: without statistics the planner guesses for both sides. */

@@ -164,7 +164,9 @@ async function ask (oauth: OAuthProtocol, client: Parameters<OAuthProtocol['revo
 }
 
 /** A revocation keeps what a connection held as it was sealed. */
-export function bindingOf (row: Omit<RevocationRow, 'attempts'> | RevocationRow): BindingContext {
+type Bound = 'purpose' | 'workspace_id' | 'environment' | 'owner_id' | 'version_id' | 'field_set' | 'hosts' | 'host_config'
+
+export function bindingOf (row: Pick<RevocationRow, Bound>): BindingContext {
   return {
     purpose: row.purpose, scope: { kind: 'workspace', workspaceId: row.workspace_id, environment: row.environment }, ownerId: row.owner_id, versionId: row.version_id,
     fieldSet: row.field_set, hosts: row.hosts, hostConfig: row.host_config,

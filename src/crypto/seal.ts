@@ -31,17 +31,17 @@ export interface Sealer {
 }
 
 export function createSealer (keyring: Keyring): Sealer {
-  const sealBytes = async (context: BindingContext, plaintext: Buffer): Promise<SealedWithKey<Buffer>> => {
+  const sealBytes = async (context: BindingContext, plaintext: Buffer, binding = encodeBinding(context)): Promise<SealedWithKey<Buffer>> => {
     const key = await keyring.current(context.scope)
-    const sealed = sealEnvelope(key, encodeBinding(context), plaintext)
+    const sealed = sealEnvelope(key, binding, plaintext)
     plaintext.fill(0)
     return { sealed, keyId: key.id }
   }
-  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload): Promise<Buffer> => {
+  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, binding = encodeBinding(context)): Promise<Buffer> => {
     const id = envelopeKeyId(sealed)
     if (id === undefined) throw integrityFailure()
     const key = keyring.peek(context.scope, id) ?? await keyring.find(context.scope, id)
-    const plaintext = key && openEnvelope(key, encodeBinding(context), sealed)
+    const plaintext = key && openEnvelope(key, binding, sealed)
     if (plaintext === undefined) throw integrityFailure()
     return plaintext
   }
@@ -52,10 +52,10 @@ export function createSealer (keyring: Keyring): Sealer {
     },
     open: async (context: BindingContext, sealed: Sealed) => readFields(context, await openBytes(context, sealed)),
     sealPayload: async (context: BindingContext, bytes: Buffer) => await sealBytes(context, bytes) as SealedWithKey<SealedPayload>,
-    openPayload: openBytes,
+    openPayload: async (context: BindingContext, sealed: SealedPayload) => await openBytes(context, sealed),
     reseal: async <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
-      const plaintext = await openBytes(context, sealed)
-      return await sealBytes(context, plaintext) as SealedWithKey<T>
+      const binding = encodeBinding(context)
+      return await sealBytes(context, await openBytes(context, sealed, binding), binding) as SealedWithKey<T>
     },
     isIntact: async (context: BindingContext, sealed: Sealed | SealedPayload) => {
       try {

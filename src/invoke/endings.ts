@@ -47,6 +47,7 @@ export const RESULT_COLUMN = sealedColumn({
   table: 'invocation_results',
   column: 'sealed',
   id: ['workspace_id', 'invocation_id'],
+  bound: ['environment', 'connection_id'],
   bindingOf: ({ workspace_id: workspaceId, environment, connection_id: connectionId, invocation_id: invocationId }) =>
     bindingOf({ workspaceId, environment, connectionId, invocationId }),
 })

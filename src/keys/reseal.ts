@@ -2,7 +2,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import type { KeyScope } from '../crypto/index.ts'
 import { isVaultError } from '../errors.ts'
 import {
-  countRowsToReseal, guard, holdCurrentKeys, listPreviousKeys, listRowsUnder, nameOfRow, replaceSealedRows,
+  countRowsToReseal, guard, listPreviousKeys, listRowsUnder, nameOfRow, replaceSealedRows,
   type OwnedKey, type ResealedRow, type SealedColumn, type SealedRow,
 } from '../store/index.ts'
 import type { KeysOptions } from './options.ts'
@@ -10,8 +10,14 @@ import type { Meter } from './meter.ts'
 import { SYSTEM } from './replace.ts'
 
 const KEYS_PAGE = 100
-const ROWS_PAGE = 200
-/** Rows sealed again before others get a turn of the processor: about a millisecond. */
+/** While one waits for the database another seals. */
+const LANES = [0, 1] as const
+const ROWS_PAGE_MAX = 1_000
+/** So slow a sweep reads a page ten times a second: what it does comes in small pieces. */
+const PAGES_PER_SECOND = 10
+/** Rows written together. */
+const ROWS_BATCH = 250
+/** Rows sealed again before others get a turn of the processor: less than a millisecond. */
 const ROWS_TURN = 20
 /** Values that don't open are left as they are, reported, and looked at by a person; so many of a column end its turn. */
 const FAILED_MAX = 1_000
@@ -29,7 +35,10 @@ export async function resealRows (options: KeysOptions, meter: Meter): Promise<v
     for (const column of columns) {
       for (const kind of column.owners) {
         const its = keys.filter((key) => key.kind === kind)
-        if (its.length > 0) await resealColumn(options, { column, kind, keys: its, failed: failed.get(column) ?? [] }, meter)
+        const lanes = LANES.map((lane) => its.filter((_key, index) => index % LANES.length === lane)).filter((some) => some.length > 0)
+        const part = { column, kind, lanes: lanes.length, failed: failed.get(column) ?? [] }
+        const ended = await Promise.allSettled(lanes.map((some) => resealColumn(options, { ...part, keys: some }, meter)))
+        for (const end of ended) if (end.status === 'rejected') throw end.reason
       }
     }
     after = keys.findLast(({ kind }) => kind === 'workspace')
@@ -41,6 +50,8 @@ interface Part {
   readonly column: SealedColumn
   readonly kind: KeyScope['kind']
   readonly keys: readonly OwnedKey[]
+  /** So many go on at the same time, and share the pace. */
+  readonly lanes: number
   /** Names of rows that don't open. */
   readonly failed: string[]
 }
@@ -48,34 +59,53 @@ interface Part {
 async function resealColumn (options: KeysOptions, part: Part, meter: Meter): Promise<void> {
   const { database } = options
   while (part.failed.length < FAILED_MAX) {
-    const rows = await guard(() => listRowsUnder(database.db, part.column, { keys: part.keys, except: part.failed, limit: ROWS_PAGE }))
+    const perSecond = meter.rowsPerSecond / part.lanes
+    const limit = Math.min(ROWS_PAGE_MAX, Math.ceil(perSecond / PAGES_PER_SECOND))
+    const rows = await guard(() => listRowsUnder(database.db, part.column, { keys: part.keys, except: part.failed, limit }))
     if (rows.length === 0) return
     const startedMs = performance.now()
     const done = await resealPage(options, { ...part, rows }, meter)
     await meter.count('rowsDone', done)
-    const restMs = rows.length / meter.rowsPerSecond * 1_000 - (performance.now() - startedMs)
+    const restMs = rows.length / perSecond * 1_000 - (performance.now() - startedMs)
     await sleep(done === 0 ? LOCKED_PAUSE_MS : Math.max(0, restMs))
   }
 }
 
-/** Seals some rows again and puts them in the place of the old ones; answers how many. */
-async function resealPage (options: KeysOptions, page: Part & { readonly rows: readonly SealedRow[] }, meter: Meter): Promise<number> {
-  const { database, crypto } = options
+/** Seals some rows again and puts them in the place of the old ones, a batch being written while the next is sealed; answers how many. */
+async function resealPage (options: KeysOptions, { rows, ...part }: Part & { readonly rows: readonly SealedRow[] }, meter: Meter): Promise<number> {
+  let done = 0
+  let writing: Promise<number> = Promise.resolve(0)
+  for (let at = 0; at < rows.length; at += ROWS_BATCH) {
+    const resealed = await resealBatch(options, { ...part, rows: rows.slice(at, at + ROWS_BATCH) }, meter).catch(async (error: unknown) => {
+      await writing.catch(() => undefined)
+      throw error
+    })
+    done += await writing
+    writing = writeBatch(options, part, resealed)
+    // Whoever awaits it hears of its failure; nobody may, if the next batch fails first.
+    writing.catch(() => undefined)
+  }
+  return done + await writing
+}
+
+async function resealBatch (options: KeysOptions, { rows, ...part }: Part & { readonly rows: readonly SealedRow[] }, meter: Meter): Promise<ResealedRow[]> {
   const resealed: ResealedRow[] = []
-  for (const [index, row] of page.rows.entries()) {
+  for (const [index, row] of rows.entries()) {
     if (index % ROWS_TURN === ROWS_TURN - 1) await setImmediate()
-    const made = await resealOne(options, page, row)
+    const made = await resealOne(options, part, row)
     if (made === undefined) meter.fail()
     else resealed.push(made)
   }
-  if (resealed.length === 0) return 0
-  const owner = ({ from }: ResealedRow) => page.kind === 'system' ? '' : String(from.row['workspace_id'])
-  const keys = new Map(resealed.map((one) => [`${owner(one)} ${one.keyId}`, { workspaceId: owner(one), id: one.keyId }]))
-  const done = await database.transaction(async (tx) =>
-    await holdCurrentKeys(tx, page.kind, [...keys.values()]) ? await replaceSealedRows(tx, page.column, resealed) : undefined)
-  // Replaced again meanwhile: the rows come once more, and are sealed under the newest.
-  if (done === undefined) crypto.forgetCurrentKeys()
-  return done ?? 0
+  return resealed
+}
+
+/** One statement: nothing to wait for between the look at the keys and the write. */
+async function writeBatch ({ database, crypto }: KeysOptions, { column, kind }: Part, rows: readonly ResealedRow[]): Promise<number> {
+  if (rows.length === 0) return 0
+  const done = await guard(() => replaceSealedRows(database.db, column, { kind, rows }))
+  // Keys that were replaced again meanwhile: the rows come once more, and are sealed under the newest.
+  if (done === 0) crypto.forgetCurrentKeys()
+  return done
 }
 
 async function resealOne ({ crypto, ledger, log, metrics }: KeysOptions, { column, failed }: Part, from: SealedRow): Promise<ResealedRow | undefined> {

@@ -159,7 +159,7 @@ interface Writing {
 }
 
 export const APP_SECRET_COLUMN = sealedColumn({
-  table: 'oauth_app_secrets', column: 'sealed', id: ['workspace_id', 'app_id', 'id'], owners: ['system', 'workspace'],
+  table: 'oauth_app_secrets', column: 'sealed', id: ['workspace_id', 'app_id', 'id'], owners: ['system', 'workspace'], bound: ['environment', 'hosts'],
   bindingOf: (row) => bindingOf({ owner: row.workspace_id, environment: row.environment, id: row.app_id }, row),
 })
 

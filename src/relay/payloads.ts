@@ -28,10 +28,12 @@ export function createPayloads (crypto: Pick<Crypto, 'sealPayload' | 'openPayloa
 
 export const PAYLOAD_COLUMNS: readonly SealedColumn[] = [
   ...(['input', 'result'] as const).map((part) => sealedColumn({
-    table: 'relay_invocations', column: part, keyColumn: `${part}_key_id`, id: ['workspace_id', 'id'], bindingOf: (row) => bindingOf(row, part),
+    table: 'relay_invocations', column: part, keyColumn: `${part}_key_id`, id: ['workspace_id', 'id'], bound: ['environment', 'connection_id'],
+    bindingOf: (row) => bindingOf(row, part),
   })),
   sealedColumn({
     table: 'relay_chunks', column: 'sealed', id: ['workspace_id', 'invocation_id', 'claim', 'number'], integers: ['claim', 'number'],
+    bound: ['environment', 'connection_id'],
     bindingOf: ({ invocation_id: id, ...row }) => bindingOf({ ...row, id }, { claim: row.claim, number: row.number }),
   }),
 ]

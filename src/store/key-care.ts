@@ -110,15 +110,6 @@ export async function listPreviousKeys (on: Executor, { after, limit }: { after:
   ]
 }
 
-/** Whether all these keys are their scopes' current ones, held so until the transaction ends. */
-export async function holdCurrentKeys (tx: Tx, kind: KeyScope['kind'], keys: readonly OwnedKey[]): Promise<boolean> {
-  const [owners, ids] = [keys.map((key) => key.workspaceId), keys.map((key) => key.id)]
-  const { rows } = kind === 'system'
-    ? await sql`select id from system_keys where id = any(${ids}) and state = 'current' for share`.execute(tx)
-    : await sql`select k.id from workspace_keys k join unnest(${owners}::text[], ${ids}::text[]) as n (workspace_id, id) using (workspace_id, id) where k.state = 'current' for share of k`.execute(tx)
-  return rows.length === keys.length
-}
-
 /** A key's state, its row locked against those who would use it as current. */
 export async function lockKey (tx: Tx, scope: KeyScope, id: KeyId): Promise<KeyState | undefined> {
   const { rows: [row] } = await sql<{ state: KeyState }>`select state from ${tableOf(scope)} where ${isOf(scope, id)} for update`.execute(tx)

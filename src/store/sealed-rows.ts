@@ -1,7 +1,7 @@
 import { sql, type RawBuilder, type Selectable } from 'kysely'
 import type { BindingContext, KeyScope, Sealed, SealedPayload } from '../crypto/index.ts'
 import type { KeyId } from '../ids.ts'
-import type { Executor, Tx } from './database.ts'
+import type { Executor } from './database.ts'
 import type { DB } from './schema.ts'
 
 type Row = Readonly<Record<string, unknown>>
@@ -19,24 +19,27 @@ export interface SealedColumn {
   readonly integers: readonly string[]
   /** Whether the vault's own key may have sealed some of it, a workspace's key some of it. */
   readonly owners: readonly KeyScope['kind'][]
+  /** Columns that tell, beside the primary key, what a value is bound to. */
+  readonly bound: readonly string[]
   readonly bindingOf: (row: Row) => BindingContext
 }
 
 const WORKSPACE_ONLY: readonly KeyScope['kind'][] = ['workspace']
 
 /** Names a column, checked against the schema. */
-export function sealedColumn<T extends keyof DB> (of: {
+export function sealedColumn<T extends keyof DB, I extends keyof Selectable<DB[T]> & string, B extends keyof Selectable<DB[T]> & string = never> (of: {
   readonly table: T & string
   readonly column: keyof DB[T] & string
   readonly keyColumn?: keyof DB[T] & string
-  readonly id: readonly (keyof DB[T] & string)[]
-  readonly integers?: readonly (keyof DB[T] & string)[]
+  readonly id: readonly I[]
+  readonly integers?: readonly I[]
   readonly owners?: readonly KeyScope['kind'][]
-  readonly bindingOf: (row: Selectable<DB[T]>) => BindingContext
+  readonly bound?: readonly B[]
+  readonly bindingOf: (row: Pick<Selectable<DB[T]>, I | B>) => BindingContext
 }): SealedColumn {
   return Object.freeze({
     table: of.table, column: of.column, keyColumn: of.keyColumn ?? 'key_id', id: of.id, integers: of.integers ?? [], owners: of.owners ?? WORKSPACE_ONLY,
-    bindingOf: of.bindingOf as unknown as SealedColumn['bindingOf'],
+    bound: of.bound ?? [], bindingOf: of.bindingOf as unknown as SealedColumn['bindingOf'],
   })
 }
 
@@ -60,23 +63,34 @@ export async function listRowsUnder (on: Executor, column: SealedColumn, which: 
   readonly limit: number
 }): Promise<SealedRow[]> {
   const { keys, except, limit } = which
-  const { table, value, key } = namesOf(column)
+  const { table, value, key, needed } = namesOf(column)
   // A lateral join: however old the statistics are, each key's rows come from the index.
-  const { rows } = await sql<Row>`
+  return await listPage(on, column, sql`
     select t.* from unnest(${keys.map((one) => one.workspaceId)}::text[], ${keys.map((one) => one.id)}::text[]) as k (workspace_id, id)
      cross join lateral (
-       select * from ${table} s where ${hasOwner(column) ? sql`s.workspace_id = k.workspace_id and` : sql``} s.${key} = k.id and s.${value} is not null
+       select ${sql.join(needed)} from ${table} s where ${hasOwner(column) ? sql`s.workspace_id = k.workspace_id and` : sql``} s.${key} = k.id and s.${value} is not null
           and not (${nameExpression(column, 's')} = any(${except}::text[])) limit ${limit}
-     ) t limit ${limit}`.execute(on)
-  return rows.map((row) => toSealed(column, row))
+     ) t limit ${limit}`)
 }
 
 /** The next rows in the order of their primary key. */
 export async function listSealedRows (on: Executor, column: SealedColumn, { after, limit }: { after: Row | undefined, limit: number }): Promise<SealedRow[]> {
-  const { table, value, id } = namesOf(column)
+  const { table, value, id, needed } = namesOf(column)
   const beyond = after === undefined ? sql`` : sql`and (${sql.join(id)}) > (${sql.join(column.id.map((name) => after[name]))})`
-  const { rows } = await sql<Row>`select * from ${table} where ${value} is not null ${beyond} order by ${sql.join(id)} limit ${limit}`.execute(on)
-  return rows.map((row) => toSealed(column, row))
+  return await listPage(on, column, sql`select ${sql.join(needed)} from ${table} where ${value} is not null ${beyond} order by ${sql.join(id)} limit ${limit}`)
+}
+
+/** What is held in memory of one page, the first row whatever its size: payloads can be of megabytes. */
+const PAGE_BYTES = 8 * 2 ** 20
+
+/** The first rows of a query that together stay within the bound. Sizes are known without reading the values. */
+async function listPage (on: Executor, column: SealedColumn, query: RawBuilder<unknown>): Promise<SealedRow[]> {
+  const { value, needed } = namesOf(column)
+  const { rows } = await sql<Row>`
+    select ${sql.join(needed)}
+      from (select p.*, row_number() over so_far as place, sum(octet_length(${value})) over so_far as bytes from (${query}) p window so_far as (rows unbounded preceding)) m
+     where place = 1 or bytes <= ${PAGE_BYTES} order by place`.execute(on)
+  return rows.map((row) => ({ row, sealed: row[column.column] as Sealed, keyId: row[column.keyColumn] as KeyId }))
 }
 
 /** What a row is called in reports, and in `except`. */
@@ -92,26 +106,41 @@ export interface ResealedRow {
 }
 
 /**
- * Puts new values where the old ones still are; answers how many. Rows that somebody else is about
- * to change are left out, not waited for: whoever waits for nothing deadlocks with nobody.
+ * Puts new values where the old ones still are, if the new keys are all their scopes' current ones
+ * and stay so until it is done; answers how many. Rows that somebody else is about
+ * to change are left out, not waited for: whoever waits for nothing deadlocks with nobody. The key
+ * is compared as an expression, so that rows are looked up by their names: statistics know nothing
+ * of a key that was replaced a moment ago, and its index would be read through once a row.
  */
-export async function replaceSealedRows (tx: Tx, column: SealedColumn, rows: readonly ResealedRow[]): Promise<number> {
+export async function replaceSealedRows (on: Executor, column: SealedColumn, { kind, rows }: { kind: KeyScope['kind'], rows: readonly ResealedRow[] }): Promise<number> {
   const { table, value, key, id } = namesOf(column)
+  const ownerOf = ({ from }: ResealedRow) => kind === 'system' ? '' : String(from.row['workspace_id'])
+  const keys = [...new Map(rows.map((one) => [`${ownerOf(one)} ${one.keyId}`, { workspaceId: ownerOf(one), id: one.keyId }])).values()]
   const arrays = column.id.map((name) => sql`${rows.map(({ from }) => String(from.row[name]))}::text[]`)
   const columns = sql.join([...id, sql`old_key`, sql`new_sealed`, sql`new_key`])
   const same = (left: string, right: string) => sql.join(column.id.map((name) =>
     sql`${sql.ref(`${left}.${name}`)} = ${column.integers.includes(name) ? sql`${sql.ref(`${right}.${name}`)}::integer` : sql.ref(`${right}.${name}`)}`), sql` and `)
   const { numAffectedRows } = await sql`
-    with n as (
+    with current_keys as materialized (${holdCurrent(kind, keys)}), n as (
       select * from unnest(${sql.join(arrays)}, ${rows.map(({ from }) => from.keyId)}::text[], ${rows.map((row) => row.sealed)}::bytea[], ${rows.map((row) => row.keyId)}::text[])
         as n (${columns})
     ), held as (
       select ${sql.join(column.id.map((name) => sql`n.${sql.ref(name)}`))}, n.new_sealed, n.new_key
-        from ${table} t join n on ${same('t', 'n')} where t.${key} = n.old_key and t.${value} is not null
+        from ${table} t join n on ${same('t', 'n')} where t.${key} || '' = n.old_key and t.${value} is not null
+          and (select count(*) from current_keys) = ${keys.length}
          for no key update of t skip locked
     )
-    update ${table} u set ${value} = held.new_sealed, ${key} = held.new_key from held where ${same('u', 'held')}`.execute(tx)
+    update ${table} u set ${value} = held.new_sealed, ${key} = held.new_key from held where ${same('u', 'held')}`.execute(on)
   return Number(numAffectedRows ?? 0)
+}
+
+/** Those of these keys that are current, held so until the statement's transaction ends. */
+function holdCurrent (kind: KeyScope['kind'], keys: readonly OwnedKey[]): RawBuilder<unknown> {
+  const ids = keys.map((key) => key.id)
+  return kind === 'system'
+    ? sql`select id from system_keys where id = any(${ids}) and state = 'current' for share`
+    : sql`select c.id from workspace_keys c join unnest(${keys.map((key) => key.workspaceId)}::text[], ${ids}::text[]) as k (workspace_id, id) using (workspace_id, id)
+        where c.state = 'current' for share of c`
 }
 
 export interface RowCount {
@@ -155,13 +184,10 @@ function hasOwner (column: SealedColumn): boolean {
 }
 
 function namesOf (column: SealedColumn) {
-  return { table: sql.table(column.table), value: sql.ref(column.column), key: sql.ref(column.keyColumn), id: column.id.map((name) => sql.ref(name)) }
+  const needed = [...new Set([...column.id, ...column.bound, column.keyColumn, column.column])].map((name) => sql.ref(name))
+  return { table: sql.table(column.table), value: sql.ref(column.column), key: sql.ref(column.keyColumn), id: column.id.map((name) => sql.ref(name)), needed }
 }
 
 function nameExpression (column: SealedColumn, table: string): RawBuilder<string> {
   return sql`concat_ws('/', ${sql.join(column.id.map((name) => sql.ref(`${table}.${name}`)))})`
-}
-
-function toSealed (column: SealedColumn, row: Row): SealedRow {
-  return { row, sealed: row[column.column] as Sealed, keyId: row[column.keyColumn] as KeyId }
 }
