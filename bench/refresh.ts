@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { wrapSecret } from '../src/crypto/wrap.ts'
@@ -32,8 +32,11 @@ async function withCluster<T> (work: (cluster: EmbeddedPostgres, dir: string) =>
   }
 }
 
+/** In a folder of its own: everything in it is taken for a manifest. */
 function writeManifest (dir: string, url: string): string {
-  writeFileSync(join(dir, `${INTEGRATION}.yaml`), JSON.stringify({
+  const catalog = join(dir, 'catalog')
+  mkdirSync(catalog)
+  writeFileSync(join(catalog, `${INTEGRATION}.yaml`), JSON.stringify({
     id: INTEGRATION, name: 'Tokens', category: 'bench', docs: 'https://example.com/docs', environments: ['sandbox'], separation: 'none',
     auth: [{
       id: 'oauth', label: 'OAuth',
@@ -47,7 +50,7 @@ function writeManifest (dir: string, url: string): string {
     servers: { sandbox: url }, hosts: [new URL(url).host], conventions: { body: 'json' }, errors: [],
     test: { method: 'GET', path: '/me', auth_failed: [{ status: 401 }] }, actions: [{ name: 'me', title: 'Me', method: 'GET', path: '/me', effect: 'read' }],
   }))
-  return dir
+  return catalog
 }
 
 /** How many a second are renewed when all are due: by two processes against by one. */

@@ -1,5 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '../../src/config.ts'
@@ -15,7 +15,7 @@ import { seedLinked } from '../support/seed.ts'
 import type { Behaviour, Said, Sent, Told } from './authority.ts'
 
 export const WORKSPACE = 'ws_chaos' as WorkspaceId
-const INTEGRATION = 'chaos'
+export const INTEGRATION = 'chaos'
 const CLIENT_SECRET = 'a-secret-of-the-chaos-run'
 
 /** Everything a run needs, each in a process of its own. */
@@ -24,6 +24,8 @@ export interface Stage {
   readonly sent: readonly Sent[]
   readonly owner: string
   readonly token: string
+  /** What its processes are started with. */
+  readonly env: Readonly<Record<string, string>>
   readonly authorityUrl: string
   /** The refresh tokens that the connections began with. */
   readonly seeds: readonly string[]
@@ -55,14 +57,16 @@ export async function setStage ({ connections, accessSeconds }: StageOptions): P
     await migrate(owner)
     const keyring = join(dir, 'keyring.json')
     createLocalKeyring(keyring, new Date())
-    writeManifest(dir, url)
-    const env = { DATABASE_URL: service, KEYRING_FILE: keyring, CATALOG_DIR: dir, EGRESS_ALLOW_PROVIDER: new URL(url).host, RATE_LIMIT_PER_MINUTE: '1000000000', LOG_LEVEL: 'info' }
+    const catalog = join(dir, 'catalog')
+    mkdirSync(catalog)
+    writeManifest(catalog, url)
+    const env = { DATABASE_URL: service, KEYRING_FILE: keyring, CATALOG_DIR: catalog, EGRESS_ALLOW_PROVIDER: new URL(url).host, RATE_LIMIT_PER_MINUTE: '1000000000', LOG_LEVEL: 'info' }
     const seeded = hear(authority, 'seeded')
     tell(authority, { tell: 'seed', count: connections, accessSeconds, clientSecret: CLIENT_SECRET })
     const { grants } = await seeded
     const { ids, token } = await seedVault(env, { url, grants, accessSeconds })
     return {
-      ids, token, owner, sent, authorityUrl: url, seeds: grants.map(({ refresh }) => refresh),
+      ids, token, owner, env, sent, authorityUrl: url, seeds: grants.map(({ refresh }) => refresh),
       behave: (behaviour, seed) => { tell(authority, { tell: 'behave', behaviour, seed }) },
       startReplica: async () => await startVaultProcess(env),
       stop: stopAll,
@@ -108,7 +112,7 @@ async function seedVault (env: Record<string, string>, { url, grants, accessSeco
     const ids = await seedLinked(rooms, {
       workspaceId: WORKSPACE, environment: 'sandbox', integration: INTEGRATION, auth: 'oauth', hosts: [host], app: { owner: GLOBAL_OWNER, id: app.id },
     }, linked)
-    const minted = await rooms.access.tokens.create({ name: 'chaos', preset: 'ops', scopes: ['credentials:resolve'], workspaces: ['*'], environments: ['*'] }, { by: 'chaos', record: async () => {} })
+    const minted = await rooms.access.tokens.create({ name: 'chaos', preset: 'ops', scopes: ['credentials:resolve', 'actions:invoke'], workspaces: ['*'], environments: ['*'] }, { by: 'chaos', record: async () => {} })
     return { ids, token: minted.token ?? '' }
   } finally {
     await rooms.close()
