@@ -46,7 +46,8 @@ create table audit_anchors (
   key_id text collate "C" not null,
   signature bytea not null,
   created_at timestamp with time zone not null default vault_now(),
-  constraint audit_anchors_pkey PRIMARY KEY (seq)
+  lost_links bigint[] not null,
+  constraint audit_anchors_pkey PRIMARY KEY (seq, kept_from)
 );
 -- connection_vault_service: INSERT, SELECT
 
@@ -874,8 +875,9 @@ CREATE OR REPLACE FUNCTION public.prune_audit(anchor bigint, kept_from timestamp
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  part record;
-  dropped integer := 0;
+  parts text[];
+  part text;
+  tries integer := 0;
 begin
   if kept_from > date_trunc('month', public.vault_now() at time zone 'UTC') at time zone 'UTC' then
     raise exception 'the current month is kept';
@@ -883,16 +885,25 @@ begin
   if not exists (select from public.audit_anchors a where a.seq = anchor and a.kept_from = prune_audit.kept_from) then
     raise exception 'there is no such anchor';
   end if;
-  for part in
-    select c.relname as name from pg_class c join pg_inherits i on i.inhrelid = c.oid
-     where i.inhparent = 'public.audit_events'::regclass and c.relname ~ '^audit_events_\d{4}_\d{2}$'
-       and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= kept_from
-  loop
-    execute format('drop table public.%I', part.name);
-    dropped := dropped + 1;
-  end loop;
   delete from public.audit_chain where seq <= anchor;
-  return dropped;
+  select coalesce(array_agg(c.relname order by c.relname), '{}') into parts
+    from pg_class c join pg_inherits i on i.inhrelid = c.oid
+   where i.inhparent = 'public.audit_events'::regclass and c.relname ~ '^audit_events_\d{4}_\d{2}$'
+     and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= kept_from;
+  while tries >= 0 and cardinality(parts) > 0 loop
+    begin
+      perform set_config('lock_timeout', '500ms', true);
+      foreach part in array parts loop
+        execute format('drop table public.%I', part);
+      end loop;
+      tries := -1;
+    exception when lock_not_available then
+      tries := tries + 1;
+      if tries >= 60 then raise; end if;
+      perform pg_sleep(0.5);
+    end;
+  end loop;
+  return cardinality(parts);
 end
 $function$
 ;

@@ -1,7 +1,7 @@
-import { once } from 'node:events'
 import { readConfig } from '../config.ts'
+import type { ExportedEvent } from '../ledger/index.ts'
 import { pruneAuditAs } from '../store/index.ts'
-import { fail, print } from './output.ts'
+import { fail, print, printLines } from './output.ts'
 import { withRooms } from './session.ts'
 
 export async function verifyAudit (options: { checkpoint?: string }): Promise<void> {
@@ -16,10 +16,7 @@ export async function verifyAudit (options: { checkpoint?: string }): Promise<vo
 export async function exportAudit ({ from, to, after }: { from?: string, to?: string, after?: string }): Promise<void> {
   await withRooms(async ({ ledger }) => {
     const range = { ...from !== undefined && { from: instant('--from', from) }, ...to !== undefined && { to: instant('--to', to) }, ...after !== undefined && { after } }
-    for await (const { cursor, occurred_at: at, batch_id: _batch, ...event } of ledger.exportEvents(range)) {
-      // A reader that is slower than the database is waited for.
-      if (!process.stdout.write(`${JSON.stringify({ cursor, occurred_at: at.toISOString(), ...event })}\n`)) await once(process.stdout, 'drain')
-    }
+    await printLines(toLines(ledger.exportEvents(range)))
   })
 }
 
@@ -32,13 +29,15 @@ export async function pruneAudit ({ keepMonths }: { keepMonths: number }): Promi
     // What cannot be verified must not become the beginning of the record.
     const { ok } = await ledger.verify()
     if (!ok) fail('the record was changed: look at `connection-vault audit verify` first, nothing was dropped')
-    const anchor = await ledger.anchor(keptFrom, { principal: { kind: 'operator', id: 'cli', actor: null } })
-    if (anchor === undefined) {
-      print(`nothing ended before ${keptFrom.toISOString()}`)
-      return
-    }
-    print(`${await pruneAuditAs(url, anchor)} months dropped; the record begins after link ${anchor.seq} and keeps everything from ${keptFrom.toISOString()}`)
+    const pruned = await pruneAuditAs(url, async () => await ledger.anchor(keptFrom, { principal: { kind: 'operator', id: 'cli', actor: null } }))
+    print(pruned === undefined
+      ? `nothing ended before ${keptFrom.toISOString()}`
+      : `${pruned.months} months dropped; the record begins after link ${pruned.seq} and keeps everything from ${keptFrom.toISOString()}`)
   })
+}
+
+async function * toLines (events: AsyncIterable<ExportedEvent>): AsyncGenerator<string> {
+  for await (const { cursor, occurred_at: at, batch_id: _batch, ...event } of events) yield JSON.stringify({ cursor, occurred_at: at.toISOString(), ...event })
 }
 
 function instant (option: string, text: string): Date {

@@ -7,7 +7,7 @@ import { addLocalKeks, createLocalKeyring, KEK_SLOTS, listLocalKeks, removeLocal
 import type { Environment, WorkspaceId } from '../ids.ts'
 import type { Keys } from '../keys/index.ts'
 import type { KeySweep } from '../store/index.ts'
-import { fail, print, printProgress, printTable } from './output.ts'
+import { fail, print, createProgress, printTable } from './output.ts'
 import { locateKeyring, withRooms } from './session.ts'
 
 const OPERATOR = { by: 'operator', principal: { kind: 'operator', id: null, actor: null } } as const
@@ -107,6 +107,7 @@ async function follow (keys: Keys, detach: boolean): Promise<void> {
     return
   }
   let broken: Error | undefined
+  const progress = createProgress(process.stdout)
   const watching = new AbortController()
   const work = (async () => {
     while (!watching.signal.aborted) {
@@ -115,7 +116,7 @@ async function follow (keys: Keys, detach: boolean): Promise<void> {
     }
   })().catch((error: unknown) => { broken = error instanceof Error ? error : new Error('the sweep failed') })
   for (let sweep = await keys.sweepStatus(); ; sweep = await keys.sweepStatus()) {
-    printProgress(describeSweep(sweep), sweep.rowsTotal === 0 ? undefined : sweep.rowsDone / sweep.rowsTotal, sweep.state === 'idle')
+    progress(describeSweep(sweep), sweep.rowsTotal === 0 ? undefined : sweep.rowsDone / sweep.rowsTotal, sweep.state === 'idle')
     if (sweep.state === 'idle') {
       if (sweep.rowsFailed > 0) {
         print(`${sweep.rowsFailed} values do not open where they are: \`connection-vault doctor\` names them`)

@@ -20,9 +20,12 @@ import { createServiceToken, listServiceTokens, revokeServiceToken, type TokenOp
 
 const list = (text: string): string[] => text.split(',').map((item) => item.trim()).filter((item) => item !== '')
 
-function rate (given: string): number {
-  const number = Number(given)
-  if (!Number.isInteger(number) || number < 1) fail('--rate takes a number of rows')
+/** As large as the database's integers. */
+const INTEGER_MAX = 2_147_483_647
+
+const positive = (option: string, of: string) => (given: string): number => {
+  const number = /^\d+$/.test(given) ? Number(given) : 0
+  if (number < 1 || number > INTEGER_MAX) fail(`${option} takes a number of ${of}`)
   return number
 }
 
@@ -73,11 +76,11 @@ keys.command('list').description('how the keys stand').option('--json', 'as JSON
 keys.command('rotate <target>').description('kek: wrap every key again under the current KEK; workspace: replace workspaces’ keys; system: replace the vault’s own')
   .option('--workspace <id>', 'only of this workspace')
   .addOption(new Option('--environment <environment>', 'only of this environment').choices(['sandbox', 'live']))
-  .option('--rate <rows>', 'rows sealed again in a second, at most', rate)
+  .option('--rate <rows>', 'rows sealed again in a second, at most', positive('--rate', 'rows'))
   .option('--detach', 'ask a running vault for it, and do not wait')
   .action(async (target: string, options: RotateCommand) => { await rotateKeys(target, options) })
 keys.command('sweep').description('seal again what replaced keys have sealed; goes on with a sweep that was interrupted')
-  .option('--rate <rows>', 'rows sealed again in a second, at most', rate)
+  .option('--rate <rows>', 'rows sealed again in a second, at most', positive('--rate', 'rows'))
   .option('--detach', 'ask a running vault for it, and do not wait')
   .action(async (options: RotateCommand) => { await sweepKeys(options) })
 keys.command('retire').description('retire replaced keys that no row needs; with --kek, a KEK that wraps nothing')
@@ -122,7 +125,7 @@ audit.command('export').description('print records as JSON lines, oldest first, 
   .option('--after <cursor>', 'go on after the last line of the export before; its `cursor`')
   .action(async (options: { from?: string, to?: string, after?: string }) => { await exportAudit(options) })
 audit.command('prune').description('let go of old months of the record, as the role of RETENTION_DATABASE_URL')
-  .requiredOption('--keep-months <number>', 'whole months to keep beside the current one', rate)
+  .requiredOption('--keep-months <number>', 'whole months to keep beside the current one', positive('--keep-months', 'months'))
   .action(async (options: { keepMonths: number }) => { await pruneAudit(options) })
 
 /** Errors whose message is written for the operator, and holds no value. */

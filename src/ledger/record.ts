@@ -103,9 +103,9 @@ export function checkpointMacInput (head: { head_seq: number, head_mac: Buffer, 
   return `${head.head_seq}\n${head.events}\n${head.head_mac.toString('hex')}`
 }
 
-/** Where the record begins, and from which instant on its records are kept. */
-export function anchorMacInput (anchor: { seq: number, head_mac: Buffer, events: number, kept_from: Date }): string {
-  return `anchor\n${checkpointMacInput({ ...anchor, head_seq: anchor.seq })}\n${anchor.kept_from.toISOString()}`
+/** Where the record begins, from which instant on its records are kept, and of which links beyond some are not. */
+export function anchorMacInput (anchor: { seq: number, head_mac: Buffer, events: number, kept_from: Date, lost_links: readonly number[] }): string {
+  return `anchor\n${checkpointMacInput({ ...anchor, head_seq: anchor.seq })}\n${anchor.kept_from.toISOString()}\n${anchor.lost_links.join(',')}`
 }
 
 /** A checkpoint as one word, to be kept somewhere else: link, records so far, head, signature. */
@@ -118,6 +118,24 @@ export function parseCheckpoint (word: string): { seq: number, headMac: Buffer }
   const [, seq, head] = /^(\d+)\.\d+\.([\w-]{43})\.[\w-]{43}$/.exec(word) ?? []
   if (seq === undefined || head === undefined) throw new VaultError('request_invalid', { detail: 'That is not a checkpoint.' })
   return { seq: Number(seq), headMac: Buffer.from(head, 'base64url') }
+}
+
+/** At most so many records are in memory at a time: a batch has up to a thousand. */
+const EVENTS_AT_ONCE = 2_000
+
+/** Batches in groups whose records fit into memory together. */
+export function groupBatches<Batch extends { readonly events: number }> (batches: readonly Batch[]): Batch[][] {
+  const groups: Batch[][] = []
+  let room = 0
+  for (const batch of batches) {
+    if (batch.events > room || groups.length === 0) {
+      groups.push([])
+      room = EVENTS_AT_ONCE
+    }
+    groups.at(-1)?.push(batch)
+    room -= batch.events
+  }
+  return groups
 }
 
 /** jsonb does not keep the order of keys. */

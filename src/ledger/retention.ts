@@ -1,7 +1,10 @@
 import type { Macs } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
-import { findCheckpointBefore, findFirstLink, getHead, insertAnchor, listBatchEvents, listLinks, type Database, type StoredEvent } from '../store/index.ts'
-import { anchorMacInput, type AuditRecord } from './record.ts'
+import {
+  findAnchor, findCheckpointBefore, findFirstLink, getHead, guard, insertAnchor, listBatchEvents, listLinks, listLinksReaching,
+  type Database, type StoredEvent,
+} from '../store/index.ts'
+import { anchorMacInput, groupBatches, type AuditRecord } from './record.ts'
 import type { LedgerWriter } from './write.ts'
 
 export interface ExportRange {
@@ -25,28 +28,35 @@ interface Options {
 export function createRetention (options: Options) {
   const { database, macs, writer } = options
   return {
-    anchor: async (keptFrom: Date, { principal }: Pick<AuditRecord, 'principal'>): Promise<{ seq: number, keptFrom: Date } | undefined> => {
+    anchor: async (keptFrom: Date, { principal }: Pick<AuditRecord, 'principal'>): Promise<{ seq: number, keptFrom: Date } | undefined> => await guard(async () => {
+      const before = await findAnchor(database.db)
+      if (before !== undefined && before.kept_from > keptFrom) return undefined
+      // Signed already: what it was signed for may have failed.
+      if (before?.kept_from.getTime() === keptFrom.getTime()) return { seq: before.seq, keptFrom }
       const checkpoint = await findCheckpointBefore(database.db, keptFrom)
       if (checkpoint === undefined) return undefined
-      const anchor = { ...checkpoint, kept_from: keptFrom }
+      const anchor = { ...checkpoint, kept_from: keptFrom, lost_links: await listLinksReaching(database.db, keptFrom, checkpoint.seq) }
       const { keyId, mac } = (await macs.key('audit-checkpoint')).compute(anchorMacInput(anchor))
       await database.transaction(async (tx) => {
         await insertAnchor(tx, { ...anchor, key_id: keyId, signature: mac })
         await writer.recordIn(tx, { event: 'audit.pruned', outcome: 'ok', principal, details: { up_to_link: anchor.seq, kept_from: keptFrom.toISOString() } })
       })
       return { seq: anchor.seq, keptFrom }
-    },
+    }),
     exportEvents: async function * (range: ExportRange): AsyncGenerator<ExportedEvent> {
       const start = range.after === undefined ? undefined : parseCursor(range.after)
-      const { head_seq: head } = await getHead(database.db)
-      for (let seq = start?.seq ?? await findFirstLink(database.db, range.from ?? new Date(0)); seq <= head;) {
-        const links = await listLinks(database.db, seq, LINKS_PAGE)
-        const events = Map.groupBy(await listBatchEvents(database.db, links), (event) => event.batch_id)
-        for (const link of links) {
-          for (const [index, event] of (events.get(link.batch_id) ?? []).entries()) {
-            if (link.seq === start?.seq && index <= start.index) continue
-            if ((range.from !== undefined && event.occurred_at < range.from) || (range.to !== undefined && event.occurred_at >= range.to)) continue
-            yield { cursor: `${link.seq}.${index}`, ...event }
+      const { head_seq: head } = await guard(() => getHead(database.db))
+      if (start !== undefined && start.seq > head) throw new VaultError('request_invalid', { detail: 'That cursor is ahead of the record: the database was restored to an earlier time.' })
+      for (let seq = start?.seq ?? await guard(() => findFirstLink(database.db, range.from ?? new Date(0))); seq <= head;) {
+        const links = await guard(() => listLinks(database.db, seq, LINKS_PAGE))
+        for (const group of groupBatches(links)) {
+          const events = Map.groupBy(await guard(() => listBatchEvents(database.db, group)), (event) => event.batch_id)
+          for (const link of group) {
+            for (const [index, event] of (events.get(link.batch_id) ?? []).entries()) {
+              if (link.seq === start?.seq && index <= start.index) continue
+              if ((range.from !== undefined && event.occurred_at < range.from) || (range.to !== undefined && event.occurred_at >= range.to)) continue
+              yield { cursor: `${link.seq}.${index}`, ...event }
+            }
           }
         }
         const last = links.at(-1)

@@ -4,7 +4,7 @@ import {
   findAnchor, findLastCheckpoint, getHead, listBatchEvents, listCheckpoints, listForeignEvents, listLinks, listUnsealed,
   type AuditRow, type ChainLink, type Database, type StoredEvent,
 } from '../store/index.ts'
-import { anchorMacInput, batchMacInput, checkpointMacInput, digestRows, linkMacInput, parseCheckpoint } from './record.ts'
+import { anchorMacInput, batchMacInput, checkpointMacInput, digestRows, groupBatches, linkMacInput, parseCheckpoint } from './record.ts'
 
 /** Something in the record that is not as it was written. */
 export interface Finding {
@@ -33,8 +33,8 @@ const FINDINGS_MAX = 100
 const UNSEALED_MAX_SECONDS = 60
 
 interface Walk {
-  /** Records from before are let go; their links still have to fit. */
-  readonly keptFrom: Date
+  /** Links whose records went with months that were let go; they themselves still have to fit. */
+  readonly lost: ReadonlySet<number>
   readonly findings: Finding[]
   seq: number
   mac: Buffer
@@ -56,7 +56,7 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
     const links = (await listLinks(database.db, walk.seq + 1, PAGE)).filter((link) => link.seq <= head.head_seq)
     if (links.length === 0 || walk.findings.length >= FINDINGS_MAX) break
     for (const link of links) await walkLink(walk, link, macs)
-    await judgeEvents(database, walk, links)
+    await judgeEvents(database, walk, links.filter((link) => !walk.lost.has(link.seq)).map((link) => ({ ...link, changed: { kind: 'link_changed', at: String(link.seq) } })))
     await judgeCheckpoints({ database, macs }, walk, links)
     const kept = links.find((link) => link.seq === wanted?.seq)
     if (kept !== undefined && !kept.mac.equals(wanted?.headMac ?? Buffer.alloc(0))) walk.findings.push({ kind: 'checkpoint_unmatched', at: String(kept.seq) })
@@ -72,11 +72,11 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
 /** At the first link, or where the record begins since months of it were let go. */
 async function beginWalk (database: Reads, macs: Macs): Promise<Walk> {
   const anchor = await findAnchor(database.db)
-  const start = { findings: [], keptFrom: new Date(0), seq: 0, mac: Buffer.alloc(0), events: 0 }
+  const start = { findings: [], lost: new Set<number>(), seq: 0, mac: Buffer.alloc(0), events: 0 }
   if (anchor === undefined) return start
   const signed = await macs.verify('audit-checkpoint', anchorMacInput(anchor), { keyId: anchor.key_id, mac: anchor.signature })
   return signed
-    ? { findings: [], keptFrom: anchor.kept_from, seq: anchor.seq, mac: anchor.head_mac, events: anchor.events }
+    ? { findings: [], lost: new Set(anchor.lost_links), seq: anchor.seq, mac: anchor.head_mac, events: anchor.events }
     : { ...start, findings: [{ kind: 'anchor_changed', at: String(anchor.seq) }] }
 }
 
@@ -89,11 +89,19 @@ async function walkLink (walk: Walk, link: ChainLink, macs: Macs): Promise<void>
   walk.events += link.events
 }
 
-async function judgeEvents (database: Reads, walk: Walk, batches: readonly Pick<ChainLink, 'batch_id' | 'first_at' | 'last_at' | 'digest'>[]): Promise<void> {
-  const events = Map.groupBy(await listBatchEvents(database.db, batches), (event) => event.batch_id)
-  for (const batch of batches) {
-    if (batch.first_at < walk.keptFrom) continue
-    if (!digestRows((events.get(batch.batch_id) ?? []).map(toRow)).equals(batch.digest)) walk.findings.push({ kind: 'events_changed', at: batch.batch_id })
+/** A batch and what to say when its times, which no MAC covers, are not those of its records. */
+type Timed = Pick<ChainLink, 'batch_id' | 'events' | 'first_at' | 'last_at' | 'digest'> & { readonly changed: Finding }
+
+async function judgeEvents (database: Reads, walk: Walk, batches: readonly Timed[]): Promise<void> {
+  for (const group of groupBatches(batches)) {
+    const events = Map.groupBy(await listBatchEvents(database.db, group), (event) => event.batch_id)
+    for (const batch of group) {
+      const its = events.get(batch.batch_id) ?? []
+      const times = its.map((event) => event.occurred_at.getTime()).sort((a, b) => a - b)
+      if (!digestRows(its.map(toRow)).equals(batch.digest)) walk.findings.push({ kind: 'events_changed', at: batch.batch_id })
+      // What is let go, and what is exported, is found by them.
+      else if (times[0] !== batch.first_at.getTime() || times.at(-1) !== batch.last_at.getTime()) walk.findings.push(batch.changed)
+    }
   }
 }
 
@@ -113,7 +121,7 @@ async function judgeQueue (database: Reads, walk: Walk, macs: Macs): Promise<voi
     if (!genuine) walk.findings.push({ kind: 'batch_changed', at: batch.batch_id })
     else if (batch.age_seconds > UNSEALED_MAX_SECONDS) walk.findings.push({ kind: 'batch_unsealed', at: batch.batch_id })
   }
-  await judgeEvents(database, walk, waiting)
+  await judgeEvents(database, walk, waiting.map((batch) => ({ ...batch, changed: { kind: 'batch_changed', at: batch.batch_id } })))
 }
 
 function toRow (event: StoredEvent): AuditRow {

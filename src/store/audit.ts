@@ -1,9 +1,12 @@
 import { CompiledQuery, sql, type Selectable } from 'kysely'
 import pg from 'pg'
+import { ConfigError } from '../config.ts'
 import { ENVIRONMENTS, type Environment, type KeyId, type WorkspaceId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
 import type { AuditEvents } from './schema.ts'
+
+const CONNECT_TIMEOUT_MS = 5_000
 
 type Columns = Omit<Selectable<AuditEvents>, 'occurred_at' | 'batch_id'>
 
@@ -129,13 +132,27 @@ export async function measureClockSkew (on: Executor, clock: { now (): Date }): 
   return (before + clock.now().getTime()) / 2 - (at?.now.getTime() ?? 0)
 }
 
-/** Drops what ended before `keptFrom`, as the role of this URL; answers how many months. */
-export async function pruneAuditAs (url: string, anchor: { seq: number, keptFrom: Date }): Promise<number> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
+interface Anchor {
+  readonly seq: number
+  readonly keptFrom: Date
+}
+
+/**
+ * Drops what ended before an instant, as the role of this URL; answers how many months. The anchor
+ * is signed only when that role is there and may do it. Throws ConfigError.
+ */
+export async function pruneAuditAs (url: string, sign: () => Promise<Anchor | undefined>): Promise<{ seq: number, months: number } | undefined> {
+  const client = new pg.Client({ connectionString: url, application_name: 'connection-vault retention', connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
   try {
+    await client.connect().catch((error: unknown) => {
+      throw new ConfigError(`the database of RETENTION_DATABASE_URL does not let anybody in (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'})`)
+    })
+    const { rows: [right] } = await client.query<{ may: boolean | null }>("select has_function_privilege(to_regprocedure('prune_audit(bigint, timestamptz)'), 'execute') as may")
+    if (right?.may !== true) throw new ConfigError('the role of RETENTION_DATABASE_URL may not drop months: it has to be connection_vault_retention, or a member of it, in the vault’s database')
+    const anchor = await sign()
+    if (anchor === undefined) return undefined
     const { rows } = await client.query<{ dropped: number }>('select prune_audit($1, $2) as dropped', [anchor.seq, anchor.keptFrom])
-    return rows[0]?.dropped ?? 0
+    return { seq: anchor.seq, months: rows[0]?.dropped ?? 0 }
   } finally {
     await client.end()
   }

@@ -104,7 +104,15 @@ export async function measureSealingLag (on: Executor): Promise<number> {
 export type AuditAnchor = Omit<Selectable<AuditAnchors>, 'created_at'>
 
 export async function findAnchor (on: Executor): Promise<AuditAnchor | undefined> {
-  return await on.selectFrom('audit_anchors').select(['seq', 'head_mac', 'events', 'kept_from', 'key_id', 'signature']).orderBy('seq', 'desc').orderBy('kept_from', 'desc').limit(1).executeTakeFirst()
+  const found = await on.selectFrom('audit_anchors').select(['seq', 'head_mac', 'events', 'kept_from', 'lost_links', 'key_id', 'signature'])
+    .orderBy('seq', 'desc').orderBy('kept_from', 'desc').limit(1).executeTakeFirst()
+  return found && { ...found, lost_links: found.lost_links.map(Number) }
+}
+
+/** Links beyond one whose records, some or all, are from before an instant. */
+export async function listLinksReaching (on: Executor, before: Date, beyond: number): Promise<number[]> {
+  const links = await on.selectFrom('audit_chain').select('seq').where('seq', '>', beyond).where('first_at', '<', before).orderBy('seq').execute()
+  return links.map(({ seq }) => seq)
 }
 
 /** The last checkpoint all of whose links are over before an instant. */
@@ -115,7 +123,7 @@ export async function findCheckpointBefore (on: Executor, instant: Date): Promis
 }
 
 export async function insertAnchor (tx: Tx, anchor: Insertable<AuditAnchors>): Promise<void> {
-  await tx.insertInto('audit_anchors').values(anchor).onConflict((on) => on.column('seq').doNothing()).execute()
+  await tx.insertInto('audit_anchors').values(anchor).execute()
 }
 
 /** The first link that may hold records from an instant on; one past the head if there is none. */

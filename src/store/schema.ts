@@ -8,6 +8,14 @@ import type { AgentId, AppId, AppOwner, ConnectionId, Environment, EventId, Grou
 import type { DeliveryState, Health, LinkChoice, RelayOutcome, RelayState, SessionState, VersionState } from "./states.ts";
 import type { ColumnType } from "kysely";
 
+export type ArrayType<T> = ArrayTypeImpl<T> extends (infer U)[]
+  ? U[]
+  : ArrayTypeImpl<T>;
+
+export type ArrayTypeImpl<T> = T extends ColumnType<infer S, infer I, infer U>
+  ? ColumnType<S[], I[], U[]>
+  : T[];
+
 export type Generated<T> = T extends ColumnType<infer S, infer I, infer U>
   ? ColumnType<S, I | undefined, U>
   : ColumnType<T, T | undefined, T>;
@@ -49,6 +57,7 @@ export interface AuditAnchors {
   head_mac: Buffer;
   kept_from: Timestamp;
   key_id: KeyId;
+  lost_links: ArrayType<number>;
   seq: number;
   signature: Buffer;
 }

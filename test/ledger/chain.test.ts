@@ -41,6 +41,7 @@ t.test('every change is found', async (t) => {
     ['a record inserted into a batch', "insert into audit_events select occurred_at, batch_id, id || 'x', event, outcome, reason, workspace_id, environment, connection_id, version_id, invocation_id, principal_kind, principal_id, actor, request_id, context, details from audit_events where request_id = 'req_2_a'", 'events_changed'],
     ['a record inserted beside all batches', "insert into audit_events select occurred_at, 'bat_x', id || 'x', event, outcome, reason, workspace_id, environment, connection_id, version_id, invocation_id, principal_kind, principal_id, actor, request_id, context, details from audit_events where request_id = 'req_2_a'", 'event_inserted'],
     ['a link changed', "update audit_chain set digest = sha256('x') where seq = 3", 'link_changed'],
+    ['a link’s time changed', "update audit_chain set first_at = first_at - interval '1 day' where seq = 3", 'link_changed'],
     ['a link’s count changed', 'update audit_chain set events = 3 where seq = 3', 'link_changed'],
     ['a link removed with its records', 'delete from audit_events where batch_id = (select batch_id from audit_chain where seq = 3); delete from audit_chain where seq = 3', 'link_missing'],
     ['two links swapped', 'update audit_chain set seq = -seq where seq in (2, 3); update audit_chain set seq = case seq when -2 then 3 else 2 end where seq < 0', 'link_changed'],

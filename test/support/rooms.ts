@@ -20,9 +20,9 @@ export async function openTestRooms () {
     keks: openLocalKeyring(keyringFile), keys: createKeyTable(open.reads), checks: createKekCheckTable(open.reads), cacheMs: 60_000,
   })
   const metrics = createMetrics()
-  const createOwnedLedger = (owner: string) => createLedger({ database: open, macs: crypto.macs, clock: systemClock, log, metrics, owner })
+  const createOwnedLedger = (owner: string, clock = systemClock) => createLedger({ database: open, macs: crypto.macs, clock, log, metrics, owner })
   return {
-    database, open, crypto, metrics, log, logs, ledger: createOwnedLedger('one'), createOwnedLedger,
+    database, open, keyringFile, crypto, metrics, log, logs, ledger: createOwnedLedger('one'), createOwnedLedger,
     close: async () => {
       await open.close()
       await database.drop()
