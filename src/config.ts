@@ -101,6 +101,21 @@ function endpoints (env: string, about: string): Setting<ReadonlySet<string>> {
   }
 }
 
+/** Text of one form; `want` says which. */
+function formed (env: string, about: string, { form, want }: { form: RegExp, want: string }): Setting<string | undefined> {
+  return {
+    env,
+    about,
+    parse: (raw) => {
+      if (raw !== undefined && !form.test(raw)) throw new SettingProblem(`${env} must be ${want}`)
+      return raw
+    },
+  }
+}
+
+const KMS_ARN = { form: /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]{1,64}$/, want: 'the ARN of a KMS key, such as arn:aws:kms:eu-central-1:111122223333:key/… (no alias: it can be pointed elsewhere)' }
+const TRANSIT_KEY = { form: /^[A-Za-z0-9._-]{1,128}$/, want: 'the name of a transit key: letters, digits, dots, dashes and underscores' }
+
 const KEK_PROVIDERS = ['local', 'aws-kms', 'vault-transit'] as const
 
 const SETTINGS = {
@@ -113,15 +128,15 @@ const SETTINGS = {
   retentionDatabaseUrl: text('RETENTION_DATABASE_URL', 'Postgres as a member of connection_vault_retention; only `audit prune` reads it.'),
   kekProvider: oneOf('KEK_PROVIDER', 'Who wraps the workspace keys: a keyring file, AWS KMS, or the transit engine of OpenBao or HashiCorp Vault.', { of: KEK_PROVIDERS, fallback: 'local' }),
   kekProviderSandbox: perhapsOneOf('KEK_PROVIDER_SANDBOX', 'Another one for sandbox. While keys move from one provider to another, both stay configured.', KEK_PROVIDERS),
-  awsKmsKeyLive: text('AWS_KMS_KEY_LIVE', 'ARN of the KMS key for live and the vault’s own keys. Credentials come the AWS SDK’s own way.'),
-  awsKmsKeySandbox: text('AWS_KMS_KEY_SANDBOX', 'ARN of the KMS key for sandbox.'),
+  awsKmsKeyLive: formed('AWS_KMS_KEY_LIVE', 'ARN of the KMS key for live and the vault’s own keys. Credentials come the AWS SDK’s own way.', KMS_ARN),
+  awsKmsKeySandbox: formed('AWS_KMS_KEY_SANDBOX', 'ARN of the KMS key for sandbox.', KMS_ARN),
   awsKmsEndpoint: text('AWS_KMS_ENDPOINT', 'URL of a VPC endpoint for KMS, instead of the region’s public one; name its host:port in EGRESS_ALLOW_KEK if its address is private.'),
   vaultAddr: text('VAULT_ADDR', 'URL of OpenBao or HashiCorp Vault; name its host:port in EGRESS_ALLOW_KEK if its address is private.'),
   vaultNamespace: text('VAULT_NAMESPACE', 'Its namespace, if it has any.'),
   vaultTokenFile: text('VAULT_TOKEN_FILE', 'File with a token for it, kept fresh by its agent.'),
   vaultTransitMount: text('VAULT_TRANSIT_MOUNT', 'Path of its transit engine.', 'transit'),
-  vaultTransitKeyLive: text('VAULT_TRANSIT_KEY_LIVE', 'Name of the transit key for live and the vault’s own keys.'),
-  vaultTransitKeySandbox: text('VAULT_TRANSIT_KEY_SANDBOX', 'Name of the transit key for sandbox.'),
+  vaultTransitKeyLive: formed('VAULT_TRANSIT_KEY_LIVE', 'Name of the transit key for live and the vault’s own keys.', TRANSIT_KEY),
+  vaultTransitKeySandbox: formed('VAULT_TRANSIT_KEY_SANDBOX', 'Name of the transit key for sandbox.', TRANSIT_KEY),
   keyringFile: text('KEYRING_FILE', 'Keyring of the local provider, mode 0600; make one with `connection-vault keys init`. Outside production it defaults to DATA_DIR/keyring.json.'),
   keyCacheSeconds: integer('KEY_CACHE_SECONDS', 'How long an unwrapped workspace key stays in memory.', { min: 1, max: 86_400, fallback: 600 }),
   kekCryptoperiodDays: integer('KEK_CRYPTOPERIOD_DAYS', 'After how many days a KEK in use is reported as due to be replaced.', { min: 1, max: 3_650, fallback: 365 }),
@@ -196,6 +211,8 @@ function judgeTogether (config: Config, use: 'serve' | 'operate'): string[] {
   return problems
 }
 
+const MOUNT = /^[A-Za-z0-9._-]{1,64}(\/[A-Za-z0-9._-]{1,64}){0,7}$/
+
 /** What the providers that wrap new keys need. */
 function judgeKekProviders (config: Config): string[] {
   const wanted = (provider: string, live: string | undefined, sandbox: string | undefined) => [
@@ -206,6 +223,7 @@ function judgeKekProviders (config: Config): string[] {
   return [
     ...wanted('aws-kms', config.awsKmsKeyLive, config.awsKmsKeySandbox).map((slot) => `AWS_KMS_KEY_${slot} is missing: the ARN of a symmetric KMS key`),
     ...wanted('vault-transit', config.vaultTransitKeyLive, config.vaultTransitKeySandbox).map((slot) => `VAULT_TRANSIT_KEY_${slot} is missing: the name of a key of the transit engine`),
+    ...MOUNT.test(config.vaultTransitMount) ? [] : ['VAULT_TRANSIT_MOUNT must be a path such as transit or team/transit'],
     ...uses('vault-transit') && (config.vaultAddr === undefined || config.vaultTokenFile === undefined) ? ['KEK_PROVIDER vault-transit needs VAULT_ADDR and VAULT_TOKEN_FILE'] : [],
   ]
 }

@@ -4,7 +4,7 @@ import { newId, type KeyId } from '../ids.ts'
 import { KEY_BYTES } from './aead.ts'
 import { encodeScope, type KeyScope } from './binding.ts'
 import { kekProviderOf } from './kek/keks.ts'
-import { kekUnavailable, KeyringError, type Keks, type KekSlot, type WrappedKey } from './kek/provider.ts'
+import { KEK_SLOTS, kekUnavailable, KeyringError, type Keks, type KekSlot, type WrappedKey } from './kek/provider.ts'
 
 /** A tenant's or the vault's own key as the database holds it. */
 export interface StoredKey {
@@ -34,7 +34,7 @@ export interface KeyWrapper {
   rewrap (scope: KeyScope, stored: StoredKey): Promise<StoredKey>
   /** Whether a stored key can be unwrapped. */
   isUsable (scope: KeyScope, stored: StoredKey): Promise<boolean>
-  /** Throws a KeyringError when a KEK the database needs is missing or is not the same key. */
+  /** Throws a KeyringError when a KEK the database needs is missing or is not the same key, or one that is to be used can't be. */
   checkKeks (): Promise<void>
   /** The current KEK of a slot. */
   currentKekId (slot: KekSlot): string
@@ -84,12 +84,15 @@ export function createKeyWrapper ({ keks, checks }: { readonly keks: Keks, reado
       }
     },
     checkKeks: async () => {
-      for (const { kekId, check } of await checks.listChecks()) {
+      const known = await checks.listChecks()
+      for (const { kekId, check } of known) {
         const value = await keks.unwrap(kekId, check, CHECK_CONTEXT)
         if (value === undefined || !value.equals(CHECK_VALUE)) {
-          throw new KeyringError(`the KEK ${kekId} of this keyring is not the one the database was sealed under, though it has the same name. Start with the keyring that belongs to this database`)
+          throw new KeyringError(`the KEK ${kekId} is not the one the database was sealed under, though it has the same name. Start with the keyring, or the key of the provider, that belongs to this database`)
         }
       }
+      const current = new Set(KEK_SLOTS.map((slot) => keks.currentKekId(slot)))
+      for (const kekId of current) if (!known.some((check) => check.kekId === kekId)) await keks.health(kekId)
     },
     currentKekId: (slot: KekSlot) => keks.currentKekId(slot),
     kekHealth: async (kekId: string) => { await keks.health(kekId) },

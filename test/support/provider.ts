@@ -20,6 +20,8 @@ export interface Provider {
   readonly received: Received[]
   /** What it does from now on. */
   answer: Answer
+  /** Cuts every connection and refuses new ones, or listens again on the same port. */
+  setReachable (reachable: boolean): Promise<void>
   close (): Promise<void>
 }
 
@@ -38,15 +40,22 @@ export async function startProvider (answer: Answer): Promise<Provider> {
   const server = createServer(listener)
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
   const { port } = server.address() as AddressInfo
+  const stop = async () => {
+    const stopped = new Promise((resolve) => { server.close(resolve) })
+    server.closeAllConnections()
+    await stopped
+  }
   const provider: Provider = {
     url: `http://127.0.0.1:${port}`,
     endpoint: `127.0.0.1:${port}`,
     received,
     answer,
-    close: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => { server.close(resolve) })
+    setReachable: async (reachable) => {
+      if (reachable === server.listening) return
+      if (reachable) await new Promise<void>((resolve) => { server.listen(port, '127.0.0.1', resolve) })
+      else await stop()
     },
+    close: async () => { if (server.listening) await stop() },
   }
   return provider
 }

@@ -16,7 +16,7 @@ export function createKeks (providers: readonly KekProvider[], currentKekId: (sl
     const name = kekProviderOf(kekId)
     const provider = providers.find((one) => one.name === name)
     if (provider === undefined) {
-      throw new KeyringError(`the database was sealed under ${kekId}, and the provider ${name} is not configured. Configure it again until \`connection-vault keys rotate kek\` has moved every key away from it`)
+      throw new KeyringError(`the database was sealed under ${kekId}, and the provider ${name} is not configured. Configure it again until \`connection-vault keys rotate kek\` has moved every key away from it and \`keys retire --kek ${kekId}\` has said so`)
     }
     return provider
   }
@@ -28,28 +28,47 @@ export function createKeks (providers: readonly KekProvider[], currentKekId: (sl
   })
 }
 
-/** After a provider could not be used, the next calls are answered at once for so long: none of them waits its time-out in turn. */
+/** After a KEK could not be used, its next calls are answered at once for so long; then one of them tries again for all. */
 const PAUSE_MS = 1_000
 
-/** A provider over a network, which may be away. */
+interface Trouble {
+  readonly error: VaultError
+  /** Nobody tries again yet. */
+  resting: boolean
+  /** Somebody is trying. */
+  trying: boolean
+}
+
+/**
+ * A provider over a network, which may be away: no call waits its time-out behind another's. Each
+ * KEK is judged by itself: one that is disabled keeps nobody from the others.
+ */
 export function failFast (provider: KekProvider): KekProvider {
-  let away: VaultError | undefined
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (away !== undefined) throw away
+  const troubles = new Map<string, Trouble>()
+  const guarded = async <T>(kekId: string, work: () => Promise<T>): Promise<T> => {
+    const trouble = troubles.get(kekId)
+    if (trouble !== undefined) {
+      if (trouble.resting || trouble.trying) throw trouble.error
+      trouble.trying = true
+    }
     try {
-      return await work()
+      const result = await work()
+      troubles.delete(kekId)
+      return result
     } catch (error) {
-      if (isVaultError(error, 'kek_unavailable') && away === undefined) {
-        away = error
-        setTimeout(() => { away = undefined }, PAUSE_MS).unref()
+      troubles.delete(kekId)
+      if (isVaultError(error, 'kek_unavailable')) {
+        const next = { error, resting: true, trying: false }
+        troubles.set(kekId, next)
+        setTimeout(() => { next.resting = false }, PAUSE_MS).unref()
       }
       throw error
     }
   }
   return Object.freeze({
     name: provider.name,
-    wrap: (kekId: string, key: Uint8Array, context: Uint8Array) => guarded(() => provider.wrap(kekId, key, context)),
-    unwrap: (kekId: string, wrapped: WrappedKey, context: Uint8Array) => guarded(() => provider.unwrap(kekId, wrapped, context)),
+    wrap: (kekId: string, key: Uint8Array, context: Uint8Array) => guarded(kekId, () => provider.wrap(kekId, key, context)),
+    unwrap: (kekId: string, wrapped: WrappedKey, context: Uint8Array) => guarded(kekId, () => provider.unwrap(kekId, wrapped, context)),
     health: (kekId: string) => provider.health(kekId),
   })
 }

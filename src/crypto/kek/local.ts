@@ -3,7 +3,7 @@ import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, readF
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { aeadOpen, aeadSeal, IV_BYTES, KEY_BYTES } from '../aead.ts'
-import { KEK_SLOTS, kekUnavailable, KeyringError, type KekProvider, type KekSlot, type WrappedKey } from './provider.ts'
+import { asKey, KEK_SLOTS, kekUnavailable, KeyringError, type KekProvider, type KekSlot, type WrappedKey } from './provider.ts'
 
 /** The keyring file: any number of KEKs, and which of them wraps new keys of each slot. */
 const KeyringFile = Type.Object({
@@ -63,7 +63,7 @@ export function openLocalKeyring (file: string): LocalKeks {
       return Buffer.concat([iv, aeadSeal({ key: requireKek(kekId), iv, aad: context }, key)]) as Buffer as WrappedKey
     },
     unwrap: async (kekId: string, wrapped: WrappedKey, context: Uint8Array) =>
-      aeadOpen({ key: requireKek(kekId), iv: wrapped.subarray(0, IV_BYTES), aad: context }, wrapped.subarray(IV_BYTES)),
+      asKey(aeadOpen({ key: requireKek(kekId), iv: wrapped.subarray(0, IV_BYTES), aad: context }, wrapped.subarray(IV_BYTES))),
     health: async (kekId: string) => {
       renew()
       requireKek(kekId)
