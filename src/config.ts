@@ -114,7 +114,7 @@ function formed (env: string, about: string, { form, want }: { form: RegExp, wan
 }
 
 const KMS_ARN = { form: /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]{1,64}$/, want: 'the ARN of a KMS key, such as arn:aws:kms:eu-central-1:111122223333:key/… (no alias: it can be pointed elsewhere)' }
-const TRANSIT_KEY = { form: /^[A-Za-z0-9._-]{1,128}$/, want: 'the name of a transit key: letters, digits, dots, dashes and underscores' }
+const TRANSIT_KEY = { form: /^\w([\w.-]{0,126}\w)?$/, want: 'the name of a transit key: letters, digits and underscores, with dots and dashes between' }
 
 const KEK_PROVIDERS = ['local', 'aws-kms', 'vault-transit'] as const
 
@@ -211,7 +211,7 @@ function judgeTogether (config: Config, use: 'serve' | 'operate'): string[] {
   return problems
 }
 
-const MOUNT = /^[A-Za-z0-9._-]{1,64}(\/[A-Za-z0-9._-]{1,64}){0,7}$/
+const MOUNT = /^\w[\w.-]{0,63}(\/\w[\w.-]{0,63}){0,7}$/
 
 /** What the providers that wrap new keys need. */
 function judgeKekProviders (config: Config): string[] {

@@ -48,13 +48,13 @@ async function examineDatabase ({ database, clock }: Rooms, embedded: boolean): 
   ]
 }
 
-async function examineKeys ({ keys, crypto }: Rooms): Promise<Finding[]> {
+async function examineKeys ({ keys }: Rooms): Promise<Finding[]> {
   const findings: Finding[] = []
   const away = await keys.judgeKeks()
   findings.push(away === undefined ? { check: 'KEKs', state: 'ok', said: 'those the database needs can be used' } : { check: 'KEKs', state: 'bad', said: away })
   if (away !== undefined) return findings
   for (const kek of (await keys.overview()).keks) {
-    const trouble = await crypto.kekHealth(kek.kekId).then(() => undefined, (error: unknown) => error instanceof Error ? error.message : String(error))
+    const trouble = await keys.judgeKek(kek.kekId)
     findings.push({ check: `KEK ${kek.kekId}`, state: trouble === undefined ? kek.overdue ? 'note' : 'ok' : 'bad', said: trouble ?? `wraps ${kek.keys} keys${kek.overdue ? ', past its cryptoperiod' : ''}` })
   }
   const { keys: made, columns } = await keys.inspect()

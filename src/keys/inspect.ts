@@ -66,16 +66,20 @@ export function createInspector ({ database, crypto, columns }: KeysOptions) {
       return { keys, columns: reports }
     },
     /** Why the KEKs the database needs can't be used; undefined when they can. */
-    judgeKeks: async (): Promise<string | undefined> => {
-      try {
-        await crypto.checkKeks()
-        return undefined
-      } catch (error) {
-        if (isVaultError(error, 'kek_unavailable')) return `the key provider can’t be used (${reasonOf(error)})`
-        if (error instanceof VaultError) throw error
-        return error instanceof Error ? error.message : String(error)
-      }
-    },
+    judgeKeks: async (): Promise<string | undefined> => await judge(() => crypto.checkKeks()),
+    /** Why one KEK can't be used. */
+    judgeKek: async (kekId: string): Promise<string | undefined> => await judge(() => crypto.kekHealth(kekId)),
+  }
+}
+
+async function judge (check: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await check()
+    return undefined
+  } catch (error) {
+    if (isVaultError(error, 'kek_unavailable')) return `the key provider can’t be used (${reasonOf(error)})`
+    if (error instanceof VaultError) throw error
+    return error instanceof Error ? error.message : String(error)
   }
 }
 

@@ -68,7 +68,7 @@ t.test('places', async (t) => {
   await t.rejects(openTransit({ mount: 'transit', namespace: 'tenants/one' }).health(kekId), /VAULT_TRANSIT_MOUNT/, 'another mount')
   await t.rejects(there.health(kekId), /no key of the mount/)
   transit.place = { mount: 'transit', namespace: undefined }
-  for (const name of ['', '../x', 'a/b', 'a b', 'x'.repeat(129)]) await t.rejects(provider.health(`vault-transit:transit/${name}`), /no key of the mount/, name)
+  for (const name of ['', '.', '..', '../x', 'a/b', 'a b', 'x'.repeat(129)]) await t.rejects(provider.health(`vault-transit:transit/${name}`), /no key of the mount/, name)
   const blocked = openTransit({ address: 'http://127.0.0.1:1/' })
   await t.rejects(blocked.health(kekId), { constructor: KeyringError, message: /EGRESS_ALLOW_KEK/ })
 })

@@ -19,6 +19,8 @@ const DEADLINE_MS = 6_000
 const REPEAT_AFTER_MS = [100, 300]
 const ANSWER_BYTES_MAX = 65_536
 const TAKES_ASSOCIATED_DATA = /^(aes(128|256)-gcm96|x?chacha20-poly1305)$/
+/** As the engine takes names (sdk/framework, GenericNameRegex): none is a step up the path. */
+const NAME_OF_KEY = /^\w([\w.-]{0,126}\w)?$/
 /** As the engine writes ciphertexts: nonce, ciphertext and tag in base64 under the version of the key. */
 const CIPHERTEXT = /^vault:v[1-9]\d{0,8}:([A-Za-z0-9+/]{16,8192}={0,2})$/
 /** Of the transport, or of a server or a balancer in front of it, in passing (HTTP API, “HTTP status codes”). */
@@ -117,7 +119,7 @@ interface Call {
 function pathOf ({ mount }: TransitSettings, verb: string, kekId: string): string {
   const prefix = `vault-transit:${mount}/`
   const name = kekId.slice(prefix.length)
-  if (!kekId.startsWith(prefix) || !/^[A-Za-z0-9._-]{1,128}$/.test(name)) throw new KeyringError(`${kekId} is no key of the mount ${mount}: check VAULT_TRANSIT_MOUNT`)
+  if (!kekId.startsWith(prefix) || !NAME_OF_KEY.test(name)) throw new KeyringError(`${kekId} is no key of the mount ${mount}: check VAULT_TRANSIT_MOUNT`)
   return `${mount}/${verb}/${name}`
 }
 
