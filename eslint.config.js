@@ -2,7 +2,7 @@ import neostandard from 'neostandard'
 import tseslint from 'typescript-eslint'
 
 export default [
-  { ignores: ['data/', '.tap/', 'src/store/schema.ts', 'src/sdk/dist/'] },
+  { ignores: ['data/', '.tap/', 'src/store/schema.ts', 'src/sdk/client/contract.ts', 'src/sdk/dist/'] },
   ...neostandard({ ts: true }),
   ...tseslint.configs.recommendedTypeChecked.map((config) => ({ ...config, files: ['**/*.ts'] })),
   {

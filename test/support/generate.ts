@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { describeSettings } from '../../src/config.ts'
 import { ERRORS } from '../../src/errors.ts'
 import { EMBEDDED_SUPERUSER, migrate, prepareEmbedded, startEmbeddedPostgres } from '../../src/store/index.ts'
+import { describeClient } from './client-contract.ts'
 import { dumpSchema } from './dump-schema.ts'
 import { startVaultProcess } from './process.ts'
 
@@ -49,6 +50,7 @@ async function derive (): Promise<Map<string, string>> {
       ['docs/errors.md', describeErrors()],
       ['docs/schema.sql', await dumpSchema(superUrl)],
       ['src/store/schema.ts', readFileSync(types, 'utf8')],
+      ...await describeClient(openapi),
     ])
   } finally {
     await cluster.stop()

@@ -1,0 +1,45 @@
+import type { OperationName } from './calls.ts'
+import { OPERATIONS } from './operations.ts'
+
+/** Where an operation is, ready to be filled in. */
+export interface Address {
+  readonly method: string
+  /** Sorts what a caller has given into path, query and body. Throws a TypeError for what does not belong. */
+  fill (input: Readonly<Record<string, unknown>>): { path: string, body: string | undefined }
+}
+
+interface Row {
+  readonly method: string
+  readonly path: string
+  readonly query?: readonly string[]
+  readonly body?: true
+}
+
+export function createAddress (name: OperationName): Address {
+  const { method, path: template, query = [], body: hasBody }: Row = OPERATIONS[name]
+  // Texts and names in turn.
+  const parts = template.split(/[{}]/)
+  const inPath = new Set(parts.filter((_, index) => index % 2 === 1))
+  const inQuery = new Set(query)
+
+  const fill: Address['fill'] = (input) => {
+    let path = ''
+    for (const [index, part] of parts.entries()) path += index % 2 === 0 ? part : encodeSegment(name, part, input[part])
+    const pairs: string[] = []
+    const body: Record<string, unknown> = {}
+    for (const [key, value] of Object.entries(input)) {
+      if (inPath.has(key) || value === undefined) continue
+      if (inQuery.has(key)) pairs.push(`${key}=${encodeURIComponent(value as string | number | boolean)}`)
+      else if (hasBody === true) body[key] = value
+      else throw new TypeError(`${name} takes no ${key}`)
+    }
+    return { path: pairs.length === 0 ? path : `${path}?${pairs.join('&')}`, body: hasBody === true ? JSON.stringify(body) : undefined }
+  }
+  return { method, fill }
+}
+
+/** Dots alone would lead to another route: URLs are normalised before they are sent. */
+function encodeSegment (operation: string, name: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '' || value === '.' || value === '..') throw new TypeError(`${operation}: ${name} is missing, or none`)
+  return encodeURIComponent(value)
+}
