@@ -64,6 +64,7 @@ create table audit_chain (
   constraint audit_chain_batch_id_key UNIQUE (batch_id),
   constraint audit_chain_pkey PRIMARY KEY (seq)
 );
+CREATE INDEX audit_chain_key ON public.audit_chain USING btree (key_id);
 -- connection_vault_service: INSERT, SELECT
 
 create table audit_checkpoints (
@@ -73,8 +74,11 @@ create table audit_checkpoints (
   key_id text collate "C" not null,
   signature bytea not null,
   created_at timestamp with time zone not null default vault_now(),
+  last_at timestamp with time zone,
   constraint audit_checkpoints_pkey PRIMARY KEY (seq)
 );
+CREATE INDEX audit_checkpoints_key ON public.audit_checkpoints USING btree (key_id);
+CREATE INDEX audit_checkpoints_time ON public.audit_checkpoints USING btree (last_at, seq);
 -- connection_vault_service: INSERT, SELECT
 
 create table audit_events (
@@ -97,8 +101,9 @@ create table audit_events (
   details jsonb
 ) partition by RANGE (occurred_at);
 CREATE INDEX audit_events_batch ON ONLY public.audit_events USING btree (batch_id);
+CREATE INDEX audit_events_changes ON ONLY public.audit_events USING btree (workspace_id, event, occurred_at) WHERE (event <> ALL (ARRAY['connection.resolved'::text, 'invoke.started'::text, 'invoke.finished'::text]));
 CREATE INDEX audit_events_connection ON ONLY public.audit_events USING btree (workspace_id, connection_id, occurred_at) WHERE (connection_id IS NOT NULL);
-CREATE INDEX audit_events_workspace ON ONLY public.audit_events USING btree (workspace_id, occurred_at);
+CREATE INDEX audit_events_environment ON ONLY public.audit_events USING btree (workspace_id, environment, occurred_at);
 -- connection_vault_service: INSERT, SELECT
 
 create table audit_sealer (
@@ -232,6 +237,7 @@ create table connections (
   constraint connections_pkey PRIMARY KEY (workspace_id, id),
   constraint connections_workspace_id_integration_integration_revision_fkey FOREIGN KEY (workspace_id, integration, integration_revision) REFERENCES integration_revisions(workspace_id, integration_id, revision)
 );
+CREATE INDEX connections_account ON public.connections USING btree (integration, environment, auth, account_id);
 CREATE INDEX connections_deadline ON public.connections USING btree (deadline) WHERE (deadline IS NOT NULL);
 CREATE INDEX connections_integration ON public.connections USING btree (workspace_id, integration, integration_revision) WHERE (integration_revision IS NOT NULL);
 CREATE UNIQUE INDEX connections_name ON public.connections USING btree (workspace_id, environment, name_key);
@@ -271,7 +277,7 @@ create table credential_versions (
   constraint credential_versions_workspace_id_connection_id_fkey FOREIGN KEY (workspace_id, connection_id) REFERENCES connections(workspace_id, id) ON DELETE CASCADE,
   constraint credential_versions_workspace_id_connection_id_number_key UNIQUE (workspace_id, connection_id, number)
 );
-CREATE INDEX credential_versions_app ON public.credential_versions USING btree (app_id) WHERE ((app_id IS NOT NULL) AND (state = 'current'::text));
+CREATE INDEX credential_versions_app ON public.credential_versions USING btree (app_id, grant_holder) WHERE ((app_id IS NOT NULL) AND (state = 'current'::text));
 CREATE INDEX credential_versions_grace ON public.credential_versions USING btree (grace_until) WHERE (state = 'previous'::text);
 CREATE INDEX credential_versions_key ON public.credential_versions USING btree (workspace_id, key_id) WHERE (sealed IS NOT NULL);
 CREATE UNIQUE INDEX credential_versions_one_current ON public.credential_versions USING btree (workspace_id, connection_id) WHERE (state = 'current'::text);
@@ -315,6 +321,7 @@ create table events (
   constraint events_seq_key UNIQUE (seq)
 );
 CREATE INDEX events_age ON public.events USING btree (occurred_at);
+CREATE INDEX events_type ON public.events USING btree (type, seq) WHERE (seq IS NOT NULL);
 CREATE INDEX events_unpublished ON public.events USING btree (ordinal) WHERE (seq IS NULL);
 CREATE INDEX events_workspace ON public.events USING btree (workspace_id, seq) WHERE (seq IS NOT NULL);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (seq)
@@ -572,6 +579,7 @@ create table pending_links (
   constraint pending_links_workspace_id_integration_integration_revisio_fkey FOREIGN KEY (workspace_id, integration, integration_revision) REFERENCES integration_revisions(workspace_id, integration_id, revision),
   constraint pending_links_workspace_id_session_id_fkey FOREIGN KEY (workspace_id, session_id) REFERENCES connect_sessions(workspace_id, id) ON DELETE CASCADE
 );
+CREATE INDEX pending_links_app ON public.pending_links USING btree (app_id) WHERE (app_id IS NOT NULL);
 CREATE INDEX pending_links_integration ON public.pending_links USING btree (workspace_id, integration, integration_revision) WHERE (integration_revision IS NOT NULL);
 CREATE INDEX pending_links_key ON public.pending_links USING btree (workspace_id, key_id);
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE
@@ -829,7 +837,7 @@ create table workspace_keys (
   constraint workspace_keys_pkey PRIMARY KEY (workspace_id, id),
   constraint workspace_keys_state_check CHECK ((state = ANY (ARRAY['current'::text, 'previous'::text, 'retired'::text, 'destroyed'::text])))
 );
-CREATE INDEX workspace_keys_age ON public.workspace_keys USING btree (created_at) WHERE (state = 'current'::text);
+CREATE INDEX workspace_keys_age ON public.workspace_keys USING btree (environment, created_at) WHERE (state = 'current'::text);
 CREATE INDEX workspace_keys_ended ON public.workspace_keys USING btree (ended_at) WHERE ((state = 'retired'::text) AND (wrapped IS NOT NULL));
 CREATE INDEX workspace_keys_kek ON public.workspace_keys USING btree (kek_id, workspace_id, id) WHERE (wrapped IS NOT NULL);
 CREATE UNIQUE INDEX workspace_keys_one_current ON public.workspace_keys USING btree (workspace_id, environment) WHERE (state = 'current'::text);
@@ -844,19 +852,20 @@ CREATE OR REPLACE FUNCTION public.ensure_audit_partitions(months integer)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  present date := date_trunc('month', public.vault_now() at time zone 'UTC');
+  earliest date := date_trunc('month', (public.vault_now() - interval '1 day') at time zone 'UTC');
   first date;
+  name text;
   made integer := 0;
 begin
   if months not between 1 and 24 then raise exception 'months must be 1 to 24'; end if;
-  for ahead in 0 .. months loop
-    first := (date_trunc('month', public.vault_now() at time zone 'UTC') + make_interval(months => ahead))::date;
-    if to_regclass(format('public.audit_events_%s', to_char(first, 'YYYY_MM'))) is null then
+  for first in select generate_series(earliest, present + make_interval(months => months), interval '1 month') loop
+    name := 'audit_events_' || to_char(first, 'YYYY_MM');
+    if to_regclass('public.' || name) is null then
       begin
-        execute format(
-          'create table public.%I partition of public.audit_events for values from (%L) to (%L)',
-          'audit_events_' || to_char(first, 'YYYY_MM'),
-          first::timestamp at time zone 'UTC',
-          (first + interval '1 month')::timestamp at time zone 'UTC');
+        execute format('create table public.%I (like public.audit_events including defaults)', name);
+        execute format('alter table public.audit_events attach partition public.%I for values from (%L) to (%L)', name,
+          first::timestamp at time zone 'UTC', (first + interval '1 month')::timestamp at time zone 'UTC');
         made := made + 1;
       exception when duplicate_table then
         null; -- another replica was first
@@ -873,6 +882,7 @@ CREATE OR REPLACE FUNCTION public.prune_audit(anchor bigint, kept_from timestamp
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '2s'
 AS $function$
 declare
   parts text[];

@@ -63,10 +63,10 @@ export function listJobs ({ database, ledger, connections, events, relay, keys, 
     { name: 'note-refusals', everyMs: 5_000, run: async () => { refusals.flush() } },
     { name: 'ensure-partitions', everyMs: 3_600_000, run: () => ensureAuditPartitions(database.db) },
     { name: 'clear-events', everyMs: 3_600_000, run: () => repeat(CLEARED, () => events.clear()) },
-    { name: 'purge-sessions', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeSessions(tx)) },
+    { name: 'purge-sessions', everyMs: 3_600_000, run: () => repeat(BATCH, () => database.transaction((tx) => purgeSessions(tx, BATCH))) },
     { name: 'purge-enrolments', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeEnrolments(tx)) },
     { name: 'purge-relayed', everyMs: 3_600_000, run: () => repeat(BATCH, () => database.transaction((tx) => purgeRelayInvocations(tx, BATCH))) },
-    { name: 'purge-idempotency-keys', everyMs: 3_600_000, run: () => database.transaction((tx) => purgeIdempotencyKeys(tx)) },
+    { name: 'purge-idempotency-keys', everyMs: 3_600_000, run: () => repeat(BATCH, () => database.transaction((tx) => purgeIdempotencyKeys(tx, BATCH))) },
   ]
 }
 

@@ -1,4 +1,4 @@
-import type { Catalog } from '../catalog/index.ts'
+import { isLinked, type Catalog } from '../catalog/index.ts'
 import type { BindingContext, Crypto, SecretFields } from '../crypto/index.ts'
 import { newId, type AppId, type AppOwner, type ConnectionId, type Environment, type RevocationId, type VersionId, type WorkspaceId } from '../ids.ts'
 import type { AuditOutcome, Ledger } from '../ledger/index.ts'
@@ -121,7 +121,11 @@ function createAttempt ({ database, catalog, crypto, oauth, publicUrl }: Options
     const { revoke } = scheme.oauth
     if (revoke === undefined) return { outcome: 'ok', reason: 'no_endpoint' }
     const wholeAccount = revoke.whole_account === true
-    const grant = { appId: row.app_id, except: row.connection_id, accountId: row.account_id, holder: row.grant_holder, wholeAccount }
+    const schemes = integration.manifest.auth.filter(isLinked).map(({ id }) => id)
+    const grant = {
+      appId: row.app_id, integration: row.integration, environment: row.environment, schemes,
+      except: row.connection_id, accountId: row.account_id, holder: row.grant_holder, wholeAccount,
+    }
     if (await guard(() => isGrantShared(database.db, grant))) return { outcome: 'ok', reason: 'shared' }
     const app = await oauth.apps.findById(row.app_owner, row.app_id)
     if (app === undefined) return { outcome: 'failed', reason: 'app_deleted' }

@@ -1,5 +1,5 @@
 import { isVaultError, VaultError } from '../errors.ts'
-import { guard, listSealedRows, listUsableKeys, nameOfRow, type SealedColumn, type SealedRow } from '../store/index.ts'
+import { guard, listSealedRows, listUsableKeys, nameOfRow, type OwnedKey, type SealedColumn, type SealedRow } from '../store/index.ts'
 import type { KeysOptions } from './options.ts'
 
 /** What became of opening all values of a column. */
@@ -26,14 +26,16 @@ export function createInspector ({ database, crypto, columns }: KeysOptions) {
   const inspectKeys = async (): Promise<Inspection['keys']> => {
     const broken: string[] = []
     let checked = 0
-    for (let after = ''; ;) {
+    for (let after: OwnedKey | undefined; ;) {
       const keys = await guard(() => listUsableKeys(database.db, { after, limit: AT_ONCE }))
       const usable = await Promise.all(keys.map(({ scope, stored }) => crypto.isUsable(scope, stored)))
       broken.push(...keys.filter((_key, index) => usable[index] !== true).map(({ stored }) => stored.id))
       checked += keys.length
       const last = keys.at(-1)
       if (last === undefined) return { checked, broken }
-      after = last.stored.id
+      // Keys of the vault's own come with the first page, whole.
+      if (last.scope.kind === 'system') return { checked, broken }
+      after = { workspaceId: last.scope.workspaceId, id: last.stored.id }
     }
   }
 

@@ -2,7 +2,7 @@ import type { Macs } from '../crypto/index.ts'
 import { isId } from '../ids.ts'
 import {
   findAnchor, findLastCheckpoint, getHead, listBatchEvents, listCheckpoints, listForeignEvents, listLinks, listUnsealed,
-  type AuditRow, type ChainLink, type Database, type StoredEvent,
+  type AuditRow, type ChainLink, type Database, type EventPlace, type StoredEvent,
 } from '../store/index.ts'
 import { anchorMacInput, batchMacInput, checkpointMacInput, digestRows, groupBatches, linkMacInput, parseCheckpoint } from './record.ts'
 
@@ -28,6 +28,7 @@ interface Evidence {
 }
 
 const PAGE = 500
+const EVENTS_PAGE = 5_000
 const FINDINGS_MAX = 100
 /** Sealing takes about a second; what has waited a minute was kept from it. */
 const UNSEALED_MAX_SECONDS = 60
@@ -65,7 +66,7 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
   const cut = walk.seq < wantedSeq || !walk.mac.equals(head.head_mac)
   if (cut && walk.findings.length < FINDINGS_MAX) walk.findings.push({ kind: 'tail_cut', at: String(walk.seq) })
   await judgeQueue(database, walk, macs)
-  for (const event of await listForeignEvents(database.db, FINDINGS_MAX)) walk.findings.push({ kind: 'event_inserted', at: event.id })
+  await judgeForeign(database, walk)
   return { ok: walk.findings.length === 0, links: walk.seq, events: walk.events, findings: walk.findings.slice(0, FINDINGS_MAX) }
 }
 
@@ -122,6 +123,15 @@ async function judgeQueue (database: Reads, walk: Walk, macs: Macs): Promise<voi
     else if (batch.age_seconds > UNSEALED_MAX_SECONDS) walk.findings.push({ kind: 'batch_unsealed', at: batch.batch_id })
   }
   await judgeEvents(database, walk, waiting.map((batch) => ({ ...batch, changed: { kind: 'batch_changed', at: batch.batch_id } })))
+}
+
+async function judgeForeign (database: Reads, walk: Walk): Promise<void> {
+  let after: EventPlace | undefined
+  do {
+    const page = await listForeignEvents(database.db, { after, limit: EVENTS_PAGE })
+    for (const event of page.foreign) walk.findings.push({ kind: 'event_inserted', at: event.id })
+    after = page.after
+  } while (after !== undefined && walk.findings.length < FINDINGS_MAX)
 }
 
 function toRow (event: StoredEvent): AuditRow {

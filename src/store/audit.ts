@@ -101,11 +101,18 @@ export type StoredEvent = Selectable<AuditEvents>
 
 /** Newest first. Records of no environment (such as refusals) may be about either: only who sees both sees them. */
 export async function listAuditEvents (on: Executor, filter: AuditFilter): Promise<StoredEvent[]> {
-  if (filter.environments.length === 0) return []
+  const [first, ...others] = filter.environments.length < ENVIRONMENTS.length ? filter.environments : [...ENVIRONMENTS, null]
+  if (first === undefined) return []
+  // The newest of each: of one environment there may be few among very many of the other.
+  const newest = (environment: Environment | null) => on.selectFrom(selectEvents(on, filter, environment).as('newest')).selectAll()
+  return await others.reduce((all, environment) => all.unionAll(newest(environment)), newest(first))
+    .orderBy('occurred_at', 'desc').orderBy('id', 'desc').limit(filter.limit).execute()
+}
+
+function selectEvents (on: Executor, filter: AuditFilter, environment: Environment | null) {
   let query = on.selectFrom('audit_events').selectAll()
-    .where('workspace_id', '=', filter.workspaceId)
+    .where('workspace_id', '=', filter.workspaceId).where('environment', environment === null ? 'is' : '=', environment)
     .orderBy('occurred_at', 'desc').orderBy('id', 'desc').limit(filter.limit)
-  if (filter.environments.length < ENVIRONMENTS.length) query = query.where('environment', 'in', filter.environments)
   if (filter.event !== undefined) query = query.where('event', '=', filter.event)
   if (filter.connectionId !== undefined) query = query.where('connection_id', '=', filter.connectionId)
   if (filter.from !== undefined) query = query.where('occurred_at', '>=', filter.from)
@@ -114,7 +121,7 @@ export async function listAuditEvents (on: Executor, filter: AuditFilter): Promi
   if (before !== undefined) {
     query = query.where((where) => where(where.refTuple('occurred_at', 'id'), '<', where.tuple(before.occurredAt, before.id)))
   }
-  return await query.execute()
+  return query
 }
 
 /** For how many months ahead of this one there is a partition; none for this one counts as -1. */

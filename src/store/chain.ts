@@ -47,8 +47,14 @@ export async function getHead (on: Executor): Promise<ChainHead> {
   return await on.selectFrom('audit_sealer').select(['head_seq', 'head_mac', 'events']).executeTakeFirstOrThrow()
 }
 
-export async function insertCheckpoint (tx: Tx, checkpoint: Insertable<AuditCheckpoints>): Promise<void> {
-  await tx.insertInto('audit_checkpoints').values(checkpoint).execute()
+/** Also notes the latest time of any record up to here. */
+export async function insertCheckpoint (tx: Tx, checkpoint: Omit<Insertable<AuditCheckpoints>, 'created_at' | 'last_at'>): Promise<void> {
+  const { seq, head_mac: headMac, events, key_id: keyId, signature } = checkpoint
+  await sql`
+    insert into audit_checkpoints (seq, head_mac, events, key_id, signature, last_at)
+    select ${seq}, ${headMac}, ${events}, ${keyId}, ${signature},
+           greatest(before.last_at, (select max(last_at) from audit_chain where seq > coalesce(before.seq, 0) and seq <= ${seq}))
+      from (select) as always left join lateral (select seq, last_at from audit_checkpoints order by seq desc limit 1) as before on true`.execute(tx)
 }
 
 export async function findLastCheckpoint (on: Executor): Promise<{ seq: number, age_ms: number } | undefined> {
@@ -85,12 +91,24 @@ export async function listUnsealed (on: Executor, limit: number): Promise<(Unsea
     .orderBy('batch_id').limit(limit).execute()
 }
 
-/** Records that belong to no batch of the chain or the queue: somebody put them there. */
-export async function listForeignEvents (on: Executor, limit: number): Promise<Pick<StoredEvent, 'id' | 'batch_id' | 'occurred_at'>[]> {
-  return await on.selectFrom('audit_events as e').select(['e.id', 'e.batch_id', 'e.occurred_at'])
-    .where((where) => where.not(where.exists(where.selectFrom('audit_chain as c').select('c.seq').whereRef('c.batch_id', '=', 'e.batch_id'))))
-    .where((where) => where.not(where.exists(where.selectFrom('audit_unsealed as q').select('q.batch_id').whereRef('q.batch_id', '=', 'e.batch_id'))))
-    .orderBy('e.occurred_at').limit(limit).execute()
+/** Where a walk through all records stands. */
+export type EventPlace = Pick<StoredEvent, 'batch_id' | 'id'>
+
+/**
+ * Of the records after a place, in the order of their batches and up to a number, those that belong
+ * to no batch of the chain or the queue: somebody put them there. `after` is where to go on; undefined at the end.
+ */
+export async function listForeignEvents (
+  on: Executor, { after, limit }: { after: EventPlace | undefined, limit: number },
+): Promise<{ foreign: EventPlace[], after: EventPlace | undefined }> {
+  const page = await on.selectFrom('audit_events').select(['batch_id', 'id'])
+    .$if(after !== undefined, (query) => query.where(({ eb, refTuple, tuple }) => eb(refTuple('batch_id', 'id'), '>', tuple(after?.batch_id ?? '', after?.id ?? ''))))
+    .orderBy('batch_id').orderBy('id').limit(limit).execute()
+  const { rows } = await sql<{ batch_id: string }>`
+    select batch_id from unnest(${[...new Set(page.map((event) => event.batch_id))]}::text[]) as p (batch_id)
+     where not exists (select from audit_chain c where c.batch_id = p.batch_id) and not exists (select from audit_unsealed q where q.batch_id = p.batch_id)`.execute(on)
+  const unknown = new Set(rows.map((row) => row.batch_id))
+  return { foreign: page.filter((event) => unknown.has(event.batch_id)), after: page.length < limit ? undefined : page.at(-1) }
 }
 
 /** How long the oldest batch has been waiting for its link, in seconds; 0 when none waits. */
@@ -117,9 +135,8 @@ export async function listLinksReaching (on: Executor, before: Date, beyond: num
 
 /** The last checkpoint all of whose links are over before an instant. */
 export async function findCheckpointBefore (on: Executor, instant: Date): Promise<Pick<Checkpoint, 'seq' | 'head_mac' | 'events'> | undefined> {
-  const { first } = await on.selectFrom('audit_chain').select(({ fn }) => fn.min('seq').as('first')).where('last_at', '>=', instant).executeTakeFirstOrThrow()
   return await on.selectFrom('audit_checkpoints').select(['seq', 'head_mac', 'events'])
-    .$if(first !== null, (query) => query.where('seq', '<', first)).orderBy('seq', 'desc').limit(1).executeTakeFirst()
+    .where('last_at', '<', instant).orderBy('last_at', 'desc').orderBy('seq', 'desc').limit(1).executeTakeFirst()
 }
 
 export async function insertAnchor (tx: Tx, anchor: Insertable<AuditAnchors>): Promise<void> {
@@ -128,6 +145,8 @@ export async function insertAnchor (tx: Tx, anchor: Insertable<AuditAnchors>): P
 
 /** The first link that may hold records from an instant on; one past the head if there is none. */
 export async function findFirstLink (on: Executor, from: Date): Promise<number> {
-  const { first } = await on.selectFrom('audit_chain').select(({ fn }) => fn.min<number | null>('seq').as('first')).where('last_at', '>=', from).executeTakeFirstOrThrow()
+  const before = await findCheckpointBefore(on, from)
+  const { first } = await on.selectFrom('audit_chain').select(({ fn }) => fn.min<number | null>('seq').as('first'))
+    .where('seq', '>', before?.seq ?? 0).where('last_at', '>=', from).executeTakeFirstOrThrow()
   return first ?? (await getHead(on)).head_seq + 1
 }

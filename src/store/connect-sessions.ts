@@ -79,9 +79,12 @@ export async function listDueSessions (tx: Tx, limit: number): Promise<SessionRo
     .orderBy(sql`coalesce(confirm_until, expires_at)`).limit(limit).forUpdate().skipLocked().execute()
 }
 
-/** Forgets sessions a day after they were made: what became of them is in the audit. */
-export async function purgeSessions (tx: Tx): Promise<void> {
-  await tx.deleteFrom('connect_sessions').where('state', 'in', ['completed', 'ended']).where('created_at', '<', sql<Date>`vault_now() - interval '1 day'`).execute()
+/** Forgets sessions a day after they were made, up to a number: what became of them is in the audit. Answers how many. */
+export async function purgeSessions (tx: Tx, limit: number): Promise<number> {
+  const { numDeletedRows } = await tx.deleteFrom('connect_sessions').where(({ eb, refTuple }) => eb(refTuple('workspace_id', 'id'), 'in', eb.selectFrom('connect_sessions as old')
+    .select(['old.workspace_id', 'old.id']).where('old.state', 'in', ['completed', 'ended']).where('old.created_at', '<', sql<Date>`vault_now() - interval '1 day'`)
+    .orderBy('old.created_at').limit(limit).$asTuple('workspace_id', 'id'))).executeTakeFirst()
+  return Number(numDeletedRows)
 }
 
 /** Puts this way to the provider in the place of one begun before. */

@@ -77,8 +77,9 @@ export async function getFeed (on: Executor): Promise<{ last_seq: number, cleare
 /** Clears published events, and with them what is known of their deliveries, after so many days; answers how many. */
 export async function clearEvents (tx: Tx, { days, limit }: { days: number, limit: number }): Promise<number> {
   const cleared = await tx.deleteFrom('events')
-    .where('id', 'in', (of) => of.selectFrom('events').select('id')
-      .where('occurred_at', '<', sql<Date>`vault_now() - make_interval(hours => ${days * 24})`).where('seq', 'is not', null).orderBy('occurred_at').limit(limit))
+    // An array, which is looked up; the planner would rather read all events to find this many of them.
+    .where('id', '=', (of) => sql`any(array(${of.selectFrom('events').select('id')
+      .where('occurred_at', '<', sql<Date>`vault_now() - make_interval(hours => ${days * 24})`).where('seq', 'is not', null).orderBy('occurred_at').limit(limit)}))`)
     .returning('seq').execute()
   const last = Math.max(0, ...cleared.map(({ seq }) => seq ?? 0))
   if (last > 0) await tx.updateTable('event_feed').set({ cleared_seq: sql`greatest(cleared_seq, ${last}::bigint)` }).execute()

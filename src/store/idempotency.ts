@@ -41,12 +41,17 @@ export async function releaseIdempotencyKey (on: Executor, of: { workspaceId: Ap
   await on.deleteFrom('idempotency_keys').where('workspace_id', '=', of.workspaceId).where('key_hash', '=', of.keyHash).where('resource_id', '=', of.resourceId).execute()
 }
 
-/** Forgets keys past their 24 hours, with the results of their invocations, and those of service tokens. */
-export async function purgeIdempotencyKeys (tx: Tx): Promise<number> {
+/**
+ * Forgets keys past their 24 hours, with the results of their invocations, and those of service
+ * tokens; up to a number of each. Answers the larger number.
+ */
+export async function purgeIdempotencyKeys (tx: Tx, limit: number): Promise<number> {
   const old = sql<Date>`vault_now() - make_interval(hours => ${IDEMPOTENCY_HOURS})`
-  const { numDeletedRows } = await tx.deleteFrom('idempotency_keys').where('created_at', '<', old).executeTakeFirst()
-  await tx.deleteFrom('invocation_results').where('created_at', '<', old).execute()
+  const { numDeletedRows: keys } = await tx.deleteFrom('idempotency_keys').where(({ eb, refTuple }) => eb(refTuple('workspace_id', 'key_hash'), 'in', eb.selectFrom('idempotency_keys as k')
+    .select(['k.workspace_id', 'k.key_hash']).where('k.created_at', '<', old).orderBy('k.created_at').limit(limit).$asTuple('workspace_id', 'key_hash'))).executeTakeFirst()
+  const { numDeletedRows: results } = await tx.deleteFrom('invocation_results').where(({ eb, refTuple }) => eb(refTuple('workspace_id', 'invocation_id'), 'in', eb.selectFrom('invocation_results as r')
+    .select(['r.workspace_id', 'r.invocation_id']).where('r.created_at', '<', old).orderBy('r.created_at').limit(limit).$asTuple('workspace_id', 'invocation_id'))).executeTakeFirst()
   await tx.updateTable('service_tokens').set({ idempotency_hash: null, idempotency_fingerprint: null })
     .where('idempotency_hash', 'is not', null).where('created_at', '<', old).execute()
-  return Number(numDeletedRows)
+  return Math.max(Number(keys), Number(results))
 }

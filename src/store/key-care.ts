@@ -1,6 +1,6 @@
 import { sql, type RawBuilder } from 'kysely'
 import type { KekSlot, KeyScope, StoredKey, WrappedKey } from '../crypto/index.ts'
-import type { Environment, KeyId } from '../ids.ts'
+import { ENVIRONMENTS, type Environment, type KeyId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 import type { OwnedKey } from './sealed-rows.ts'
 
@@ -55,10 +55,11 @@ export async function listKeysToReplace (on: Executor, filter: RotationFilter, l
       select null as workspace_id, null as environment, id, kek_id, wrapped from system_keys where state = 'current' and created_at < ${filter.before}`.execute(on)
     return rows.map(toScoped)
   }
-  const { rows } = await sql<KeyRow>`
-    select workspace_id, environment, id, kek_id, wrapped from workspace_keys where state = 'current' and created_at < ${filter.before}
-       ${filter.workspaceId === null ? sql`` : sql`and workspace_id = ${filter.workspaceId}`} ${filter.environment === null ? sql`` : sql`and environment = ${filter.environment}`}
-     order by created_at limit ${limit}`.execute(on)
+  const environments = filter.environment === null ? ENVIRONMENTS : [filter.environment]
+  const parts = environments.map((environment) => sql`(
+    select workspace_id, environment, id, kek_id, wrapped, created_at from workspace_keys where state = 'current' and environment = ${environment} and created_at < ${filter.before}
+       ${filter.workspaceId === null ? sql`` : sql`and workspace_id = ${filter.workspaceId}`} order by created_at limit ${limit})`)
+  const { rows } = await sql<KeyRow>`select * from (${sql.join(parts, sql` union all `)}) as oldest order by created_at limit ${limit}`.execute(on)
   return rows.map(toScoped)
 }
 
@@ -179,8 +180,11 @@ export async function countKeys (on: Executor): Promise<KeyCount[]> {
   return rows.map((row) => ({ slot: row.slot, state: row.state, keys: row.keys, oldestSeconds: row.oldest }))
 }
 
-/** Keys that have to be usable, in the order of their ids. */
-export async function listUsableKeys (on: Executor, { after, limit }: { after: string, limit: number }): Promise<ScopedKey[]> {
-  const { rows } = await sql<KeyRow>`select workspace_id, environment, id, kek_id, wrapped from ${ALL_KEYS} as k where wrapped is not null and id > ${after} order by id limit ${limit}`.execute(on)
-  return rows.map(toScoped)
+/** Keys that have to be usable: first the vault's own, then workspaces' in the order of their ids. */
+export async function listUsableKeys (on: Executor, { after, limit }: { after: OwnedKey | undefined, limit: number }): Promise<ScopedKey[]> {
+  const { rows: system } = after === undefined ? await sql<KeyRow>`select null as workspace_id, null as environment, id, kek_id, wrapped from system_keys where wrapped is not null`.execute(on) : { rows: [] }
+  const { rows } = await sql<KeyRow>`
+    select workspace_id, environment, id, kek_id, wrapped from workspace_keys where wrapped is not null and (workspace_id, id) > (${after?.workspaceId ?? ''}, ${after?.id ?? ''})
+     order by workspace_id, id limit ${limit}`.execute(on)
+  return [...system, ...rows].map(toScoped)
 }

@@ -279,13 +279,11 @@ export interface NotedGroup {
 /** Groups whose agents have all fallen silent, or of whom one speaks again: notes it and answers which. */
 export async function noteGroupsOnline (tx: Tx, silentSeconds: number): Promise<NotedGroup[]> {
   const { rows } = await sql<NotedGroup>`
-    with seen as (
-      select g.workspace_id, g.id, exists (
+    with changed as (
+      select g.workspace_id, g.id from agent_groups g
+       where g.online <> exists (
                select from agents a where a.workspace_id = g.workspace_id and a.group_id = g.id and a.revoked_at is null
-                  and a.last_seen_at > vault_now() - make_interval(secs => ${silentSeconds})) as online
-        from agent_groups g
-    ), changed as (
-      select g.workspace_id, g.id from agent_groups g join seen s using (workspace_id, id) where g.online <> s.online
+                  and a.last_seen_at > vault_now() - make_interval(secs => ${silentSeconds}))
        order by g.workspace_id, g.id limit 500 for update of g skip locked
     )
     update agent_groups g set online = not g.online from changed c where g.workspace_id = c.workspace_id and g.id = c.id

@@ -1,4 +1,4 @@
-import { sql, type Insertable, type Selectable } from 'kysely'
+import { sql, type Insertable, type RawBuilder, type Selectable } from 'kysely'
 import type { AppId, ConnectionId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 import type { Revocations } from './schema.ts'
@@ -29,7 +29,9 @@ export async function deleteRevocation (tx: Tx, row: Pick<RevocationRow, 'worksp
   await tx.deleteFrom('revocations').where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()
 }
 
-interface Grant {
+interface Grant extends Pick<RevocationRow, 'integration' | 'environment'> {
+  /** Those of the integration's auth schemes that an app links. */
+  readonly schemes: readonly string[]
   readonly appId: AppId
   /** The connection it was given for. */
   readonly except: ConnectionId
@@ -45,15 +47,29 @@ interface Grant {
  */
 export async function isGrantShared (on: Executor, grant: Grant): Promise<boolean> {
   const { appId, except, accountId, holder, wholeAccount } = grant
-  const same = wholeAccount
-    ? (column: { holder: string, account: string }) => sql<boolean>`(${sql.ref(column.holder)} is null or ${holder}::text is null or ${sql.ref(column.holder)} = ${holder})`
-    : (column: { holder: string, account: string }) => sql<boolean>`(${sql.ref(column.account)} is null or ${accountId}::text is null or ${sql.ref(column.account)} = ${accountId})`
+  const [mine, waiting] = wholeAccount ? [holder, sql`p.grant_holder`] : [accountId, sql`p.account_id`]
+  const connected = wholeAccount ? findSameHolder(grant) : findSameAccount(grant)
+  const linking = sql`exists (
+      select from pending_links p where p.app_id = ${appId} and p.connection_id <> ${except} and (${waiting} is null or ${mine}::text is null or ${waiting} = ${mine}))`
   const { rows: [found] } = await sql<{ shared: boolean }>`
-    select exists (
-        select from credential_versions v join connections c on c.workspace_id = v.workspace_id and c.id = v.connection_id
-         where v.app_id = ${appId} and v.state = 'current' and c.id <> ${except} and ${same({ holder: 'v.grant_holder', account: 'c.account_id' })}
-      ) or exists (
-        select from pending_links p where p.app_id = ${appId} and p.connection_id <> ${except} and ${same({ holder: 'p.grant_holder', account: 'p.account_id' })}
-      ) as shared`.execute(on)
+    select coalesce(${sql.join([...connected, linking])}) as shared`.execute(on)
   return found?.shared === true
+}
+
+// The same and the unknown are looked for one by one, in the order of an index: the planner takes
+// the unknown for many and would read whole tables, sure to meet one soon, where there is none.
+
+function findSameHolder ({ appId, except, holder }: Grant): RawBuilder<unknown>[] {
+  return alike(sql`v.grant_holder`, holder).map((same) => sql`(
+    select true from credential_versions v where v.app_id = ${appId} and v.state = 'current' and v.connection_id <> ${except} and ${same} order by v.grant_holder limit 1)`)
+}
+
+function findSameAccount ({ appId, integration, environment, schemes, except, accountId }: Grant): RawBuilder<unknown>[] {
+  return schemes.flatMap((scheme) => alike(sql`c.account_id`, accountId).map((same) => sql`(
+    select true from connections c join credential_versions v on v.workspace_id = c.workspace_id and v.connection_id = c.id and v.state = 'current' and v.app_id = ${appId}
+     where c.integration = ${integration} and c.environment = ${environment} and c.auth = ${scheme} and c.id <> ${except} and ${same} order by c.account_id limit 1)`))
+}
+
+function alike (column: RawBuilder<unknown>, mine: string | null): RawBuilder<unknown>[] {
+  return mine === null ? [sql`true`] : [sql`${column} = ${mine}`, sql`${column} is null`]
 }

@@ -79,6 +79,7 @@ export interface AuditCheckpoints {
   events: number;
   head_mac: Buffer;
   key_id: KeyId;
+  last_at: Timestamp | null;
   seq: number;
   signature: Buffer;
 }

@@ -166,13 +166,19 @@ export async function countRowsUnder (on: Executor, columns: readonly SealedColu
   return [...sealed, ...macs.map((table) => ({ table, column: 'mac' }))].map(({ table, column }, index) => ({ table, column, rows: row?.counts[index] ?? 0 })).filter(({ rows }) => rows > 0)
 }
 
-/** How many rows of each column are under keys that were replaced. */
+/** So many of a column are counted at most: a sweep of more begins all the same. */
+const COUNTED_MAX = 1_000_000
+
+/** How many rows of each column are under keys that were replaced, counted up to a million. */
 export async function countRowsToReseal (on: Executor, columns: readonly SealedColumn[]): Promise<RowCount[]> {
   const counts = columns.map((column) => {
     const { table, value, key } = namesOf(column)
-    const under = (kind: KeyScope['kind']) => kind === 'system'
-      ? sql`(select count(*) from system_keys k join ${table} s on s.${key} = k.id where k.state = 'previous' and s.${value} is not null)`
-      : sql`(select count(*) from workspace_keys k join ${table} s on s.workspace_id = k.workspace_id and s.${key} = k.id where k.state = 'previous' and s.${value} is not null)`
+    const under = (kind: KeyScope['kind']) => {
+      const [keys, owned] = kind === 'system' ? [sql`system_keys`, sql`${hasOwner(column) ? sql`s.workspace_id = '' and` : sql``}`] : [sql`workspace_keys`, sql`s.workspace_id = k.workspace_id and`]
+      // `offset 0`: looked up key by key, whatever the planner thinks of how many there are.
+      return sql`(select count(*) from (select from ${keys} k cross join lateral (
+        select from ${table} s where ${owned} s.${key} = k.id and s.${value} is not null offset 0) as its where k.state = 'previous' limit ${COUNTED_MAX}) as counted)`
+    }
     return sql`(${sql.join(column.owners.map(under), sql` + `)})`
   })
   const { rows: [row] } = await sql<{ counts: number[] }>`select array[${sql.join(counts)}]::float8[] as counts`.execute(on)
