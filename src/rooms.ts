@@ -15,7 +15,7 @@ import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { APP_SECRET_COLUMN, createOAuth } from './oauth/index.ts'
 import { PAYLOAD_COLUMNS } from './relay/index.ts'
-import { createKekCheckTable, createKeyTable, judgeSchema, judgeServiceRole, openDatabase } from './store/index.ts'
+import { createKekCheckTable, createKeyTable, ensureAuditPartitions, guard, judgeSchema, judgeServiceRole, openDatabase } from './store/index.ts'
 
 /** The register of sealed columns: what the sweep seals again, what keeps a key from being retired, what `doctor` opens. */
 export const SEALED_COLUMNS = [...CONNECTION_COLUMNS, APP_SECRET_COLUMN, WEBHOOK_SECRET_COLUMN, RESULT_COLUMN, ...PAYLOAD_COLUMNS]
@@ -28,6 +28,8 @@ export async function openRooms (config: Config & { readonly databaseUrl: string
   try {
     const behind = await judgeSchema(database) ?? (config.nodeEnv === 'production' ? await judgeServiceRole(database) : undefined)
     if (behind !== undefined) throw new ConfigError(behind)
+    // A vault that comes back after months finds none for today.
+    await guard(() => ensureAuditPartitions(database.db))
     const provider = new Set([...config.egressAllowProvider, ...config.egressAllowCustomApi])
     const { egressAllowIssuer: issuer, egressAllowWebhook: webhook, egressAllowDocument: document, egressAllowKek: kek } = config
     const egress = createEgress({ exceptions: { provider, issuer, webhook, document, kek }, metrics })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { makeFolder } from './folder.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock, type Clock } from '../../src/clock.ts'
 import { createCrypto, createLocalKeyring, openLocalKeyring } from '../../src/crypto/index.ts'
 import { createLedger } from '../../src/ledger/index.ts'
 import { createLog } from '../../src/log.ts'
@@ -20,7 +20,7 @@ export async function openTestRooms () {
     keks: openLocalKeyring(keyringFile), keys: createKeyTable(open.reads), checks: createKekCheckTable(open.reads), cacheMs: 60_000,
   })
   const metrics = createMetrics()
-  const createOwnedLedger = (owner: string, clock = systemClock) => createLedger({ database: open, macs: crypto.macs, clock, log, metrics, owner })
+  const createOwnedLedger = (owner: string, clock: Clock = systemClock) => createLedger({ database: open, macs: crypto.macs, clock, log, metrics, owner })
   return {
     database, open, keyringFile, crypto, metrics, log, logs, ledger: createOwnedLedger('one'), createOwnedLedger,
     close: async () => {
