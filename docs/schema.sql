@@ -238,6 +238,7 @@ create table connections (
   constraint connections_workspace_id_integration_integration_revision_fkey FOREIGN KEY (workspace_id, integration, integration_revision) REFERENCES integration_revisions(workspace_id, integration_id, revision)
 );
 CREATE INDEX connections_account ON public.connections USING btree (integration, environment, auth, account_id);
+CREATE INDEX connections_attention ON public.connections USING btree (workspace_id, id) WHERE ((health <> 'active'::text) OR (disabled_at IS NOT NULL));
 CREATE INDEX connections_deadline ON public.connections USING btree (deadline) WHERE (deadline IS NOT NULL);
 CREATE INDEX connections_integration ON public.connections USING btree (workspace_id, integration, integration_revision) WHERE (integration_revision IS NOT NULL);
 CREATE UNIQUE INDEX connections_name ON public.connections USING btree (workspace_id, environment, name_key);

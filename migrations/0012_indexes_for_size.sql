@@ -17,6 +17,9 @@ create index audit_checkpoints_time on audit_checkpoints (last_at, seq);
 create index audit_chain_key on audit_chain (key_id);
 create index audit_checkpoints_key on audit_checkpoints (key_id);
 
+-- What somebody has to look after, among all that is well.
+create index connections_attention on connections (workspace_id, id) where health <> 'active' or disabled_at is not null;
+
 create index events_type on events (type, seq) where seq is not null;
 
 -- Whether another connection lives on the same grant.

@@ -1,7 +1,7 @@
-import { sql, type Insertable, type Selectable, type SqlBool, type Updateable } from 'kysely'
+import { sql, type Insertable, type Selectable, type SelectQueryBuilder, type SqlBool, type Updateable } from 'kysely'
 import type { ConnectionId, Environment, VersionId, WorkspaceId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
-import type { Connections, CredentialVersions } from './schema.ts'
+import type { Connections, CredentialVersions, DB } from './schema.ts'
 
 export type ConnectionRow = Selectable<Connections>
 
@@ -32,13 +32,13 @@ export async function insertConnection (tx: Tx, row: Insertable<Connections>): P
 }
 
 export async function findConnection (on: Executor, workspaceId: WorkspaceId, id: ConnectionId): Promise<ConnectionView | undefined> {
-  return await selectViews(on).where('c.workspace_id', '=', workspaceId).where('c.id', '=', id).executeTakeFirst()
+  return await selectViews(on, on.selectFrom('connections').selectAll().where('workspace_id', '=', workspaceId).where('id', '=', id)).executeTakeFirst()
 }
 
 /** Newest first. */
 export async function listConnections (on: Executor, workspaceId: WorkspaceId, filter: ConnectionFilter): Promise<ConnectionView[]> {
   if (filter.environments.length === 0) return []
-  let query = selectViews(on)
+  let query = on.selectFrom('connections as c').selectAll()
     .where('c.workspace_id', '=', workspaceId)
     .where('c.environment', 'in', filter.environments)
     .orderBy('c.id', 'desc')
@@ -54,7 +54,7 @@ export async function listConnections (on: Executor, workspaceId: WorkspaceId, f
       ? query.where(sql<SqlBool>`jsonb_exists(c.labels, ${filter.label})`)
       : query.where(sql<SqlBool>`c.labels ->> ${filter.label.slice(0, at)} = ${filter.label.slice(at + 1)}`)
   }
-  return await query.execute()
+  return await selectViews(on, query).orderBy('c.id', 'desc').execute()
 }
 
 export async function isNameTaken (on: Executor, of: { workspaceId: WorkspaceId, environment: Environment, nameKey: string }): Promise<boolean> {
@@ -151,8 +151,9 @@ export async function listAccountTwins (on: Executor, row: Pick<ConnectionRow, '
 
 type VersionPart = Pick<Selectable<CredentialVersions>, 'hosts' | 'host_config' | 'previews' | 'app_owner' | 'app_id' | 'granted_scopes' | 'token_expires_at'>
 
-function selectViews (on: Executor) {
-  return on.selectFrom('connections as c')
+/** The page is chosen before anything is put beside it: of a join, the planner would have all and sort them. */
+function selectViews (on: Executor, page: SelectQueryBuilder<DB, never, ConnectionRow>) {
+  return on.selectFrom(page.as('c'))
     .innerJoin('credential_versions as v', (join) => join
       .onRef('v.workspace_id', '=', 'c.workspace_id').onRef('v.connection_id', '=', 'c.id').onRef('v.id', '=', 'c.current_version'))
     .selectAll('c')

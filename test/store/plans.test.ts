@@ -7,7 +7,7 @@ import { collectPlans, explainAll, judgePlan, type Bounds } from '../support/pla
 import { seedMany } from '../support/seed-many.ts'
 import { startTestVault } from '../support/vault.ts'
 import { CONNECTION_CASES } from './plans/connections.ts'
-import { W, type Case, type Here } from './plans/here.ts'
+import { BOTH, W, WEBHOOK, type Case, type Here } from './plans/here.ts'
 import { KEY_AND_RECORD_CASES } from './plans/keys-and-record.ts'
 import { OTHER_CASES } from './plans/others.ts'
 
@@ -57,6 +57,7 @@ const MANY_ROWS: Readonly<Record<string, { readonly why: string, readonly what: 
 
 const SMALL = 1_000
 const CONNECTIONS = 30_000
+const PAGE = 51
 
 const vault = await startTestVault()
 await vault.stop()
@@ -92,14 +93,14 @@ const keyId = key.id
 class Rollback extends Error {}
 
 /** Findings of one case; it leaves nothing behind but what it did outside of its transaction. */
-async function judge (run: Case): Promise<string[]> {
+async function judge (run: Case, within: Bounds = bounds): Promise<string[]> {
   const plans = await collectPlans(async () => {
     await open.transaction(async (tx) => {
       await run({ tx, reads: open.reads, usable: open.usable, columns, ownerUrl, connection, versionRow, keyId, claimed } as Here)
       throw new Rollback()
     }).catch((error: unknown) => { if (!(error instanceof Rollback)) throw error })
   })
-  return plans.flatMap((plan) => judgePlan(plan, bounds).map((finding) => `${finding}: ${plan.statement.replace(/\s+/g, ' ').slice(0, 300)}`))
+  return plans.flatMap((plan) => judgePlan(plan, within).map((finding) => `${finding}: ${plan.statement.replace(/\s+/g, ' ').slice(0, 300)}`))
 }
 
 t.test('every function of the store is looked at', async (t) => {
@@ -126,6 +127,27 @@ for (const [name, cases] of Object.entries(CASES)) {
       if (allowed !== undefined) t.not(findings.length, 0, `it is on the list: ${allowed.why}`)
     })
   }
+}
+
+/** What is found everywhere, and what the index knows of: a page of it takes a look at little more than a page. */
+const all = { environments: BOTH, limit: PAGE }
+const PAGES: Readonly<Record<string, Case>> = {
+  'the newest connections': async ({ tx }) => await store.listConnections(tx, W, all),
+  'those before them': async ({ tx, connection }) => await store.listConnections(tx, W, { ...all, before: connection.id }),
+  'of one environment': async ({ tx }) => await store.listConnections(tx, W, { ...all, environments: ['live'] }),
+  'of one integration': async ({ tx }) => await store.listConnections(tx, W, { ...all, integration: 'stripe' }),
+  'that are well': async ({ tx }) => await store.listConnections(tx, W, { ...all, status: 'active' }),
+  'that need somebody': async ({ tx }) => await store.listConnections(tx, W, { ...all, status: 'needs_reauth' }),
+  'that are disabled': async ({ tx }) => await store.listConnections(tx, W, { ...all, status: 'disabled' }),
+  'the newest records': async ({ tx }) => await store.listAuditEvents(tx, { workspaceId: W, ...all }),
+  'of an environment where little happens': async ({ tx }) => await store.listAuditEvents(tx, { workspaceId: W, ...all, environments: ['sandbox'] }),
+  'of changes': async ({ tx }) => await store.listAuditEvents(tx, { workspaceId: W, ...all, event: 'connection.updated' }),
+  'the next events': async ({ tx }) => await store.listFeed(tx, { after: 20_000, limit: PAGE }),
+  deliveries: async ({ tx }) => await store.listDeliveries(tx, { webhookId: WEBHOOK, limit: PAGE }),
+}
+
+for (const [name, run] of Object.entries(PAGES)) {
+  t.test(`a page: ${name}`, async (t) => { t.same(await judge(run, { ...bounds, touched: PAGE * 8 }), []) })
 }
 
 t.test('the check can fail', async (t) => {
