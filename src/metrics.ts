@@ -8,9 +8,32 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export function createMetrics () {
   const registers = [new Registry()]
   const [registry] = registers
+  // Among them the event loop’s delay since the last scrape: vault_nodejs_eventloop_lag_p50_seconds, _p99_seconds, _max_seconds.
   collectDefaultMetrics({ register: registry as Registry, prefix: 'vault_' })
+  const readings: (() => void)[] = []
+  const loopUse = new Gauge({ name: 'vault_event_loop_utilization', help: 'Share of the time since the last scrape in which the event loop was at work.', registers })
+  let loopBefore = performance.eventLoopUtilization()
+  readings.push(() => {
+    const now = performance.eventLoopUtilization()
+    loopUse.set(performance.eventLoopUtilization(now, loopBefore).utilization)
+    loopBefore = now
+  })
   return Object.freeze({
     registry: registry as Registry,
+    /** What only has to be right when it is looked at is read then. */
+    onScrape: (read: () => void) => { readings.push(read) },
+    /** Everything in Prometheus’ text format. */
+    scrape: async () => {
+      for (const read of readings) read()
+      return await (registry as Registry).metrics()
+    },
+    work: new Gauge({ name: 'vault_work', help: 'Requests: at work, waiting for a place, waiting for somebody outside, and the places there are.', labelNames: ['listener', 'state'], registers }),
+    admissions: new Counter({ name: 'vault_admissions_total', help: 'Requests that asked for a place, by what came of it.', labelNames: ['listener', 'result'], registers }),
+    admissionWaits: new Histogram({ name: 'vault_admission_wait_seconds', help: 'Waits for a place, of requests that got one.', labelNames: ['listener'], buckets: SECONDS, registers }),
+    pool: new Gauge({ name: 'vault_database_pool', help: 'Connections for transactions that are busy and idle, and callers waiting for one.', labelNames: ['state'], registers }),
+    poolWaits: new Histogram({ name: 'vault_database_pool_wait_seconds', help: 'Waits for a connection for a transaction.', buckets: SECONDS, registers }),
+    statements: new Gauge({ name: 'vault_database_statements', help: 'Statements on the dedicated connections that are not answered yet.', labelNames: ['pipeline'], registers }),
+    databaseSilences: new Counter({ name: 'vault_database_silences_total', help: 'Database connections cut because nothing came back over them.', registers }),
     requests: new Histogram({ name: 'vault_http_request_seconds', help: 'Requests by listener, route and status.', labelNames: ['listener', 'route', 'status'], buckets: SECONDS, registers }),
     refusals: new Counter({ name: 'vault_refusals_total', help: 'Requests refused, by code.', labelNames: ['code'], registers }),
     resolves: new Counter({ name: 'vault_resolves_total', help: 'Credentials asked for, by result.', labelNames: ['result'], registers }),

@@ -30,7 +30,7 @@ export function operationsRoutes (app: App, options: { checks: readonly Readines
     return await reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not_ready', checks: Object.fromEntries(results) })
   })
 
-  app.get('/metrics', async (_request, reply) => await reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()))
+  app.get('/metrics', async (_request, reply) => await reply.type(metrics.registry.contentType).send(await metrics.scrape()))
 }
 
 async function within (work: Promise<void>): Promise<void> {

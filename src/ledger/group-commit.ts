@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Macs } from '../crypto/index.ts'
-import { VaultError } from '../errors.ts'
+import { isVaultError, VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { untilQuiet } from '../quiet.ts'
@@ -16,6 +16,7 @@ export interface GroupCommit {
 
 interface Waiting {
   readonly row: AuditRow
+  readonly sinceMs: number
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -32,6 +33,8 @@ interface Options {
 const BATCH_MAX = 1_000
 /** At 10,000 records a second this is a database that has not committed for a second. */
 const QUEUE_MAX = 10_000
+/** Who has waited for so long when a commit fails because the database is away does not wait for the next one to fail, too. */
+const PATIENCE_MS = 1_000
 
 /**
  * Commits records of many callers together: one multi-row INSERT and one fsync for all that
@@ -54,6 +57,11 @@ export function createGroupCommit (options: Options): GroupCommit {
     }
   }
 
+  const giveUp = (error: unknown): void => {
+    const patient = queue.findIndex((entry) => clock.monotonicMs() - entry.sinceMs < PATIENCE_MS)
+    for (const entry of queue.splice(0, patient === -1 ? queue.length : patient)) entry.reject(error)
+  }
+
   const flush = async (entries: readonly Waiting[]): Promise<void> => {
     const startedMs = clock.monotonicMs()
     try {
@@ -67,6 +75,7 @@ export function createGroupCommit (options: Options): GroupCommit {
       }
       log.error({ err: error, count: entries.length }, 'audit records could not be committed')
       for (const entry of entries) entry.reject(error)
+      if (isVaultError(error, 'database_unavailable')) giveUp(error)
     } finally {
       metrics.auditFlushes.observe((clock.monotonicMs() - startedMs) / 1_000)
     }
@@ -85,7 +94,7 @@ export function createGroupCommit (options: Options): GroupCommit {
     commit: async (row: AuditRow) => {
       if (queue.length >= QUEUE_MAX) throw new VaultError('overloaded', { detail: 'Audit records wait for the database.', retryAfterSeconds: 1 })
       await new Promise<void>((resolve, reject) => {
-        queue.push({ row, resolve, reject })
+        queue.push({ row, sinceMs: clock.monotonicMs(), resolve, reject })
         running ??= run()
       })
     },

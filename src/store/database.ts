@@ -1,9 +1,10 @@
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import pg from 'pg'
-import { VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { createPipeline, isAway, type Pipeline } from './pipeline.ts'
+import type { Metrics } from '../metrics.ts'
+import { createPipeline, named, type Pipeline } from './pipeline.ts'
 import { listMigrations } from './migrate.ts'
+import { createPool } from './pool.ts'
 import type { DB } from './schema.ts'
 import { createSignals, type Signals } from './signals.ts'
 import { createUsableTable, type UsableTable } from './usable.ts'
@@ -34,10 +35,22 @@ interface Options {
   /** Whether other processes are told and heard; true when left out. */
   readonly notify?: boolean
   readonly log: Log
+  readonly metrics?: Pick<Metrics, 'poolWaits' | 'pool' | 'statements' | 'databaseSilences' | 'onScrape'>
 }
 
-const STATEMENT_TIMEOUT_MS = 10_000
-const CONNECT_TIMEOUT_MS = 5_000
+/**
+ * How long a statement may take, at the server, and how long its connection may be silent. The
+ * server is to be first: what it gives up by itself leaves the connection in order.
+ */
+const TIMEOUTS = {
+  transactions: { statementMs: 5_000, silentMs: 6_000 },
+  /** Single statements that look up by key, and commits. */
+  pipelines: { statementMs: 3_000, silentMs: 4_000 },
+}
+/** For a new connection, and for one of the pool to become free. */
+const CONNECT_TIMEOUT_MS = 3_000
+/** Nothing asks for an answer of a session that listens: only the system can notice that the other end has gone. */
+const PROBE_AFTER_MS = 10_000
 const READ_CLIENTS = 2
 
 // int8 and dates: counters stay far below 2^53, and a date is a calendar day, not an instant.
@@ -48,23 +61,23 @@ export function openDatabase (options: Options): Database {
   const connection: pg.ClientConfig = {
     connectionString: options.url,
     application_name: 'connection-vault',
-    statement_timeout: STATEMENT_TIMEOUT_MS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: PROBE_AFTER_MS,
   }
-  const pool = new pg.Pool({ ...connection, max: options.poolSize, idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS })
   const closing = { now: false }
-  const noteBreak = (error: Error) => { if (!closing.now) options.log.warn({ err: error }, 'a database connection broke') }
-  pool.on('error', noteBreak)
-  // The pool listens only to idle connections: one that breaks between two statements of a
-  // transaction would otherwise be an uncaught error and end the process.
-  pool.on('connect', (client) => { client.on('error', noteBreak) })
+  const { log, metrics } = options
+  const { transactions, pipelines } = TIMEOUTS
+  const pool = createPool({
+    connection: { ...connection, statement_timeout: transactions.statementMs, idle_in_transaction_session_timeout: transactions.statementMs * 2 },
+    size: options.poolSize, silentMs: transactions.silentMs, log, metrics, isClosing: () => closing.now,
+  })
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
-  const pipeline = (clients: number, byKey: boolean) => createPipeline({ connection, clients, byKey, log: options.log })
-  const reads = pipeline(READ_CLIENTS, true)
-  const writes = pipeline(1, false)
-  // A session that only listens says nothing for hours.
-  const signals = createSignals({ connection: { ...connection, statement_timeout: 0 }, reads, log: options.log, enabled: options.notify !== false })
+  const pipeline = (name: 'reads' | 'writes', of: { clients: number, byKey: boolean }) =>
+    createPipeline({ name, connection: { ...connection, statement_timeout: pipelines.statementMs }, silentMs: pipelines.silentMs, log, metrics, ...of })
+  const reads = pipeline('reads', { clients: READ_CLIENTS, byKey: true })
+  const writes = pipeline('writes', { clients: 1, byKey: false })
+  const signals = createSignals({ connection, reads, log, enabled: options.notify !== false })
   return Object.freeze({
     db,
     reads,
@@ -85,7 +98,7 @@ export async function guard<T> (work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    throw isAway(error) ? new VaultError('database_unavailable', { detail: 'The database does not answer.', retryAfterSeconds: 1, cause: error }) : error
+    throw named(error)
   }
 }
 

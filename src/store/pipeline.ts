@@ -1,6 +1,8 @@
 import pg from 'pg'
 import { VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { watchSilence, type SilenceWatch } from './silence.ts'
 
 /** A prepared statement. The name stands for exactly this text in every process. */
 export interface Statement {
@@ -10,26 +12,41 @@ export interface Statement {
 
 /** Dedicated connections that send statements without waiting for each other's answers. No transactions. */
 export interface Pipeline {
-  /** Runs one statement. Throws `database_unavailable` when the connection is down or breaks. */
+  /** Runs one statement. Throws `database_unavailable` when the connection is down, breaks or goes silent, `overloaded` when too many wait on it. */
   run<Row extends pg.QueryResultRow> (statement: Statement, values: readonly unknown[]): Promise<Row[]>
   close (): Promise<void>
 }
 
 interface Options {
+  /** Under which its queue is measured. */
+  readonly name: 'reads' | 'writes'
   readonly connection: pg.ClientConfig
   readonly clients: number
+  /** A connection is cut when it owes answers and gives none for so long. */
+  readonly silentMs: number
   /** Every statement looks something up by a key: a plan that was made while a table was small must not scan it once it is large. */
   readonly byKey?: boolean
   readonly log: Log
+  readonly metrics?: Pick<Metrics, 'statements' | 'databaseSilences' | 'onScrape'> | undefined
 }
+
+interface Line {
+  readonly client: pg.Client
+  readonly watch: SilenceWatch
+}
+
+/** Look-ups share statements, so that these are many more callers. More only wait for a database that does not keep up. */
+const PENDING_MAX = 5_000
 
 /** Connections are made on first use and again after they break; a broken one fails only what was on it. */
 export function createPipeline (options: Options): Pipeline {
-  const slots: (Promise<pg.Client> | undefined)[] = Array.from({ length: options.clients }, () => undefined)
+  const slots: (Promise<Line> | undefined)[] = Array.from({ length: options.clients }, () => undefined)
   let turn = 0
+  let pending = 0
   let closed = false
+  options.metrics?.onScrape(() => { options.metrics?.statements.set({ pipeline: options.name }, pending) })
 
-  const connect = (slot: number): Promise<pg.Client> => {
+  const connect = (slot: number): Promise<Line> => {
     const client = new pg.Client({ ...options.connection, pipeline: true })
     const drop = (error?: Error) => {
       if (slots[slot] !== made) return
@@ -38,8 +55,9 @@ export function createPipeline (options: Options): Pipeline {
     }
     client.on('error', drop).on('end', () => { drop() })
     const made = client.connect().then(async () => {
-      if (options.byKey === true) await client.query('set enable_seqscan = off')
-      return client
+      const line = { client, watch: watchSilence(client, options) }
+      if (options.byKey === true) await ask(line, { text: 'set enable_seqscan = off' })
+      return line
     }).catch((error: unknown) => {
       drop()
       throw error
@@ -50,21 +68,34 @@ export function createPipeline (options: Options): Pipeline {
   return Object.freeze({
     run: async <Row extends pg.QueryResultRow> (statement: Statement, values: readonly unknown[]) => {
       if (closed) throw unavailable(undefined)
+      if (pending >= PENDING_MAX) throw new VaultError('overloaded', { detail: 'Too many statements wait for the database.', retryAfterSeconds: 1 })
       turn = (turn + 1) % slots.length
+      pending++
       try {
-        const client = await (slots[turn] ??= connect(turn))
-        const { rows } = await client.query<Row>({ name: statement.name, text: statement.text, values: [...values] })
+        const line = await (slots[turn] ??= connect(turn))
+        const { rows } = await ask<Row>(line, { name: statement.name, text: statement.text, values: [...values] })
         return rows
       } catch (error) {
-        throw isAway(error) ? unavailable(error) : error
+        throw named(error)
+      } finally {
+        pending--
       }
     },
     close: async () => {
       closed = true
       const open = slots.filter((slot) => slot !== undefined)
-      await Promise.all(open.map((slot) => slot.then((client) => client.end(), () => undefined)))
+      await Promise.all(open.map((slot) => slot.then(({ client }) => client.end(), () => undefined)))
     },
   })
+}
+
+async function ask<Row extends pg.QueryResultRow> ({ client, watch }: Line, query: pg.QueryConfig): Promise<pg.QueryResult<Row>> {
+  const answered = watch.ask()
+  try {
+    return await client.query<Row>(query)
+  } finally {
+    answered()
+  }
 }
 
 /** What the driver says of lost connections, without any code. */
@@ -83,4 +114,9 @@ export function isAway (error: unknown): boolean {
 
 function unavailable (cause: unknown): VaultError {
   return new VaultError('database_unavailable', { detail: 'The database does not answer.', retryAfterSeconds: 1, cause })
+}
+
+/** What was thrown, or `database_unavailable` in place of what says that the database is away. */
+export function named (error: unknown): unknown {
+  return isAway(error) ? unavailable(error) : error
 }

@@ -63,7 +63,7 @@ export async function startTestVault (settings: Record<string, string> = {}): Pr
       NODE_ENV: 'test', DATABASE_URL: database.serviceUrl, KEYRING_FILE: keyringFile, DATABASE_POOL_SIZE: '5',
       INTERNAL_PORT: '0', PUBLIC_PORT: '0', OPERATIONS_PORT: '0', SHUTDOWN_SECONDS: '5', ...settings, ...more,
     })
-    return { ...config, databaseUrl: database.serviceUrl, keyringFile }
+    return { ...config, databaseUrl: config.databaseUrl ?? database.serviceUrl, keyringFile }
   }
   let vault: Vault | undefined = await startVault(configure({}), log)
 
