@@ -24,7 +24,9 @@ export const SEALED_COLUMNS = [...CONNECTION_COLUMNS, APP_SECRET_COLUMN, WEBHOOK
 export async function openRooms (config: Config & { readonly databaseUrl: string, readonly keyringFile: string }, log: Log) {
   const clock = systemClock
   const metrics = createMetrics()
-  const database = openDatabase({ url: config.databaseUrl, poolSize: config.databasePoolSize, notify: config.databaseNotify === 'on', log, metrics })
+  const database = openDatabase({
+    url: config.databaseUrl, poolSize: config.databasePoolSize, notify: config.databaseNotify === 'on', prepared: config.databaseStatements === 'prepared', log, metrics,
+  })
   try {
     const behind = await judgeSchema(database) ?? (config.nodeEnv === 'production' ? await judgeServiceRole(database) : undefined)
     if (behind !== undefined) throw new ConfigError(behind)

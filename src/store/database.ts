@@ -34,6 +34,8 @@ interface Options {
   readonly poolSize: number
   /** Whether other processes are told and heard; true when left out. */
   readonly notify?: boolean
+  /** Whether statements stay prepared; true when left out. */
+  readonly prepared?: boolean
   readonly log: Log
   readonly metrics?: Pick<Metrics, 'poolWaits' | 'pool' | 'statements' | 'databaseSilences' | 'onScrape'>
 }
@@ -74,7 +76,9 @@ export function openDatabase (options: Options): Database {
   })
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
   const pipeline = (name: 'reads' | 'writes', of: { clients: number, byKey: boolean }) =>
-    createPipeline({ name, connection: { ...connection, statement_timeout: pipelines.statementMs }, silentMs: pipelines.silentMs, log, metrics, ...of })
+    createPipeline({
+      name, connection: { ...connection, statement_timeout: pipelines.statementMs }, silentMs: pipelines.silentMs, prepared: options.prepared !== false, log, metrics, ...of,
+    })
   const reads = pipeline('reads', { clients: READ_CLIENTS, byKey: true })
   const writes = pipeline('writes', { clients: 1, byKey: false })
   const signals = createSignals({ connection, reads, log, enabled: options.notify !== false })

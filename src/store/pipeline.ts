@@ -26,6 +26,8 @@ interface Options {
   readonly silentMs: number
   /** Every statement looks something up by a key: a plan that was made while a table was small must not scan it once it is large. */
   readonly byKey?: boolean
+  /** Statements stay prepared under their names. Not behind a pooler that gives each statement another session: it is then planned anew, as `byKey` would have it. */
+  readonly prepared: boolean
   readonly log: Log
   readonly metrics?: Pick<Metrics, 'statements' | 'databaseSilences' | 'onScrape'> | undefined
 }
@@ -56,7 +58,7 @@ export function createPipeline (options: Options): Pipeline {
     client.on('error', drop).on('end', () => { drop() })
     const made = client.connect().then(async () => {
       const line = { client, watch: watchSilence(client, options) }
-      if (options.byKey === true) await ask(line, { text: 'set enable_seqscan = off' })
+      if (options.byKey === true && options.prepared) await ask(line, { text: 'set enable_seqscan = off' })
       return line
     }).catch((error: unknown) => {
       drop()
@@ -73,7 +75,7 @@ export function createPipeline (options: Options): Pipeline {
       pending++
       try {
         const line = await (slots[turn] ??= connect(turn))
-        const { rows } = await ask<Row>(line, { name: statement.name, text: statement.text, values: [...values] })
+        const { rows } = await ask<Row>(line, { ...options.prepared && { name: statement.name }, text: statement.text, values: [...values] })
         return rows
       } catch (error) {
         throw named(error)
