@@ -1,10 +1,9 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { readConfig } from '../../src/config.ts'
 import { GLOBAL_OWNER, newId, type AppOwner, type WorkspaceId } from '../../src/ids.ts'
 import { createLog } from '../../src/log.ts'
 import { openRooms } from '../../src/rooms.ts'
 import { INTEGRATION, query, type Stage } from '../chaos/stage.ts'
+import { writeKeyedManifest } from '../support/catalog.ts'
 import { seedLinked } from '../support/seed.ts'
 
 export interface SeededRow {
@@ -39,10 +38,5 @@ export async function seedRows (stage: Stage, count: number): Promise<SeededRow[
 
 /** An integration whose connections are made by pasting a key, so that callers make some meanwhile. */
 export function writeKeyed (stage: Pick<Stage, 'env'>): void {
-  writeFileSync(join(stage.env['CATALOG_DIR'] ?? '', 'keyed.yaml'), JSON.stringify({
-    id: 'keyed', name: 'Keyed', category: 'test', docs: 'https://example.com/docs', environments: ['sandbox'], separation: 'none',
-    auth: [{ id: 'api_key', label: 'API key', fields: [{ name: 'api_key', label: 'API key', secret: true }], inject: [{ header: 'authorization', value: 'Bearer {api_key}' }] }],
-    servers: { sandbox: 'https://api.example.com' }, hosts: ['api.example.com'], conventions: { body: 'json' }, errors: [],
-    test: { method: 'GET', path: '/me', auth_failed: [{ status: 401 }] }, actions: [{ name: 'me', title: 'Me', method: 'GET', path: '/me', effect: 'read' }],
-  }))
+  writeKeyedManifest(stage.env['CATALOG_DIR'] ?? '', 'keyed', 'https://api.example.com')
 }

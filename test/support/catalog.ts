@@ -81,3 +81,14 @@ function retargetUrl (template: string, url: string): string {
 function mapValues (record: Record<string, string>, map: (value: string) => string): Record<string, string> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
 }
+
+/** An integration with one key and one harmless action, at any server. */
+export function writeKeyedManifest (folder: string, id: string, server: string): void {
+  const { host } = new URL(server)
+  writeFileSync(join(folder, `${id}.yaml`), JSON.stringify({
+    id, name: id, category: 'test', docs: 'https://example.com/docs', environments: ['sandbox'], separation: 'none',
+    auth: [{ id: 'api_key', label: 'API key', fields: [{ name: 'api_key', label: 'API key', secret: true }], inject: [{ header: 'authorization', value: 'Bearer {api_key}' }] }],
+    servers: { sandbox: server }, hosts: [host], conventions: { body: 'json' }, errors: [],
+    test: { method: 'GET', path: '/me', auth_failed: [{ status: 401 }] }, actions: [{ name: 'me', title: 'Me', method: 'GET', path: '/me', effect: 'read' }],
+  }))
+}

@@ -17,7 +17,7 @@ interface Info {
 }
 
 /** `vault_now()` of the tests: it runs with a shift, so that time is moved and never slept through. */
-const TEST_CLOCK = `
+export const TEST_CLOCK = `
   create table test_clock (shift interval not null);
   insert into test_clock values ('0');
   grant select on test_clock to ${SERVICE_ROLE};

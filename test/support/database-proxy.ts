@@ -8,15 +8,16 @@ export interface DatabaseProxy {
   opened (): number
   /** Passes nothing on, not even the end of a connection, until told otherwise: then all of it. */
   hold (holding: boolean): void
+  /** Leads to another server from now on, and ends what leads to the one before. */
+  retarget (url: string): void
   close (): Promise<void>
 }
 
 /** Listens on TCP and passes on to the socket that a Postgres URL names. */
 export async function startDatabaseProxy (url: string): Promise<DatabaseProxy> {
   const target = new URL(url)
-  const path = `${target.searchParams.get('host') ?? ''}/.s.PGSQL.${target.port === '' ? '5432' : target.port}`
   const sockets = new Set<Socket>()
-  const state = { holding: false, opened: 0 }
+  const state = { holding: false, opened: 0, path: socketOf(url) }
   const pass = (from: Socket, to: Socket) => {
     sockets.add(from)
     from.on('data', (chunk) => { to.write(chunk) }).on('error', () => {}).on('close', () => {
@@ -27,7 +28,7 @@ export async function startDatabaseProxy (url: string): Promise<DatabaseProxy> {
   }
   const server = createServer((near) => {
     state.opened++
-    const far = connect(path)
+    const far = connect(state.path)
     pass(near, far)
     pass(far, near)
   })
@@ -43,9 +44,18 @@ export async function startDatabaseProxy (url: string): Promise<DatabaseProxy> {
       state.holding = holding
       for (const socket of sockets) if (holding) socket.pause(); else socket.resume()
     },
+    retarget: (next) => {
+      state.path = socketOf(next)
+      for (const socket of sockets) socket.destroy()
+    },
     close: async () => {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => { server.close(resolve) })
     },
   }
+}
+
+function socketOf (url: string): string {
+  const { searchParams, port } = new URL(url)
+  return `${searchParams.get('host') ?? ''}/.s.PGSQL.${port === '' ? '5432' : port}`
 }
