@@ -115,8 +115,10 @@ function formed (env: string, about: string, { form, want }: { form: RegExp, wan
 
 const KMS_ARN = { form: /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]{1,64}$/, want: 'the ARN of a KMS key, such as arn:aws:kms:eu-central-1:111122223333:key/… (no alias: it can be pointed elsewhere)' }
 const TRANSIT_KEY = { form: /^\w([\w.-]{0,126}\w)?$/, want: 'the name of a transit key: letters, digits and underscores, with dots and dashes between' }
+const TOKEN_LABEL = { form: /^[\w.-]([\w .-]{0,30}[\w.-])?$/, want: 'the label of a token: up to 32 letters, digits, spaces, dots, dashes and underscores' }
+const HSM_KEY = { form: /^[\w.-]{1,64}$/, want: 'the label of a key: letters, digits, dots, dashes and underscores' }
 
-const KEK_PROVIDERS = ['local', 'aws-kms', 'vault-transit'] as const
+const KEK_PROVIDERS = ['local', 'aws-kms', 'vault-transit', 'pkcs11'] as const
 
 const SETTINGS = {
   nodeEnv: oneOf('NODE_ENV', 'With production the vault starts only with its own database and key provider.', { of: ['development', 'production', 'test'], fallback: 'development' }),
@@ -127,7 +129,7 @@ const SETTINGS = {
   databaseStatements: oneOf('DATABASE_STATEMENTS', 'Whether statements stay prepared in their sessions. Choose unnamed behind a pooler in transaction mode that does not keep them (PgBouncer before 1.21).', { of: ['prepared', 'unnamed'], fallback: 'prepared' }),
   dataDir: text('DATA_DIR', 'Where the embedded Postgres, the keyring and the first ops token live outside production.', './data'),
   retentionDatabaseUrl: text('RETENTION_DATABASE_URL', 'Postgres as a member of connection_vault_retention; only `audit prune` reads it.'),
-  kekProvider: oneOf('KEK_PROVIDER', 'Who wraps the workspace keys: a keyring file, AWS KMS, or the transit engine of OpenBao or HashiCorp Vault.', { of: KEK_PROVIDERS, fallback: 'local' }),
+  kekProvider: oneOf('KEK_PROVIDER', 'Who wraps the workspace keys: a keyring file, AWS KMS, the transit engine of OpenBao or HashiCorp Vault, or an HSM.', { of: KEK_PROVIDERS, fallback: 'local' }),
   kekProviderSandbox: perhapsOneOf('KEK_PROVIDER_SANDBOX', 'Another one for sandbox. While keys move from one provider to another, both stay configured.', KEK_PROVIDERS),
   awsKmsKeyLive: formed('AWS_KMS_KEY_LIVE', 'ARN of the KMS key for live and the vault’s own keys. Credentials come the AWS SDK’s own way.', KMS_ARN),
   awsKmsKeySandbox: formed('AWS_KMS_KEY_SANDBOX', 'ARN of the KMS key for sandbox.', KMS_ARN),
@@ -138,6 +140,11 @@ const SETTINGS = {
   vaultTransitMount: text('VAULT_TRANSIT_MOUNT', 'Path of its transit engine.', 'transit'),
   vaultTransitKeyLive: formed('VAULT_TRANSIT_KEY_LIVE', 'Name of the transit key for live and the vault’s own keys.', TRANSIT_KEY),
   vaultTransitKeySandbox: formed('VAULT_TRANSIT_KEY_SANDBOX', 'Name of the transit key for sandbox.', TRANSIT_KEY),
+  pkcs11Module: text('PKCS11_MODULE', 'Shared library of an HSM (PKCS#11). Needs the optional package pkcs11js, which is compiled where it is installed.'),
+  pkcs11TokenLabel: formed('PKCS11_TOKEN_LABEL', 'Label of its token.', TOKEN_LABEL),
+  pkcs11PinFile: text('PKCS11_PIN_FILE', 'File with the PIN of the token’s user. One that was refused is not tried again before the file changes.'),
+  pkcs11KeyLive: formed('PKCS11_KEY_LIVE', 'Label of the generic secret (CKM_SHA256_HMAC, 32 bytes) for live and the vault’s own keys.', HSM_KEY),
+  pkcs11KeySandbox: formed('PKCS11_KEY_SANDBOX', 'Label of the generic secret for sandbox.', HSM_KEY),
   keyringFile: text('KEYRING_FILE', 'Keyring of the local provider, mode 0600; make one with `connection-vault keys init`. Outside production it defaults to DATA_DIR/keyring.json.'),
   keyCacheSeconds: integer('KEY_CACHE_SECONDS', 'How long an unwrapped workspace key stays in memory.', { min: 1, max: 86_400, fallback: 600 }),
   kekCryptoperiodDays: integer('KEK_CRYPTOPERIOD_DAYS', 'After how many days a KEK in use is reported as due to be replaced.', { min: 1, max: 3_650, fallback: 365 }),
@@ -224,6 +231,8 @@ function judgeKekProviders (config: Config): string[] {
   return [
     ...wanted('aws-kms', config.awsKmsKeyLive, config.awsKmsKeySandbox).map((slot) => `AWS_KMS_KEY_${slot} is missing: the ARN of a symmetric KMS key`),
     ...wanted('vault-transit', config.vaultTransitKeyLive, config.vaultTransitKeySandbox).map((slot) => `VAULT_TRANSIT_KEY_${slot} is missing: the name of a key of the transit engine`),
+    ...wanted('pkcs11', config.pkcs11KeyLive, config.pkcs11KeySandbox).map((slot) => `PKCS11_KEY_${slot} is missing: the label of a generic secret in the token`),
+    ...uses('pkcs11') && (config.pkcs11Module === undefined || config.pkcs11TokenLabel === undefined || config.pkcs11PinFile === undefined) ? ['KEK_PROVIDER pkcs11 needs PKCS11_MODULE, PKCS11_TOKEN_LABEL and PKCS11_PIN_FILE'] : [],
     ...MOUNT.test(config.vaultTransitMount) ? [] : ['VAULT_TRANSIT_MOUNT must be a path such as transit or team/transit'],
     ...uses('vault-transit') && (config.vaultAddr === undefined || config.vaultTokenFile === undefined) ? ['KEK_PROVIDER vault-transit needs VAULT_ADDR and VAULT_TOKEN_FILE'] : [],
   ]

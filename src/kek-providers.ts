@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { ConfigError, type Config } from './config.ts'
-import { createKeks, failFast, openAwsKms, openLocalKeyring, openVaultTransit, type KekProvider, type Keks, type KekSlot } from './crypto/index.ts'
+import { createKeks, failFast, openAwsKms, openLocalKeyring, openPkcs11, openVaultTransit, type KekProvider, type Keks, type KekSlot } from './crypto/index.ts'
 import type { Egress } from './egress/index.ts'
 
 /** The providers a configuration names, those that wrap new keys and those that only have old ones. */
@@ -20,10 +20,13 @@ export async function openKeks (config: Config & { readonly keyringFile: string 
       ...config.vaultNamespace !== undefined && { namespace: config.vaultNamespace },
     }, transport)))
   }
+  const { pkcs11Module: module, pkcs11TokenLabel: tokenLabel, pkcs11PinFile: pinFile } = config
+  if (module !== undefined && tokenLabel !== undefined && pinFile !== undefined) providers.push(failFast(openPkcs11({ module, tokenLabel, pinFile })))
   return createKeks(providers, (slot) => {
     switch (named(slot)) {
       case 'aws-kms': return `aws-kms:${(slot === 'sandbox' ? config.awsKmsKeySandbox : config.awsKmsKeyLive) ?? ''}`
       case 'vault-transit': return `vault-transit:${config.vaultTransitMount}/${(slot === 'sandbox' ? config.vaultTransitKeySandbox : config.vaultTransitKeyLive) ?? ''}`
+      case 'pkcs11': return `pkcs11:${tokenLabel ?? ''}/${(slot === 'sandbox' ? config.pkcs11KeySandbox : config.pkcs11KeyLive) ?? ''}`
       default: return local?.currentKekId(slot) ?? ''
     }
   })

@@ -1,10 +1,9 @@
 import { isVaultError, type VaultError } from '../../errors.ts'
-import { KeyringError, type KekProvider, type KekProviderName, type Keks, type KekSlot, type WrappedKey } from './provider.ts'
+import { KEK_PROVIDERS, KeyringError, type KekProvider, type KekProviderName, type Keks, type KekSlot, type WrappedKey } from './provider.ts'
 
 /** KEKs of a keyring file go by their bare ids, which have no colon; others by `<provider>:<its id>`. */
 export function kekProviderOf (kekId: string): KekProviderName {
-  if (kekId.startsWith('aws-kms:')) return 'aws-kms'
-  return kekId.startsWith('vault-transit:') ? 'vault-transit' : 'local'
+  return KEK_PROVIDERS.find((name) => kekId.startsWith(`${name}:`)) ?? 'local'
 }
 
 /**

@@ -27,7 +27,7 @@ export interface KekProvider {
   health (kekId: string): Promise<void>
 }
 
-export const KEK_PROVIDERS = ['local', 'aws-kms', 'vault-transit'] as const
+export const KEK_PROVIDERS = ['local', 'aws-kms', 'vault-transit', 'pkcs11'] as const
 export type KekProviderName = typeof KEK_PROVIDERS[number]
 
 /** The KEKs of a vault: those that wrap new keys, and all that may have wrapped old ones. */
