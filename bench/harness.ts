@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import type { Request } from 'autocannon'
 
 export interface Measure {
@@ -10,6 +11,8 @@ export interface Measure {
 export interface Load {
   readonly url: string
   readonly requests: Request[]
+  /** Each connection has a part of the requests to itself; else all send all, and the same ones at the same time. */
+  readonly spread?: true
 }
 
 export const CONNECTIONS = 32
@@ -73,4 +76,11 @@ export async function compare (ours: Load, reference: Load, options: { rounds: n
     rounds: rounds.map((round) => round.ours.perSecond / round.reference.perSecond),
     p99: median(rounds.map((round) => round.ours.p99)),
   }
+}
+
+/** Resident bytes of a process, now and at most so far (Linux: proc(5)). */
+export function readMemory (pid: number): { now: number, peak: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const read = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1_024
+  return { now: read('VmRSS'), peak: read('VmHWM') }
 }

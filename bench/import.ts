@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { median, type Compared } from './harness.ts'
+import { median, readMemory, type Compared } from './harness.ts'
 import { requireOurs, setStage, WORKSPACE, type Stage } from './stage.ts'
 
 const BARS = { blockMs: 50, memoryMb: 400 }
@@ -64,11 +64,4 @@ async function readLongestBlock (stage: Stage): Promise<number> {
   const seconds = /^vault_nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(text)?.[1]
   if (seconds === undefined) throw new Error('the vault does not say how long its event loop was blocked')
   return Number(seconds) * 1_000
-}
-
-/** Resident bytes of a process, now and at most so far (Linux: proc(5)). */
-function readMemory (pid: number): { now: number, peak: number } {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  const read = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1_024
-  return { now: read('VmRSS'), peak: read('VmHWM') }
 }

@@ -6,6 +6,8 @@ import { retargetCatalog } from '../test/support/catalog.ts'
 import { compareBlocks, compareMemory } from './import.ts'
 import { compareClaims, compareReplicas } from './refresh.ts'
 import { compareIdle, compareRelay } from './relay.ts'
+import { compareScale } from './scale.ts'
+import { compareResident, compareStart } from './start.ts'
 import { requireOurs, setStage, WORKSPACE } from './stage.ts'
 import { compareSweep, compareSweepLatency } from './sweep.ts'
 
@@ -95,6 +97,29 @@ const CASES: Readonly<Record<string, Case>> = {
     below: true,
     unit: 'ms',
     run: compareClaims,
+  },
+  scale: {
+    about: 'resolve of 7,000 connections from all over 1,000,000 in 10,000 workspaces ÷ from 10,000 in 100',
+    bar: 0.9,
+    goal: 0.97,
+    unit: 'req/s',
+    run: compareScale,
+  },
+  start: {
+    about: 'seconds until ready, with an embedded database that was there before ÷ 2 s',
+    bar: 1,
+    goal: 0.5,
+    below: true,
+    unit: 's',
+    run: compareStart,
+  },
+  'start-memory': {
+    about: 'memory of a vault after 60 s of resolves ÷ 250 MB',
+    bar: 1,
+    goal: 0.6,
+    below: true,
+    unit: 'MB',
+    run: compareResident,
   },
   import: {
     about: 'longest block of the event loop while GitHub’s document (13 MB) is imported over HTTP ÷ 50 ms',
