@@ -19,18 +19,19 @@ export const CONNECTIONS = 32
 
 /** Runs the load generator in its own process. Throws when a single answer was not 2xx. */
 export async function measure (load: Load, seconds: number): Promise<Measure> {
-  const text = await run(new URL('./load.ts', import.meta.url).pathname, JSON.stringify({ ...load, connections: CONNECTIONS, seconds }))
+  const text = await run('./load.ts', JSON.stringify({ ...load, connections: CONNECTIONS, seconds }))
   const result = JSON.parse(text) as Measure & { ok: number, failed: number }
   if (result.failed > 0 || result.ok === 0) throw new Error(`${result.failed} of ${result.ok + result.failed} answers of ${load.url} were not 2xx`)
   return result
 }
 
-async function run (script: string, input: string): Promise<string> {
+/** Runs a script of this folder in a process of its own: an order in, what it has printed out. */
+export async function run (script: string, input: string): Promise<string> {
   return await new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [new URL(script, import.meta.url).pathname], { stdio: ['pipe', 'pipe', 'inherit'] })
     let text = ''
     child.stdout.on('data', (chunk: Buffer) => { text += chunk.toString() })
-    child.on('error', reject).on('close', (code) => { if (code === 0) resolve(text); else reject(new Error(`the load generator ended with ${code}`)) })
+    child.on('error', reject).on('close', (code) => { if (code === 0) resolve(text); else reject(new Error(`${script} ended with ${code}`)) })
     child.stdin.end(input)
   })
 }
@@ -69,6 +70,11 @@ export async function compare (ours: Load, reference: Load, options: { rounds: n
     const mine = await measure(ours, options.seconds)
     rounds.push({ ours: mine, reference: first ?? await measure(reference, options.seconds) })
   }
+  return summarise(rounds)
+}
+
+/** The ratio of each round, and the medians. */
+export function summarise (rounds: readonly { ours: Measure, reference: Measure }[]): Compared {
   return {
     ours: median(rounds.map((round) => round.ours.perSecond)),
     reference: median(rounds.map((round) => round.reference.perSecond)),

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { compare, CONNECTIONS, startServer, type Compared } from './harness.ts'
 import { retargetCatalog } from '../test/support/catalog.ts'
+import { compareClient } from './client.ts'
 import { compareBlocks, compareMemory } from './import.ts'
 import { compareClaims, compareReplicas } from './refresh.ts'
 import { compareIdle, compareRelay } from './relay.ts'
@@ -89,6 +90,13 @@ const CASES: Readonly<Record<string, Case>> = {
         await stage.stop()
       }
     },
+  },
+  client: {
+    about: 'resolves per second by the SDK’s client ÷ by a bare fetch, in the same program',
+    bar: 0.9,
+    goal: 0.97,
+    unit: 'resolves/s',
+    run: compareClient,
   },
   claim: {
     about: 'p99 of claiming 100 due renewals among 1,000,000 connections ÷ among 10,000',

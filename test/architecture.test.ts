@@ -42,6 +42,8 @@ const room = (name: string) => `^src/${name}/`
 
 /** A package of its own, with seals of its own. */
 const SDK = '^src/sdk/'
+/** The part of it that runs wherever there is `fetch`. */
+const CLIENT = '^src/sdk/client/'
 
 function seals (): IForbiddenRuleType[] {
   const upward = LAYERS.flatMap((row, index) => row.map((name): IForbiddenRuleType => ({
@@ -74,6 +76,8 @@ function seals (): IForbiddenRuleType[] {
     only('wrapping-is-listed', Object.keys(MAY_WRAP).map((file) => `^${file}$`).join('|'), '^src/crypto/wrap\\.ts$'),
     only('plaintexts-are-behind-two-files', '^src/crypto/(secret|reveal)\\.ts$', '^src/crypto/secret-values\\.ts$'),
     { name: 'the-sdk-stands-alone', severity: 'error', from: { path: SDK }, to: { path: '^src/', pathNot: SDK } },
+    { name: 'the-client-runs-anywhere', severity: 'error', from: { path: CLIENT }, to: { pathNot: CLIENT } },
+    { name: 'agents-need-no-client', severity: 'error', from: { path: SDK, pathNot: CLIENT }, to: { path: CLIENT } },
     { name: 'nobody-needs-the-sdk', severity: 'error', from: { path: '^src/', pathNot: SDK }, to: { path: SDK } },
     { name: 'tests-stay-out', severity: 'error', from: { path: '^src/' }, to: { path: '^(test|bench)/' } },
   ]
@@ -109,7 +113,7 @@ t.test('the seals can break', async (t) => {
   })
   const broken = new Set((output as ICruiseResult).summary.violations.map((violation) => violation.rule.name))
   for (const name of ['store-imports-downward', 'access-imports-downward', 'no-cycles', 'ledger-is-entered-by-its-index', 'revealing-is-listed', 'wrapping-is-listed',
-    'cryptography-is-in-crypto', 'sockets-are-in-egress', 'vocabulary-knows-no-room', 'plaintexts-are-behind-two-files', 'the-sdk-stands-alone', 'nobody-needs-the-sdk']) t.ok(broken.has(name), name)
+    'cryptography-is-in-crypto', 'sockets-are-in-egress', 'vocabulary-knows-no-room', 'plaintexts-are-behind-two-files', 'the-sdk-stands-alone', 'nobody-needs-the-sdk', 'the-client-runs-anywhere', 'agents-need-no-client']) t.ok(broken.has(name), name)
 })
 
 t.test('what no import shows', async (t) => {
@@ -128,6 +132,9 @@ t.test('what no import shows', async (t) => {
     forbid('Date.now', /^src\/clock\.ts$/)
     forbid('new Date()', /^src\/clock\.ts$/)
     forbid('fetch()', /^src\/egress\//)
+    // What only Node has, without an import; names of types are not meant.
+    const ofNode = [...uses].filter((use) => /^(process|Buffer|global|setImmediate|require)\b/.test(use))
+    if (file.startsWith('src/sdk/client/')) t.same(ofNode, [], `${file} needs nothing of Node’s own`)
     // Stored results are opened in one place, payloads of a relay in another.
     if (file !== 'src/invoke/endings.ts' && file !== 'src/relay/payloads.ts') t.notOk([...uses].some((use) => use.endsWith('.openPayload')), `${file}: openPayload`)
     for (const method of ['log', 'error', 'warn', 'info', 'debug']) forbid(`console.${method}`, /^src\/cli\//)

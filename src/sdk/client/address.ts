@@ -18,16 +18,19 @@ interface Row {
 export function createAddress (name: OperationName): Address {
   const { method, path: template, query = [], body: hasBody }: Row = OPERATIONS[name]
   // Texts and names in turn.
-  const parts = template.split(/[{}]/)
-  const inPath = new Set(parts.filter((_, index) => index % 2 === 1))
+  const [start = '', ...parts] = template.split(/[{}]/)
+  const names = parts.filter((_, index) => index % 2 === 0)
+  const texts = parts.filter((_, index) => index % 2 === 1)
+  const inPath = new Set(names)
   const inQuery = new Set(query)
 
   const fill: Address['fill'] = (input) => {
-    let path = ''
-    for (const [index, part] of parts.entries()) path += index % 2 === 0 ? part : encodeSegment(name, part, input[part])
+    let path = start
+    for (let index = 0; index < names.length; index++) path += encodeSegment(name, names[index] ?? '', input) + (texts[index] ?? '')
     const pairs: string[] = []
     const body: Record<string, unknown> = {}
-    for (const [key, value] of Object.entries(input)) {
+    for (const key of Object.keys(input)) {
+      const value = input[key]
       if (inPath.has(key) || value === undefined) continue
       if (inQuery.has(key)) pairs.push(`${key}=${encodeURIComponent(value as string | number | boolean)}`)
       else if (hasBody === true) body[key] = value
@@ -39,7 +42,8 @@ export function createAddress (name: OperationName): Address {
 }
 
 /** Dots alone would lead to another route: URLs are normalised before they are sent. */
-function encodeSegment (operation: string, name: string, value: unknown): string {
+function encodeSegment (operation: string, name: string, input: Readonly<Record<string, unknown>>): string {
+  const value = input[name]
   if (typeof value !== 'string' || value === '' || value === '.' || value === '..') throw new TypeError(`${operation}: ${name} is missing, or none`)
   return encodeURIComponent(value)
 }

@@ -1,24 +1,32 @@
+import type { Answer } from './calls.ts'
+
 /** What is shown in place of a secret. */
 const MASK = '[secret]'
 
+function show (this: object): unknown {
+  return Object.fromEntries(Object.keys(this).map((name) => [name, MASK]))
+}
+
 /**
- * Hides secret members from whatever prints, logs or writes objects as JSON: the members themselves are not
- * enumerable, which holds in any runtime, and what they hold shows its names only. Reading them is as ever.
+ * What maps of secrets inherit from: all that any object inherits, and another way to be shown. Nothing is
+ * added to the map itself, because `fetch` reads even what is hidden of a map of headers. No prototype
+ * of its own, because many an HTTP client takes only what looks like a plain object.
  */
-export function conceal<T extends object> (value: T, members: readonly (keyof T)[]): T {
-  for (const member of members) {
-    const held = value[member]
-    if (typeof held === 'object' && held !== null) mask(held)
-    Object.defineProperty(value, member, { enumerable: false })
-  }
-  return value
-}
+const MASKED: object = Object.create(null, {
+  ...Object.getOwnPropertyDescriptors(Object.prototype),
+  toJSON: { value: show },
+  [Symbol.for('nodejs.util.inspect.custom')]: { value: show },
+}) as object
 
-function mask (held: object): void {
-  const show = { value: () => maskValues(held) }
-  Object.defineProperties(held, { toJSON: show, [Symbol.for('nodejs.util.inspect.custom')]: show, [Symbol.for('Deno.customInspect')]: show })
-}
+const HIDDEN = { enumerable: false }
 
-function maskValues (held: object): unknown {
-  return Object.fromEntries(Object.entries(held).map(([name, value]) => [name, typeof value === 'object' && value !== null ? maskValues(value as object) : MASK]))
+/**
+ * Hides what is secret from whatever prints, logs or writes objects as JSON. `credentials` and `request` are not
+ * enumerable, which holds in any runtime; the maps of secrets in them show their names only. Reading them is as ever.
+ */
+export function conceal (credential: Answer<'resolveConnection'>): Answer<'resolveConnection'> {
+  const { credentials, request } = credential
+  for (const secrets of [credentials, request?.headers, request?.query]) if (typeof secrets === 'object') Object.setPrototypeOf(secrets, MASKED)
+  Object.defineProperty(credential, 'credentials', HIDDEN)
+  return Object.defineProperty(credential, 'request', HIDDEN)
 }

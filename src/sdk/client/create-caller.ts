@@ -47,6 +47,7 @@ export type Caller = (name: OperationName, input?: object, options?: AnyOptions)
 const DEFAULTS = { timeoutMs: 30_000, deadlineMs: 60_000, retries: 2, maxAnswerBytes: 64 * 1_048_576 }
 /** How long the vault works on a call when it is not told, and what the way back may take. */
 const INVOKE_MS = { usual: 30_000, way: 10_000 }
+const NONE: AnyOptions = {}
 const TIMER_MAX_MS = 2 ** 31 - 1
 
 interface Call {
@@ -70,10 +71,11 @@ export function createCaller (client: ClientOptions): Caller {
   const limits = { ...DEFAULTS, ...readLimits(client) }
   const addresses = new Map<OperationName, Address>()
 
-  return async (name, given = {}, options = {}) => {
+  return async (name, given = {}, options = NONE) => {
     let address = addresses.get(name)
     if (address === undefined) addresses.set(name, address = createAddress(name))
-    const call = planCall({ name, address, base }, given as Readonly<Record<string, unknown>>, { options, limits: { ...limits, ...readLimits(options) } })
+    const plan = { options, limits: options === NONE ? limits : { ...limits, ...readLimits(options) } }
+    const call = planCall({ name, address, base }, given as Readonly<Record<string, unknown>>, plan)
     return await carryOut(call, { getToken, maxAnswerBytes: limits.maxAnswerBytes, send, onRequest: client.onRequest })
   }
 }
@@ -86,9 +88,9 @@ function planCall (to: { name: OperationName, address: Address, base: string }, 
   const key = options.idempotencyKey ?? makeKey(name)
   const headers: Record<string, string> = { accept: 'application/json, application/problem+json' }
   if (body !== undefined) headers['content-type'] = 'application/json'
-  for (const [header, value] of [['idempotency-key', key], ['if-match', options.ifMatch], ['x-actor', options.actor]] as const) {
-    if (value !== undefined) headers[header] = requireHeader(header, value)
-  }
+  if (key !== undefined) headers['idempotency-key'] = requireHeader('idempotencyKey', key)
+  if (options.ifMatch !== undefined) headers['if-match'] = requireHeader('ifMatch', options.ifMatch)
+  if (options.actor !== undefined) headers['x-actor'] = requireHeader('actor', options.actor)
   const worksMs = Number(input['timeout_ms'] ?? INVOKE_MS.usual)
   const invokes = (name === 'invokeAction' && input['mode'] !== 'async') || name === 'sendRequest'
   const timeoutMs = invokes && options.timeoutMs === undefined ? worksMs + INVOKE_MS.way : limits.timeoutMs
@@ -126,10 +128,13 @@ async function carryOut (call: Call, means: Means): Promise<unknown> {
     const outcome = await exchange(call.prepare(token), bounds)
     // A token may have been replaced between two askings: what was refused is asked for once more.
     const anew = isRefusal(outcome) && refused === undefined && token !== await renewed(means, token)
-    const waitMs = anew ? 0 : chooseWait(retried + 1, 'retryAfterMs' in outcome ? outcome.retryAfterMs : undefined)
+    const waitMs = anew || outcome.kind === 'answer' ? 0 : chooseWait(retried + 1, 'retryAfterMs' in outcome ? outcome.retryAfterMs : undefined)
     const inTime = performance.now() - startedMs + waitMs < deadlineMs
     const again = anew || (retried < call.retries && inTime && judgeRetry(outcome, repeatable))
-    tell(means, { operation: call.name, attempt, durationMs: performance.now() - attemptedMs, ...describe(outcome), retryInMs: again ? waitMs : undefined })
+    if (means.onRequest !== undefined) {
+      const durationMs = performance.now() - attemptedMs
+      tell(means.onRequest, { operation: call.name, attempt, durationMs, ...describe(outcome), retryInMs: again ? waitMs : undefined })
+    }
     if (outcome.kind === 'answer') return outcome.body
     mayHaveArrived ||= arrived(outcome)
     if (!again) throw toError(outcome, { operation: call.name, attempts: attempt, mayHaveArrived, repeatable, timeoutMs: Math.round(bounds.timeoutMs) })
@@ -174,9 +179,9 @@ function describe (outcome: Outcome): Pick<RequestEvent, 'status' | 'failure' | 
   }
 }
 
-function tell ({ onRequest }: Means, event: RequestEvent): void {
+function tell (listener: (event: RequestEvent) => void, event: RequestEvent): void {
   try {
-    onRequest?.(event)
+    listener(event)
   } catch {
     // Whoever watches must not break what is watched.
   }

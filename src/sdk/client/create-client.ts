@@ -64,7 +64,7 @@ const WAIT_MS = { first: 200, most: 5_000, whole: 3_600_000 }
 export function createClient (options: ClientOptions): Client {
   const call = createCaller(options)
   const runtime: { [Name in keyof Runtime]: unknown } = {
-    resolve: async (input: Input<'resolveConnection'>, given?: OptionsOf<'resolveConnection'>) => hide(await call('resolveConnection', input, given) as Credential),
+    resolve: async (input: Input<'resolveConnection'>, given?: OptionsOf<'resolveConnection'>) => conceal(await call('resolveConnection', input, given) as Credential),
     resolveMany: async (input: Input<'resolveConnections'>, given?: OptionsOf<'resolveConnections'>) => await resolveMany(call, input, given),
     invoke: async (input: InvokeInput, given?: OptionsOf<'invokeAction'>) => await call('invokeAction', input, given),
     request: async (input: Input<'sendRequest'>, given?: OptionsOf<'sendRequest'>) => await call('sendRequest', input, given),
@@ -75,10 +75,6 @@ export function createClient (options: ClientOptions): Client {
   const others = (Object.keys(OPERATIONS) as OperationName[]).filter((name) => !WRAPPED.has(name))
     .map((name) => [name, async (input?: object, given?: object) => await call(name, input, given)])
   return Object.freeze({ ...runtime, ...Object.fromEntries(others) as object }) as Client
-}
-
-function hide (credential: Credential): Credential {
-  return conceal(credential, ['credentials', 'request'])
 }
 
 async function resolveMany (call: Caller, input: Input<'resolveConnections'>, options?: OptionsOf<'resolveConnections'>): Promise<Resolved[]> {
@@ -103,7 +99,7 @@ async function resolveMany (call: Caller, input: Input<'resolveConnections'>, op
 }
 
 function toResolved ({ connection_id, credential, problem }: Answer<'resolveConnections'>['results'][number]): Resolved {
-  if (credential !== undefined) return { connection_id, credential: hide(credential) }
+  if (credential !== undefined) return { connection_id, credential: conceal(credential) }
   const read = readProblem(problem, problem?.status ?? 500) ?? { code: 'internal', status: 500, title: 'The answer lacks this connection', retryable: false, extensions: {} }
   return { connection_id, error: new VaultApiError(read, { operation: 'resolveConnections', attempts: 1 }) }
 }

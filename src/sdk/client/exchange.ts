@@ -68,12 +68,12 @@ async function read (answer: FetchAnswer, token: string, maxBytes: number): Prom
   const { status, headers } = answer
   // A browser shows a redirect that is not followed as status 0.
   if (status === 0 || (status >= 300 && status < 400)) return await discard(answer, { kind: 'failure', reason: 'redirected', status })
-  const retryAfterMs = readRetryAfter(headers.get('retry-after'))
-  const type = headers.get('content-type') ?? ''
-  const fine = status >= 200 && status < 300
   if (status === 204) return { kind: 'answer', status, body: undefined, requestId: headers.get('x-request-id') ?? undefined }
+  const fine = status >= 200 && status < 300
+  const retryAfterMs = fine ? undefined : readRetryAfter(headers.get('retry-after'))
   const foreign: Outcome = { kind: 'failure', reason: 'not_the_vault', status, retryAfterMs }
-  if (!type.startsWith(fine ? 'application/json' : 'application/problem+json')) return await discard(answer, foreign)
+  // Of an answer that went well it is enough that it is JSON: each look at a header takes its time.
+  if (!fine && headers.get('content-type')?.startsWith('application/problem+json') !== true) return await discard(answer, foreign)
   const text = await readText(answer, maxBytes)
   if (text === undefined) return { kind: 'failure', reason: 'too_large', status }
   const body = parse(fine ? text : text.replaceAll(token, '[token]'))
