@@ -4,7 +4,7 @@ import { isVaultError, VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, VersionId, WorkspaceId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
-import type { UsableRow } from '../store/index.ts'
+import { guard, type UsableRow, type UsableTable } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 
 /** What a version is bound to; every part of it is stored beside the sealed bytes and none can be updated. */
@@ -63,8 +63,14 @@ export interface CredentialOpener {
   open (row: UsableRow, caller: Caller): Promise<SecretFields>
 }
 
-export function createCredentialOpener (options: { crypto: Pick<Crypto, 'open'>, ledger: Pick<Ledger, 'recordSoon'>, metrics: Pick<Metrics, 'integrityFailures'> }): CredentialOpener {
-  const { crypto, ledger, metrics } = options
+interface OpenerOptions {
+  readonly database: { readonly usable: Pick<UsableTable, 'find'> }
+  readonly crypto: Pick<Crypto, 'open'>
+  readonly ledger: Pick<Ledger, 'recordSoon'>
+  readonly metrics: Pick<Metrics, 'integrityFailures'>
+}
+
+export function createCredentialOpener ({ database, crypto, ledger, metrics }: OpenerOptions): CredentialOpener {
   return Object.freeze({
     open: async (row: UsableRow, caller: Caller) => {
       try {
@@ -72,6 +78,8 @@ export function createCredentialOpener (options: { crypto: Pick<Crypto, 'open'>,
         return await crypto.open(bindingOf(placeOf(row)), row.sealed)
       } catch (error) {
         if (isVaultError(error, 'integrity_failure')) {
+          // Deleted since it was read, and with it its workspace's keys.
+          if (await guard(() => database.usable.find(row.workspace_id, row.id)) === undefined) throw new VaultError('not_found')
           metrics.integrityFailures.inc()
           ledger.recordSoon({
             event: 'integrity.failed', outcome: 'failed', reason: 'integrity_failure', principal: caller.principal, workspaceId: row.workspace_id,

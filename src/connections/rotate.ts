@@ -73,9 +73,9 @@ export function createRotator (options: Options): Rotator {
       const version = await sealVersion(crypto, place, rotation.credential)
       if (rotation.test && first && rotation.credential.integration.manifest.test !== undefined) await requireAccepted(rotation, version, caller)
       return await database.transaction(async (tx) => {
+        if (!await holdCurrentKey(tx, of.workspaceId, version.sealed.keyId)) return undefined
         const row = await requireLocked(tx, of, caller)
         if (row.revision !== rotation.seen.revision) throw new VaultError('etag_mismatch', { detail: 'The connection was changed while the new credential was being checked; nothing was replaced. Repeat.' })
-        if (!await holdCurrentKey(tx, of.workspaceId, version.sealed.keyId)) return undefined
         await replace(tx, row, { rotation, version, caller })
         return await requireView(tx, of)
       })

@@ -2,7 +2,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import type { KeyScope } from '../crypto/index.ts'
 import { isVaultError } from '../errors.ts'
 import {
-  countRowsToReseal, guard, listPreviousKeys, listRowsUnder, nameOfRow, replaceSealedRows,
+  countRowsToReseal, guard, listPreviousKeys, listRowsUnder, nameOfRow, replaceSealedRows, stillHolds,
   type OwnedKey, type ResealedRow, type SealedColumn, type SealedRow,
 } from '../store/index.ts'
 import type { KeysOptions } from './options.ts'
@@ -93,8 +93,8 @@ async function resealBatch (options: KeysOptions, { rows, ...part }: Part & { re
   for (const [index, row] of rows.entries()) {
     if (index % ROWS_TURN === ROWS_TURN - 1) await setImmediate()
     const made = await resealOne(options, part, row)
-    if (made === undefined) meter.fail()
-    else resealed.push(made)
+    if (made === 'broken') meter.fail()
+    else if (made !== 'changed') resealed.push(made)
   }
   return resealed
 }
@@ -108,11 +108,12 @@ async function writeBatch ({ database, crypto }: KeysOptions, { column, kind }: 
   return done
 }
 
-async function resealOne ({ crypto, ledger, log, metrics }: KeysOptions, { column, failed }: Part, from: SealedRow): Promise<ResealedRow | undefined> {
+async function resealOne ({ database, crypto, ledger, log, metrics }: KeysOptions, { column, failed }: Part, from: SealedRow): Promise<ResealedRow | 'broken' | 'changed'> {
   try {
     return { from, ...await crypto.reseal(column.bindingOf(from.row), from.sealed) }
   } catch (error) {
     if (!isVaultError(error, 'integrity_failure')) throw error
+    if (!await guard(() => stillHolds(database.db, column, from))) return 'changed'
     const name = nameOfRow(column, from.row)
     failed.push(name)
     metrics.integrityFailures.inc()
@@ -122,6 +123,6 @@ async function resealOne ({ crypto, ledger, log, metrics }: KeysOptions, { colum
       event: 'integrity.failed', outcome: 'failed', reason: 'integrity_failure', principal: SYSTEM, details: { table: column.table, row: name },
       ...typeof owner === 'string' && owner !== '' && { workspaceId: owner },
     })
-    return undefined
+    return 'broken'
   }
 }

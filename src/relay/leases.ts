@@ -69,7 +69,11 @@ export function createLeases (options: Options): Leases {
     claim: async (agent: AgentPrincipal, lease: Lease) => {
       const row = await guard(() => claimOffer(database.reads, holdingOf(agent, lease), LEASE_SECONDS * 1_000))
       if (row === undefined) throw await describeLoss(database, agent, lease)
-      const input = await payloads.open(row, 'input', row.input)
+      const input = await payloads.open(row, 'input', row.input).catch(async (error: unknown) => {
+        // Deleted since, and with it its workspace's keys: then it is said that it has gone.
+        await findHeld(database.reads, agent, lease)
+        throw error
+      })
       const { id, action, effect, encrypted, claims: attempt } = row
       return { id, action, effect, input, encrypted, attempt, deadlineMs: Math.max(0, Math.round(row.remaining_ms)) }
     },

@@ -6,8 +6,8 @@ import { newId, type ConnectionId, type Environment, type GroupId, type Invocati
 import { parseExactly } from '../json.ts'
 import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import {
-  claimIdempotencyKey, countWaiting, enqueueRelayInvocation, findRelayInvocation, guard, holdCurrentKey, insertRelayInvocation, listEndedRelays,
-  listRelayChunks,
+  claimIdempotencyKey, countWaiting, enqueueRelayInvocation, findRelayInvocation, guard, holdCurrentKey, insertRelayInvocation, isForeignKeyViolation,
+  listEndedRelays, listRelayChunks,
   lockRelayInvocation, requestCancel,
   whileKeyChanges, type Database, type RelayPlace, type RelayRow,
 } from '../store/index.ts'
@@ -142,6 +142,9 @@ function createEnqueuer ({ database, crypto, payloads, ledger }: Options): Relay
         await ledger.recordIn(tx, started)
         return { id: row.id, replayed: false }
       })
+    }).catch((error: unknown) => {
+      // The group was deleted since the connection was read.
+      throw isForeignKeyViolation(error) ? new VaultError('not_found') : error
     })
     if (!queued.replayed) database.signals.send(workFor(group))
     return queued

@@ -1,6 +1,6 @@
 import { sql, type Insertable, type Selectable } from 'kysely'
 import type { AgentId, ConnectionId, Environment, GroupId, WorkspaceId } from '../ids.ts'
-import type { Executor, Tx } from './database.ts'
+import { isForeignKeyViolation, type Executor, type Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
 import type { AgentGroups, Agents, EnrolmentCodes } from './schema.ts'
 
@@ -171,6 +171,11 @@ export async function spendChallenge (on: Executor, of: AgentPlace, challenge: {
   const spent = await on.insertInto('used_challenges')
     .values({ workspace_id: of.workspaceId, agent_id: of.id, nonce: challenge.nonce, expires_at: sql`vault_now() + make_interval(secs => ${challenge.ttlSeconds})` })
     .onConflict((conflict) => conflict.doNothing()).returning('nonce').executeTakeFirst()
+    .catch((error: unknown) => {
+      // The agent was deleted in this moment.
+      if (isForeignKeyViolation(error)) return undefined
+      throw error
+    })
   return spent !== undefined
 }
 

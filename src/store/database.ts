@@ -116,6 +116,14 @@ export function isForeignKeyViolation (error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '23503'
 }
 
+/**
+ * What passes when it is tried again: a deadlock (SQLSTATE 40P01), a lock that was not to be had in
+ * time (55P03), a row that came to stand under one that was being deleted (23503).
+ */
+export function isContended (error: unknown): boolean {
+  return error instanceof pg.DatabaseError && ['40P01', '55P03', '23503'].includes(error.code ?? '')
+}
+
 /** What keeps the service from running on this database; undefined when nothing does. */
 export async function judgeSchema (database: Pick<Database, 'db'>): Promise<string | undefined> {
   const known = listMigrations()

@@ -73,7 +73,15 @@ export async function listRowsUnder (on: Executor, column: SealedColumn, which: 
      ) t limit ${limit}`)
 }
 
-/** The next rows in the order of their primary key. */
+/** Whether a row still holds what was read of it: it may have been changed since, or deleted with its key. */
+export async function stillHolds (on: Executor, column: SealedColumn, { row, sealed }: SealedRow): Promise<boolean> {
+  const { table, value } = namesOf(column)
+  const same = column.id.map((name) => sql`${sql.ref(name)} = ${row[name]}`)
+  const { rows } = await sql`select from ${table} where ${sql.join(same, sql` and `)} and ${value} = ${sealed}`.execute(on)
+  return rows.length > 0
+}
+
+/** The next rows in the order of their primary key, up to a number, and no more bytes than fit into memory at a time. */
 export async function listSealedRows (on: Executor, column: SealedColumn, { after, limit }: { after: Row | undefined, limit: number }): Promise<SealedRow[]> {
   const { table, value, id, needed } = namesOf(column)
   const beyond = after === undefined ? sql`` : sql`and (${sql.join(id)}) > (${sql.join(column.id.map((name) => after[name]))})`

@@ -1,19 +1,41 @@
 import { sql } from 'kysely'
-import type { KeyId, WorkspaceId } from '../ids.ts'
+import type { InvocationId, KeyId, WorkspaceId } from '../ids.ts'
 import type { Tx } from './database.ts'
+import type { RelayRow } from './relay.ts'
 
-/** Erases a workspace's keys; waits for those who hold them current. */
+/** What is deleted may be much; and a lock that is not to be had soon is in a deadlock, which is to end here and not in a request. */
+const LIMITS = { statement_timeout: '600s', lock_timeout: '700ms' }
+
+/**
+ * Erases a workspace's keys, with everything locked that others lock before a key; waits for those
+ * who hold the keys current.
+ */
 export async function destroyWorkspaceKeys (tx: Tx, workspaceId: WorkspaceId): Promise<{ keys: KeyId[], at: Date }> {
+  for (const [name, value] of Object.entries(LIMITS)) await sql`select set_config(${name}, ${value}, true)`.execute(tx)
+  const lock = async (table: 'connect_sessions' | 'oauth_apps' | 'connections' | 'relay_invocations') =>
+    await sql`select from ${sql.table(table)} where workspace_id = ${workspaceId} order by id for update`.execute(tx)
+  // In the order in which everybody else takes them.
+  await lock('connect_sessions')
   const { rows } = await sql<{ id: KeyId }>`
-    update workspace_keys set state = 'destroyed', wrapped = null, ended_at = coalesce(ended_at, vault_now()) where workspace_id = ${workspaceId} and wrapped is not null returning id`.execute(tx)
+    with its as materialized (select id from workspace_keys where workspace_id = ${workspaceId} and wrapped is not null order by id for update)
+    update workspace_keys k set state = 'destroyed', wrapped = null, ended_at = coalesce(k.ended_at, vault_now()) from its where k.workspace_id = ${workspaceId} and k.id = its.id returning k.id`.execute(tx)
+  await lock('oauth_apps')
+  await lock('connections')
+  await lock('relay_invocations')
   const { rows: [clock] } = await sql<{ now: Date }>`select vault_now() as now`.execute(tx)
   if (clock === undefined) throw new Error('a clock without a time')
-  return { keys: rows.map(({ id }) => id), at: clock.now }
+  return { keys: rows.map(({ id }) => id).sort(), at: clock.now }
+}
+
+/** Relayed calls that have not ended, in the order of their ids: nobody will end them once they are deleted. */
+export async function listUnendedRelays (tx: Tx, workspaceId: WorkspaceId, { after, limit }: { after: string, limit: number }): Promise<RelayRow[]> {
+  return await tx.selectFrom('relay_invocations').selectAll().where('workspace_id', '=', workspaceId).where('state', '<>', 'ended').where('id', '>', after as InvocationId)
+    .orderBy('id').limit(limit).execute()
 }
 
 /** A tenant's tables, those that others point to last; what hangs on a row goes with it. */
 const TABLES = [
-  'relay_chunks', 'relay_invocations', 'enrolment_codes', 'agents', 'agent_groups', 'invocation_results', 'idempotency_keys', 'open_invocations', 'revocations',
+  'relay_chunks', 'relay_invocations', 'enrolment_codes', 'used_challenges', 'agents', 'agent_groups', 'invocation_results', 'idempotency_keys', 'open_invocations', 'revocations',
   'pending_links', 'oauth_states', 'connect_sessions', 'refresh_answers', 'connection_references', 'connection_uses', 'credential_versions', 'connections',
   'oauth_app_secrets', 'oauth_apps', 'integration_actions', 'integration_schemas', 'integration_revisions', 'integrations',
 ] as const
@@ -22,6 +44,7 @@ const TABLES = [
 export async function deleteWorkspace (tx: Tx, workspaceId: WorkspaceId): Promise<{ rows: Record<string, number>, grantsLeft: number }> {
   const { rows: [grants] } = await sql<{ left: number }>`
     select (select count(*) from credential_versions where workspace_id = ${workspaceId} and app_id is not null and state = 'current')
+           + (select count(*) from pending_links where workspace_id = ${workspaceId} and app_id is not null)
            + (select count(*) from revocations where workspace_id = ${workspaceId}) as left`.execute(tx)
   const rows: Record<string, number> = {}
   for (const table of TABLES) {

@@ -44,7 +44,7 @@ export async function fillWorkspace (of: Everything, workspace: string): Promise
     if (answer.status >= 300) throw new Error(`${path}: ${answer.text}`)
     return answer.body as Record<string, unknown>
   }
-  const stripe = (await post('/connections', { integration: 'stripe', environment: 'sandbox', name: 'Stripe', credentials: { secret_key: STRIPE_KEY } }, { 'idempotency-key': 'create-1' })).id as string
+  const stripe = (await post('/connections', { integration: 'stripe', environment: 'sandbox', name: 'Stripe', credentials: { secret_key: STRIPE_KEY } }, { 'idempotency-key': 'create-1' }))['id'] as string
   await vault.request('PUT', `${W}/connections/${stripe}/references`, { body: { references: [{ procedure_id: 'p1' }] } })
   await post(`/connections/${stripe}/resolve`, { environment: 'sandbox', context: { procedure_id: 'p1' } })
   await post(`/connections/${stripe}/invoke`, { environment: 'sandbox', action: 'create_payment_intent', input: { amount: 100, currency: 'usd' } }, { 'idempotency-key': 'charge-1' })
@@ -79,6 +79,8 @@ async function linkAndStop ({ vault, linear }: Everything, workspace: string): P
   await database.query('revoke insert on credential_versions from connection_vault_service')
   await vault.request('POST', `/v1/workspaces/${workspace}/connections/${linked.id}/refresh`)
   await database.query('grant insert on credential_versions to connection_vault_service')
+  // Nor another, for now.
+  await database.query("update connections set next_refresh_at = vault_now() + interval '1 day' where id = $1", [linked.id])
   // A grant that its provider does not take back.
   const unwanted = await vault.link(workspace, { integration: 'linear', auth: 'oauth', account: 'globex' })
   linear.fail.revoke = 'unavailable'
