@@ -46,6 +46,8 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
       bodyLimitBytes: config.bodyLimitBytes,
       invokeBodyLimitBytes: config.invokeBodyLimitBytes,
       rateLimitPerMinute: config.rateLimitPerMinute,
+      workInFlight: config.workInFlight,
+      callsInFlight: config.callsInFlight,
       productName: config.productName,
       publicUrl,
       tls: readTls(config),

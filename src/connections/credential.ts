@@ -75,7 +75,7 @@ export function createCredentialOpener ({ database, crypto, ledger, metrics }: O
     open: async (row: UsableRow, caller: Caller) => {
       try {
         if (row.sealed === null) throw new VaultError('integrity_failure', { detail: 'The current version holds no credential.' })
-        return await crypto.open(bindingOf(placeOf(row)), row.sealed)
+        return await crypto.open(bindingOf(placeOf(row)), row.sealed, caller.stepAside)
       } catch (error) {
         if (isVaultError(error, 'integrity_failure')) {
           // Deleted since it was read, and with it its workspace's keys.

@@ -47,7 +47,7 @@ export interface RecordedCalls {
    * Makes one call, again where that is safe, with its two records: `invoke.started` is on disk
    * before the first byte leaves, `invoke.finished` before the result is given back.
    *
-   * Throws `concurrency_limited` when its turn does not come (nothing was sent), `database_unavailable` or `overloaded` when the first can't be written (nothing was
+   * Throws `concurrency_limited` when its turn does not come (nothing was sent), `database_unavailable` or `overloaded` when the first can't be written or too many wait (nothing was
    * sent), and `outcome_unknown` when the second can't be after an unsafe call.
    */
   make (subject: CallSubject, request: OutgoingCall, caller: Caller): Promise<RecordedCall>
@@ -96,6 +96,7 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
   return Object.freeze({
     make: async (subject: CallSubject, request: OutgoingCall, caller: Caller) => {
       const deadlineMs = clock.monotonicMs() + request.timeoutMs
+      caller.stepAside?.()
       const leave = await calls.takeTurn({
         connectionId: subject.connectionId, origin: request.built.url.origin, perConnection: subject.integration.manifest.conventions.concurrency,
         timeoutMs: Math.max(0, request.timeoutMs - ATTEMPT_MIN_MS), signal: request.queueSignal,

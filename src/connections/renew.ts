@@ -91,6 +91,7 @@ export function createRenewer (options: Options): Renewer {
 
   const renew = async (row: UsableRow, caller: Caller): Promise<UsableRow> => {
     if (!isRenewable(await describeUsable(catalog, row))) throw new VaultError('refresh_unavailable')
+    caller.stepAside?.()
     return await (flights.get(row.version_id) ?? share(row, () => renewOnce(row, caller)))
   }
 

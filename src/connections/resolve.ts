@@ -82,7 +82,7 @@ export function createResolver (options: Options): Resolver {
         try {
           return { id, resolved: await open(rows[index], request, caller) }
         } catch (error) {
-          if (!isVaultError(error) || error.code === 'kek_unavailable' || error.code === 'database_unavailable') throw error
+          if (!isVaultError(error) || error.code === 'kek_unavailable' || error.code === 'database_unavailable' || error.code === 'overloaded') throw error
           return { id, error }
         }
       }))

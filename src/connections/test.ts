@@ -48,15 +48,22 @@ interface Options {
   readonly presence: Pick<Presence, 'countOnline'>
 }
 
+interface Trial {
+  readonly secrets: SecretFields
+  readonly caller: Caller
+}
+
 const TIMEOUT_MS = 15_000
 
 export function createTester (options: Options): Tester {
   const { database, catalog, opener, calls, renewer, ledger, oauth, clock, presence } = options
 
   /** A client that has no token yet is tested by getting one. */
-  const withToken = async ({ integration, scheme, row, config }: UsableConnection, secrets: SecretFields): Promise<{ secrets: SecretFields } | TestResult> => {
+  const withToken = async (connection: UsableConnection, { secrets, caller }: Trial): Promise<{ secrets: SecretFields } | TestResult> => {
+    const { integration, scheme, row, config } = connection
     if (scheme.oauth?.grant !== 'client_credentials' || secrets['access_token'] !== undefined) return { secrets }
     const startedMs = clock.monotonicMs()
+    caller.stepAside?.()
     const issued = await issueToken(oauth, { integration, scheme, environment: row.environment, config }, secrets)
     if (issued.kind === 'granted') return { secrets: { ...secrets, access_token: issued.tokens.accessToken } }
     const result = issued.kind === 'rejected' ? 'auth_failed' as const : 'unreachable' as const
@@ -67,7 +74,7 @@ export function createTester (options: Options): Tester {
   const testCredential = async (connection: UsableConnection, secrets: SecretFields, caller: Caller): Promise<TestResult> => {
     const { row, integration, scheme, config, hosts } = connection
     const place = { workspaceId: row.workspace_id, environment: row.environment, connectionId: row.id, versionId: row.version_id }
-    const tokened = await withToken(connection, secrets)
+    const tokened = await withToken(connection, { secrets, caller })
     if ('result' in tokened) return tokened
     const request = {
       built: buildTestRequest(integration.manifest, connection), credential: { scheme, secrets: tokened.secrets, config, hosts },

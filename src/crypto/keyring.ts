@@ -46,6 +46,12 @@ const CACHED_KEYS_MAX = 50_000
 /** What is compared with what was stored a day ago, and the hourly purge may be late. */
 const RECENT_SECONDS = 25 * 3_600
 const RECENT_CACHE_MS = 5_000
+/** Longer than a provider's own time-outs: only one that does not keep to them is given up here. What it answers later is remembered all the same. */
+const WAIT_MS = 4_000
+/** With this much of its time left, a key in use is unwrapped again, while nobody waits for it. */
+const AHEAD_SHARE = 0.2
+/** When that fails, it is not tried again with every use. */
+const AHEAD_PAUSE_MS = 1_000
 
 /** Unwraps, makes and remembers the keys that seal. */
 export function createKeyring (options: KeyringOptions): Keyring {
@@ -62,14 +68,21 @@ export function createKeyring (options: KeyringOptions): Keyring {
     unwrapped.set(cacheName(scope, stored.id), made)
     return made
   }
-  const peek = (scope: KeyScope, id: KeyId) => unwrapped.get(cacheName(scope, id))
   const once = createOnce()
+  const load = async (scope: KeyScope, id: KeyId): Promise<ScopeKey | undefined> => {
+    const stored = await keys.find(scope, id)
+    return stored && await unwrap(scope, stored)
+  }
+  const unwrapAhead = createAhead((name, scope, id) => once(name, () => load(scope, id)))
+  const peek = (scope: KeyScope, id: KeyId): ScopeKey | undefined => {
+    const name = cacheName(scope, id)
+    const found = unwrapped.get(name)
+    if (found !== undefined && unwrapped.getRemainingTTL(name) < options.cacheMs * AHEAD_SHARE) unwrapAhead(`${name} ahead`, scope, id)
+    return found
+  }
 
   const find = async (scope: KeyScope, id: KeyId): Promise<ScopeKey | undefined> =>
-    peek(scope, id) ?? await once(cacheName(scope, id), async () => {
-      const stored = await keys.find(scope, id)
-      return stored && await unwrap(scope, stored)
-    })
+    peek(scope, id) ?? await once(cacheName(scope, id), () => load(scope, id))
 
   const current = async (scope: KeyScope): Promise<ScopeKey> => {
     const id = currentIds.get(cacheName(scope, 'current'))
@@ -108,7 +121,31 @@ function createOnce () {
   return async <T extends ScopeKey | undefined>(name: string, work: () => Promise<T>): Promise<T> => {
     const running = underWay.get(name) as Promise<T> | undefined ?? work().finally(() => { underWay.delete(name) })
     underWay.set(name, running)
-    return await running
+    return await within(running)
+  }
+}
+
+async function within<T> (work: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    reject(new VaultError('kek_unavailable', { detail: 'The key provider does not answer in time.', retryAfterSeconds: 2 }))
+  }, WAIT_MS)
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+type Ahead = (name: string, scope: KeyScope, id: KeyId) => void
+
+/** Fetches a key whose time is nearly over: where the provider is slow or away for a while, only those wait for it who have not used its keys lately. */
+function createAhead (load: (...of: Parameters<Ahead>) => Promise<unknown>): Ahead {
+  const tried = new LRUCache<string, true>({ max: CACHED_KEYS_MAX, ttl: AHEAD_PAUSE_MS })
+  return (name, scope, id) => {
+    if (tried.has(name)) return
+    tried.set(name, true)
+    load(name, scope, id).catch(() => undefined)
   }
 }
 

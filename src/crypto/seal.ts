@@ -1,8 +1,8 @@
 import { isVaultError, VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
-import { encodeBinding, type BindingContext } from './binding.ts'
+import { encodeBinding, type BindingContext, type KeyScope } from './binding.ts'
 import { envelopeKeyId, openEnvelope, sealEnvelope, type Sealed, type SealedPayload } from './envelope.ts'
-import type { Keyring } from './keyring.ts'
+import type { Keyring, ScopeKey } from './keyring.ts'
 import { reveal } from './reveal.ts'
 import { Secret, type SecretFields } from './secret.ts'
 
@@ -18,8 +18,9 @@ export interface Sealer {
   /**
    * Opens what was sealed for exactly this place. Throws `integrity_failure` when the bytes, the
    * place or the key are not those of the sealing, `kek_unavailable` when the key can't be had.
+   * `beforeWait` is called when the key is not in memory and has to be asked for.
    */
-  open (context: BindingContext, sealed: Sealed): Promise<SecretFields>
+  open (context: BindingContext, sealed: Sealed, beforeWait?: () => void): Promise<SecretFields>
   /** Seals what is no credential, and yet nobody's but its tenant's. The bytes are zero-filled. */
   sealPayload (context: BindingContext, bytes: Buffer): Promise<SealedWithKey<SealedPayload>>
   /** Opens a payload, as `open` does a credential. */
@@ -37,11 +38,15 @@ export function createSealer (keyring: Keyring): Sealer {
     plaintext.fill(0)
     return { sealed, keyId: key.id }
   }
-  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, binding = encodeBinding(context)): Promise<Buffer> => {
+  const fetchKey = async (scope: KeyScope, id: KeyId, beforeWait?: () => void): Promise<ScopeKey | undefined> => {
+    beforeWait?.()
+    return await keyring.find(scope, id)
+  }
+  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, how: { binding?: Buffer, beforeWait?: (() => void) | undefined } = {}): Promise<Buffer> => {
     const id = envelopeKeyId(sealed)
     if (id === undefined) throw integrityFailure()
-    const key = keyring.peek(context.scope, id) ?? await keyring.find(context.scope, id)
-    const plaintext = key && openEnvelope(key, binding, sealed)
+    const key = keyring.peek(context.scope, id) ?? await fetchKey(context.scope, id, how.beforeWait)
+    const plaintext = key && openEnvelope(key, how.binding ?? encodeBinding(context), sealed)
     if (plaintext === undefined) throw integrityFailure()
     return plaintext
   }
@@ -50,12 +55,12 @@ export function createSealer (keyring: Keyring): Sealer {
       requireFieldSet(context, Object.keys(fields))
       return await sealBytes(context, encodeFields(fields)) as SealedWithKey
     },
-    open: async (context: BindingContext, sealed: Sealed) => readFields(context, await openBytes(context, sealed)),
+    open: async (context: BindingContext, sealed: Sealed, beforeWait?: () => void) => readFields(context, await openBytes(context, sealed, { beforeWait })),
     sealPayload: async (context: BindingContext, bytes: Buffer) => await sealBytes(context, bytes) as SealedWithKey<SealedPayload>,
     openPayload: async (context: BindingContext, sealed: SealedPayload) => await openBytes(context, sealed),
     reseal: async <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
       const binding = encodeBinding(context)
-      return await sealBytes(context, await openBytes(context, sealed, binding), binding) as SealedWithKey<T>
+      return await sealBytes(context, await openBytes(context, sealed, { binding }), binding) as SealedWithKey<T>
     },
     isIntact: async (context: BindingContext, sealed: Sealed | SealedPayload) => {
       try {

@@ -6,6 +6,7 @@ import { ERRORS, VaultError, type ErrorCode } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Admission } from './admission/admission.ts'
 import { authenticate } from './authenticate.ts'
 import { boundLargeBodies } from './body-budget.ts'
 import { acceptJsonOnly } from './json-body.ts'
@@ -26,6 +27,8 @@ export interface AppOptions {
   /** Only the internal listener has callers to know and refusals to record. */
   readonly access?: Pick<Access, 'authenticate'>
   readonly refusals?: RefusalRecorder
+  /** Not on the operations listener: what watches over a vault in trouble must get through. */
+  readonly admission?: Admission
 }
 
 /** Receiving a whole request may take this long; a client that drips bytes is cut off. */
@@ -64,6 +67,7 @@ export function createApp (options: AppOptions): App {
   app.decorateRequest('principal', null)
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply))
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new VaultError('route_not_found', { detail: `The ${options.listener} listener has no such route.` })))
+  options.admission?.guard(app)
   app.addHook('preClose', async () => { closing.now = true })
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'x-request-id': request.id })
@@ -112,7 +116,7 @@ function listMembers (body: unknown): string[] {
 }
 
 /** What any route of the internal listener may answer. */
-const ALWAYS: readonly ErrorCode[] = ['request_invalid', 'unauthenticated', 'insufficient_scope', 'rate_limited', 'internal', 'database_unavailable', 'shutting_down']
+const ALWAYS: readonly ErrorCode[] = ['request_invalid', 'unauthenticated', 'insufficient_scope', 'rate_limited', 'internal', 'database_unavailable', 'overloaded', 'shutting_down']
 const WITH_BODY: readonly ErrorCode[] = ['body_not_json', 'body_too_complex', 'body_too_large', 'media_type_unsupported']
 
 /** A body of many types is not parsed on the way in. */

@@ -1,9 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import { requirePermission, type Access, type Principal } from '../access/index.ts'
 import type { Caller } from '../connections/index.ts'
-import { VaultError, type ErrorCode } from '../errors.ts'
+import { isVaultError, VaultError, type ErrorCode } from '../errors.ts'
 import { isWorkspaceId, type WorkspaceId } from '../ids.ts'
 import type { AuditPrincipal } from '../ledger/index.ts'
+import { forgetCaller, knowCaller, stepAside } from './admission/book.ts'
 import type { RouteAccess } from './route-table.ts'
 
 declare module 'fastify' {
@@ -25,7 +26,11 @@ export async function authenticate (request: FastifyRequest, access: Pick<Access
   if (needed === undefined || needed === 'open') return
   const { authorization } = request.headers
   if (authorization === undefined || !/^Bearer /i.test(authorization)) throw new VaultError('unauthenticated', { detail: 'Send `Authorization: Bearer <token>`.' })
-  request.principal = await access.authenticate(authorization.slice('Bearer '.length).trim())
+  request.principal = await access.authenticate(authorization.slice('Bearer '.length).trim()).catch((error: unknown) => {
+    if (isVaultError(error, 'unauthenticated')) forgetCaller(request)
+    throw error
+  })
+  knowCaller(request, request.principal.id)
   const actor = request.headers['x-actor']
   if (actor !== undefined && (typeof actor !== 'string' || !ACTOR.test(actor))) {
     throw new VaultError('request_invalid', { detail: 'X-Actor can’t be read.', errors: [{ pointer: '/headers/x-actor', message: 'must be 1 to 128 letters, digits or . _ : @ | -' }] })
@@ -49,7 +54,10 @@ export function callerOf (request: FastifyRequest): Caller {
   const { principal } = request
   if (principal === null) throw new VaultError('unauthenticated')
   const audited = auditPrincipalOf(request)
-  return { principal: audited, by: audited.actor ?? principal.id, environments: principal.environments, requestId: request.id }
+  return {
+    principal: audited, by: audited.actor ?? principal.id, environments: principal.environments, requestId: request.id,
+    stepAside: () => { stepAside(request) },
+  }
 }
 
 export function auditPrincipalOf (request: FastifyRequest): AuditPrincipal {

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { VaultError } from '../errors.ts'
+import { stepAside } from './admission/book.ts'
 
 /** Bodies up to this size are bounded by the number of connections. */
 const SMALL_BYTES = 1_048_576
@@ -17,6 +18,8 @@ export function boundLargeBodies (app: FastifyInstance): void {
     const bytes = coding === undefined ? Math.min(Number(length ?? 0), limit) : limit
     if (!(bytes > SMALL_BYTES)) return
     if (held + bytes > BUDGET_BYTES) throw new VaultError('overloaded', { detail: 'Too many large requests are under way.', retryAfterSeconds: 1 })
+    // Until it is all there, nothing is done for it.
+    stepAside(request)
     held += bytes
     reply.raw.once('close', () => { held -= bytes })
   })

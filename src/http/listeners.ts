@@ -11,6 +11,8 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Keys } from '../keys/index.ts'
 import type { Relay } from '../relay/index.ts'
+import { createAdmission, type Admission } from './admission/admission.ts'
+import { watchPressure } from './admission/pressure.ts'
 import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
 import { operationsRoutes, type ReadinessCheck } from './operations.ts'
 import { describeApi, serveDescription } from './reference.ts'
@@ -50,6 +52,8 @@ export interface HttpOptions {
   readonly bodyLimitBytes: number
   readonly invokeBodyLimitBytes: number
   readonly rateLimitPerMinute: number
+  readonly workInFlight: number
+  readonly callsInFlight: number
   readonly productName: string
   readonly publicUrl: () => string
   readonly tls: AppOptions['tls']
@@ -67,17 +71,23 @@ export interface Listeners {
 /** Opens all three listeners, or none. */
 export async function openListeners (options: HttpOptions): Promise<Listeners> {
   const refusals = createRefusalRecorder(options)
+  // The internet has places of its own: it can't take those of the API.
+  const admissions = { internal: admit(options, 'internal', 1), public: admit(options, 'public', 2) }
+  const pressure = watchPressure((lateMs) => { for (const one of Object.values(admissions)) one.adapt(lateMs) })
   const apps: Record<ListenerName, App> = {
     operations: createApp({ ...options, listener: 'operations', tls: undefined }),
-    public: createApp({ ...options, listener: 'public', tls: undefined }),
-    internal: await createInternal(options, refusals),
+    public: createApp({ ...options, listener: 'public', tls: undefined, admission: admissions.public }),
+    internal: await createInternal(options, { refusals, admission: admissions.internal }),
   }
   operationsRoutes(apps.operations, options)
   // A plugin of its own: what its pages do to errors and headers stays with them.
   await apps.public.register(async (scoped) => { await connectRoutes(scoped, options) })
   await apps.public.register(async (scoped) => { await agentRoutes(scoped, options) })
   const open = Object.values(apps).map((app): OpenApp => ({ app, closeUnused: trackUnused(app, options.tls !== undefined && app === apps.internal) }))
-  const close = async (): Promise<void> => { await Promise.all(open.map(closeApp)) }
+  const close = async (): Promise<void> => {
+    await Promise.all(open.map(closeApp))
+    pressure.close()
+  }
   try {
     const urls = { operations: '', public: '', internal: '' }
     for (const name of Object.keys(urls) as ListenerName[]) urls[name] = await listen(apps[name], name, options.addresses[name])
@@ -86,6 +96,11 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
     await close()
     throw error
   }
+}
+
+/** One part of so many of the places. */
+function admit ({ workInFlight, callsInFlight, log, metrics }: HttpOptions, listener: ListenerName, part: number): Admission {
+  return createAdmission({ listener, most: Math.ceil(workInFlight / part), outsideMost: Math.ceil(callsInFlight / part), log, metrics })
 }
 
 async function listen (app: App, name: ListenerName, address: { host: string, port: number }): Promise<string> {
@@ -131,8 +146,8 @@ async function closeApp ({ app, closeUnused }: OpenApp): Promise<void> {
   }
 }
 
-async function createInternal (options: HttpOptions, refusals: RefusalRecorder): Promise<App> {
-  const app = createApp({ ...options, listener: 'internal', refusals })
+async function createInternal (options: HttpOptions, of: { refusals: RefusalRecorder, admission: Admission }): Promise<App> {
+  const app = createApp({ ...options, ...of, listener: 'internal' })
   await app.register(rateLimit, {
     max: options.rateLimitPerMinute,
     timeWindow: 60_000,

@@ -109,6 +109,7 @@ export function createRelayRunner (options: Options): RelayRunner {
       const { id, replayed } = await enqueue(connection, { use: { ...use, timeoutMs }, action }, caller)
       if (later === true) return { invocation_id: id, state: 'queued' as const, status_url: `/v1/workspaces/${use.workspaceId}/invocations/${id}`, replayed }
       const of = { workspaceId: use.workspaceId, id }
+      caller.stepAside?.()
       // Only a read may be given up when its caller goes: anything else is seen through to its end.
       const row = await queue.awaitEnd(of, { timeoutMs, signal: action.effect === 'read' ? signal : undefined, fresh: !replayed })
       if (row.state === 'ended') return await present(row, replayed)

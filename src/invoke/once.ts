@@ -88,6 +88,7 @@ export function createOnce (options: Options): Once {
           if (!fromTheDead) throw lost(earlier)
           continue
         }
+        caller.stepAside?.()
         if (clock.monotonicMs() + waitMs > deadlineMs || !await pause(waitMs, call.signal)) {
           throw new VaultError('invocation_running', { meta: { invocation_id: earlier.resourceId }, retryAfterSeconds: 1 })
         }

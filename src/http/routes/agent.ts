@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { VaultError } from '../../errors.ts'
 import type { InvocationId } from '../../ids.ts'
 import { LEASE_SECONDS, OFFER_SECONDS, type AgentPrincipal, type Relay } from '../../relay/index.ts'
+import { endWork, knowCaller } from '../admission/book.ts'
 import type { App } from '../app.ts'
 import { AnswerChallenge, Announce, AskChallenge, AskForWork, Enrol, HoldLease, InvocationOnly, PutChunk, ReportResult } from '../contract/agent-group.ts'
 import { signalOf } from './invoke.ts'
@@ -30,7 +31,11 @@ export async function agentRoutes (app: App, { relay }: { relay: Relay }): Promi
     const members = scoped as unknown as App
     members.decorateRequest('agent', null)
     // Before the body is read: strangers make no work.
-    members.addHook('onRequest', async (request) => { request.agent = await authenticate(request, relay) })
+    members.addHook('onRequest', async (request) => {
+      request.agent = await authenticate(request, relay)
+      // A group's agents are one customer's.
+      knowCaller(request, request.agent.groupId)
+    })
     memberRoutes(members, relay)
     leaseRoutes(members, relay)
   })
@@ -49,6 +54,8 @@ function memberRoutes (app: App, { announcer, broker }: Relay): void {
 
   app.post(`${BASE}/poll`, { schema: { hide: true, body: AskForWork } }, async (request, reply) => {
     const { capacity, wait_seconds: waitSeconds } = request.body
+    // The broker has bounds of its own for those who wait.
+    endWork(request)
     const offers = await broker.poll(agentOf(request), { capacity, waitSeconds, signal: signalOf(reply) })
     if (offers.length === 0) return await reply.code(204).send()
     return await reply.send({

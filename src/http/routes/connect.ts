@@ -10,6 +10,7 @@ import { ERRORS, isVaultError, VaultError } from '../../errors.ts'
 import { idPattern, type AppId } from '../../ids.ts'
 import type { Log } from '../../log.ts'
 import type { SessionRow } from '../../store/index.ts'
+import { stepAside } from '../admission/book.ts'
 import type { App } from '../app.ts'
 import { closed } from '../contract/parts.ts'
 import { toVaultError } from '../problem.ts'
@@ -60,6 +61,8 @@ export async function connectRoutes (app: App, options: ConnectOptions): Promise
 
   app.post('/connect/:token', { schema: { hide: true, params: TokenParams } }, async (request, reply) => {
     const { token } = request.params
+    // What is pasted is tested at its provider.
+    stepAside(request)
     const found = await linking.find(token)
     const bound = await linking.bind(found, readBinding(request, found.id).secret, browserCaller(found, request.id))
     if (bound === undefined) return screens.sendElsewhere(reply)
@@ -70,6 +73,8 @@ export async function connectRoutes (app: App, options: ConnectOptions): Promise
   app.get('/oauth/callback/:app_ref', { schema: { hide: true, params: AppParams } }, async (request, reply) => {
     const parameters = entriesOf(request.query)
     const { state, code, iss, error, error_description: description } = parameters
+    // The code is traded in at its provider.
+    stepAside(request)
     const step = state === undefined
       ? undefined
       : await linking.callback({

@@ -6,6 +6,7 @@ import { VaultError, type ErrorCode } from '../../errors.ts'
 import type { IntegrationId, WorkspaceId } from '../../ids.ts'
 import type { IntegrationRow } from '../../store/index.ts'
 import { compileValidator, type App } from '../app.ts'
+import { stepAside } from '../admission/book.ts'
 import { callerOf } from '../authenticate.ts'
 import { OptionalIfMatchHeaders } from '../contract/connection.ts'
 import { CustomApiActionParams, CustomApiPage, CustomApiParams, ImportBody, ImportPreview, ListCustomApis, RevisionQuery } from '../contract/custom-api.ts'
@@ -80,6 +81,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
     schema: { tags, operationId: 'previewOpenapi', summary: 'See what would be made of an OpenAPI document', description: 'Nothing is kept.', body: ImportBody, response: { 200: ImportPreview } },
     config: { errors: IMPORT_ERRORS },
   }, async (request, reply) => {
+    stepAside(request)
     // Written by another thread: it goes out as it is.
     const report = await customApis.preview(uploadOf(request))
     return await reply.header('content-type', 'application/json; charset=utf-8').send(Buffer.from(report.buffer, report.byteOffset, report.byteLength) as never)
@@ -96,6 +98,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
     // Before the bytes are given away.
     const digest = key === undefined ? undefined : sha256(Buffer.concat([Buffer.from(`${upload.contentType}\n`), upload.body]))
     const idempotency = key === undefined || digest === undefined ? undefined : { keyHash: sha256(key), fingerprint: await macs.fingerprint(digest.toString('hex')) }
+    stepAside(request)
     const { api, replayed } = await customApis.create(workspaceId, { upload, idempotency }, callerOf(request))
     if (replayed) reply.header('idempotent-replayed', 'true')
     return await reply.code(201).headers({ location: `${BASE.replace(':workspace_id', workspaceId)}/${api.row.id}`, etag: etagOf(api.row) }).send(present(api))
@@ -110,6 +113,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
     },
     config: { errors: [...IMPORT_ERRORS, 'not_found', 'etag_mismatch', 'integration_limit'] },
   }, async (request, reply) => {
+    stepAside(request)
     const api = await customApis.revise(placeOf(request.params), { upload: uploadOf(request), expected: readIfMatch(request.headers['if-match']) }, callerOf(request))
     return await reply.header('etag', etagOf(api.row)).send(present(api))
   })
