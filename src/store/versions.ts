@@ -34,6 +34,7 @@ export async function findRollbackVersion (tx: Tx, of: Of): Promise<VersionRow |
  */
 export async function retireCurrentVersion (tx: Tx, of: Of, graceSeconds: number): Promise<void> {
   await destroy(tx, of, 'previous')
+  await forgetOldest(tx, of)
   if (graceSeconds === 0) {
     await destroy(tx, of, 'current')
     return
@@ -46,6 +47,7 @@ export async function retireCurrentVersion (tx: Tx, of: Of, graceSeconds: number
 /** Destroys the current version for its successor; one that can be rolled back to stays. */
 export async function destroyCurrentVersion (tx: Tx, of: Of): Promise<void> {
   await destroy(tx, of, 'current')
+  await forgetOldest(tx, of)
 }
 
 /** Makes the previous version current again and keeps the one it replaces until the same moment. */
@@ -65,6 +67,16 @@ export async function destroyExpiredVersions (tx: Tx, limit: number): Promise<Pi
       .orderBy('grace_until').limit(limit).forUpdate().skipLocked().as('due'))
     .whereRef('v.workspace_id', '=', 'due.workspace_id').whereRef('v.connection_id', '=', 'due.connection_id').whereRef('v.id', '=', 'due.id')
     .returning(['v.workspace_id', 'v.connection_id', 'v.id', 'v.environment']).execute()
+}
+
+/** So many destroyed versions are kept, to be seen in lists; the record has all. */
+const DESTROYED_KEPT = 5
+
+/** A token that is renewed every hour would else leave nine thousand rows a year. */
+async function forgetOldest (tx: Tx, of: Of): Promise<void> {
+  await tx.deleteFrom('credential_versions').where('workspace_id', '=', of.workspace_id).where('connection_id', '=', of.id).where('state', '=', 'destroyed')
+    .where('number', '<=', (newest) => newest.selectFrom('credential_versions as v').select(sql<number>`max(v.number) - ${DESTROYED_KEPT}::integer`.as('oldest'))
+      .where('v.workspace_id', '=', of.workspace_id).where('v.connection_id', '=', of.id)).execute()
 }
 
 function selectVersions (on: Executor, of: Of) {

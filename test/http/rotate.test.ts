@@ -48,6 +48,15 @@ t.test('rollback re-points, and can be undone', async (t) => {
   t.equal(await sealedCount(id), 2)
 })
 
+t.test('of destroyed versions the last few stay, of any number', async (t) => {
+  const id = await vault.connect('acme')
+  for (let time = 0; time < 12; time++) await rotate(id, { credentials: { secret_key: NEXT_KEY }, grace_seconds: time % 2 === 0 ? 0 : 3_600 })
+  const left = await versions(id)
+  t.same(left.map(({ number, state }) => `${number} ${state}`), ['13 current', '12 previous', '11 destroyed', '10 destroyed', '9 destroyed', '8 destroyed'])
+  t.equal(await resolved(id), NEXT_KEY)
+  t.equal((await vault.database.query('select from audit_events where connection_id = $1 and event = \'connection.rotated\'', [id])).length, 12, 'the record has all')
+})
+
 t.test('grace', async (t) => {
   const now = await vault.connect('acme')
   await rotate(now, { credentials: { secret_key: NEXT_KEY }, grace_seconds: 0 })

@@ -41,7 +41,10 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
   }, async (request, reply) => await sendView(reply, await connections.rollback(ofRequest(request.params), callerOf(request))))
 
   app.get(`${ONE}/versions`, {
-    schema: { tags, operationId: 'listVersions', summary: 'List the versions of the credential', params: ConnectionParams, response: { 200: Versions } },
+    schema: {
+      tags, operationId: 'listVersions', summary: 'List the versions of the credential', params: ConnectionParams, response: { 200: Versions },
+      description: 'The current one, the one that can be rolled back to, and the last few that were destroyed; the record knows of all.',
+    },
     config: { errors: ['not_found'] },
   }, async (request) => ({ versions: (await connections.listVersions(ofRequest(request.params), callerOf(request))).map(presentVersion) }))
 
