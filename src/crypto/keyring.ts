@@ -48,8 +48,8 @@ const RECENT_SECONDS = 25 * 3_600
 const RECENT_CACHE_MS = 5_000
 /** Longer than a provider's own time-outs: only one that does not keep to them is given up here. What it answers later is remembered all the same. */
 const WAIT_MS = 4_000
-/** With this much of its time left, a key in use is unwrapped again, while nobody waits for it. */
-const AHEAD_SHARE = 0.2
+/** With this much of its time left, a key in use is unwrapped again, while nobody waits for it: an absence of the provider that is shorter goes unnoticed. */
+const AHEAD_SHARE = 0.5
 /** When that fails, it is not tried again with every use. */
 const AHEAD_PAUSE_MS = 1_000
 

@@ -31,6 +31,12 @@ export interface Sealer {
   isIntact (context: BindingContext, sealed: Sealed | SealedPayload): Promise<boolean>
 }
 
+interface Opening {
+  /** The context's encoding, if it is known already. */
+  readonly binding?: Buffer
+  readonly beforeWait?: (() => void) | undefined
+}
+
 export function createSealer (keyring: Keyring): Sealer {
   const sealBytes = async (context: BindingContext, plaintext: Buffer, binding = encodeBinding(context)): Promise<SealedWithKey<Buffer>> => {
     const key = await keyring.current(context.scope)
@@ -42,7 +48,7 @@ export function createSealer (keyring: Keyring): Sealer {
     beforeWait?.()
     return await keyring.find(scope, id)
   }
-  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, how: { binding?: Buffer, beforeWait?: (() => void) | undefined } = {}): Promise<Buffer> => {
+  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, how: Opening = {}): Promise<Buffer> => {
     const id = envelopeKeyId(sealed)
     if (id === undefined) throw integrityFailure()
     const key = keyring.peek(context.scope, id) ?? await fetchKey(context.scope, id, how.beforeWait)

@@ -75,7 +75,9 @@ export function openDatabase (options: Options): Database {
     size: options.poolSize, silentMs: transactions.silentMs, log, metrics, isClosing: () => closing.now,
   })
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
-  const single = { connection: { ...connection, statement_timeout: pipelines.statementMs }, silentMs: pipelines.silentMs, prepared: options.prepared !== false, log, metrics }
+  const single = {
+    connection: { ...connection, statement_timeout: pipelines.statementMs }, silentMs: pipelines.silentMs, prepared: options.prepared !== false, log, metrics,
+  }
   const pipeline = (name: 'reads' | 'writes', of: { clients: number, byKey: boolean }) => createPipeline({ name, ...single, ...of })
   const reads = pipeline('reads', { clients: READ_CLIENTS, byKey: true })
   const writes = pipeline('writes', { clients: 1, byKey: false })

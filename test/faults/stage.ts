@@ -9,7 +9,7 @@ import { startFaultyDatabase, type FaultyDatabase } from './database.ts'
 
 export const WORKSPACE = 'faults'
 /** Long enough for a short absence of the key provider, too short for a long one. */
-export const KEY_CACHE_SECONDS = 10
+export const KEY_CACHE_SECONDS = 12
 
 /** Two replicas, their database, their key provider and two providers, all of which something can be done to. */
 export interface Stage {

@@ -26,7 +26,7 @@ export const OPERATIONS = {
   rotateConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/rotate', body: true, etag: true },
   /** Go back to the previous credential. Possible until its grace ends. The replaced one is kept as long, so that this can be undone. */
   rollbackConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/rollback' },
-  /** List the versions of the credential. */
+  /** List the versions of the credential. The current one, the one that can be rolled back to, and the last few that were destroyed; the record knows of all. */
   listVersions: { method: 'GET', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/versions' },
   /** Ask the provider whether it accepts the credential. */
   testConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/test' },
