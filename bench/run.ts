@@ -6,6 +6,7 @@ import { retargetCatalog } from '../test/support/catalog.ts'
 import { compareClient } from './client.ts'
 import { compareBlocks, compareMemory } from './import.ts'
 import { compareClaims, compareReplicas } from './refresh.ts'
+import { compareGoodput, comparePolite, compareRefusals } from './overload.ts'
 import { compareIdle, compareRelay } from './relay.ts'
 import { compareScale } from './scale.ts'
 import { compareResident, compareStart } from './start.ts'
@@ -175,6 +176,28 @@ const CASES: Readonly<Record<string, Case>> = {
     below: true,
     unit: 'ms',
     run: compareSweepLatency,
+  },
+  overload: {
+    about: 'resolves served per second while one token sends three times the capacity ÷ at capacity',
+    bar: 0.7,
+    goal: 0.8,
+    unit: 'req/s',
+    run: compareGoodput,
+  },
+  'overload-refusals': {
+    about: 'p99 of refusals in that flood ÷ 100 ms',
+    bar: 1,
+    goal: 0.7,
+    below: true,
+    unit: 'ms',
+    run: compareRefusals,
+  },
+  'overload-polite': {
+    about: 'answers to a second token in that flood that are 2xx, in percent ÷ 100',
+    bar: 0.98,
+    goal: 1,
+    unit: '%',
+    run: comparePolite,
   },
   refresh: {
     about: 'renewals per second by two processes ÷ by one, while the provider answers in 50 ms; by two at least 300',

@@ -12,7 +12,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Keys } from '../keys/index.ts'
 import type { Relay } from '../relay/index.ts'
 import { createAdmission, type Admission } from './admission/admission.ts'
-import { watchPressure } from './admission/pressure.ts'
+import { watchLoop } from './admission/pressure.ts'
 import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
 import { operationsRoutes, type ReadinessCheck } from './operations.ts'
 import { describeApi, serveDescription } from './reference.ts'
@@ -73,7 +73,7 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
   const refusals = createRefusalRecorder(options)
   // The internet has places of its own: it can't take those of the API.
   const admissions = { internal: admit(options, 'internal', 1), public: admit(options, 'public', 2) }
-  const pressure = watchPressure((lateMs) => { for (const one of Object.values(admissions)) one.adapt(lateMs) })
+  const stopWatching = watchLoop((loop) => { for (const one of Object.values(admissions)) one.adapt(loop) })
   const apps: Record<ListenerName, App> = {
     operations: createApp({ ...options, listener: 'operations', tls: undefined }),
     public: createApp({ ...options, listener: 'public', tls: undefined, admission: admissions.public }),
@@ -86,7 +86,7 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
   const open = Object.values(apps).map((app): OpenApp => ({ app, closeUnused: trackUnused(app, options.tls !== undefined && app === apps.internal) }))
   const close = async (): Promise<void> => {
     await Promise.all(open.map(closeApp))
-    pressure.close()
+    stopWatching()
   }
   try {
     const urls = { operations: '', public: '', internal: '' }

@@ -5,7 +5,7 @@ import { createBook, endWork, hasPlace, type Book, type Request } from './book.t
 import { createCallers, type Callers } from './callers.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { createPlaces, type Places, type Share } from './places.ts'
-import { judgeLimit } from './pressure.ts'
+import { judgeLimit, type Loop } from './pressure.ts'
 import { turnAway } from './turn-away.ts'
 
 /**
@@ -15,8 +15,8 @@ import { turnAway } from './turn-away.ts'
 export interface Admission {
   /** Stands before an app: who is turned away costs it nothing. */
   guard (app: FastifyInstance): void
-  /** Fewer places where turns of the event loop are late, more where they are not. */
-  adapt (lateMs: number): void
+  /** Fewer places where the work makes turns of the event loop late, more where it does not. */
+  adapt (loop: Loop): void
 }
 
 type Response = FastifyReply['raw']
@@ -35,16 +35,15 @@ export interface AdmissionOptions {
 const PATIENCE = { burstMs: 250, standingMs: 50 }
 const LOOK_MS = 10
 /** However late turns are, so much of the places is left. */
-const LEAST_SHARE = 16
+const LEAST_SHARE = 8
 
 export function createAdmission (options: AdmissionOptions): Admission {
-  const { most, log, listener } = options
+  const { most } = options
   const callers = createCallers()
   const places = createPlaces(most)
-  const meter = createMeter(options)
+  const meter = createMeter(options, () => ({ ...places.count(), outside: book.countOutside() }))
   const book = createBook({ callers, places, meter, outsideMost: options.outsideMost })
   const admit = createEntrance({ callers, places, meter, book })
-  options.metrics.onScrape(() => { meter.measure({ ...places.count(), outside: book.countOutside() }) })
 
   return Object.freeze({
     guard: (app: FastifyInstance) => {
@@ -59,12 +58,10 @@ export function createAdmission (options: AdmissionOptions): Admission {
       // Sending is no work: who reads slowly holds no place.
       app.addHook('onSend', async (request) => { endWork(request) })
     },
-    adapt: (lateMs: number) => {
+    adapt: (loop: Loop) => {
+      meter.report()
       const { limit } = places.count()
-      const now = judgeLimit(limit, { lateMs, most, least: Math.max(1, Math.ceil(most / LEAST_SHARE)) })
-      if (now === limit) return
-      places.resize(now)
-      log.debug({ listener, count: now }, 'the number of places was adapted')
+      places.resize(judgeLimit(limit, { ...loop, most, least: Math.ceil(most / LEAST_SHARE) }))
     },
   })
 }
@@ -89,6 +86,11 @@ function createEntrance ({ callers, places, meter, book }: { callers: Callers, p
     })
   }
 
+  const refuse = (request: Request, response: Response, why: 'queue_full' | 'too_late'): void => {
+    meter.count(why)
+    turnAway(request, response)
+  }
+
   const wait = (share: Share, { request, response, go }: { request: Request, response: Response, go: () => void }): void => {
     const sinceMs = performance.now()
     const abandon = () => { places.abandon(waiter) }
@@ -97,21 +99,17 @@ function createEntrance ({ callers, places, meter, book }: { callers: Callers, p
       gone: false,
       enter: () => {
         response.off('close', abandon)
+        meter.count('waited')
         meter.waited(performance.now() - sinceMs)
         enter(share, request, response)
         go()
       },
       turnAway: () => {
         response.off('close', abandon)
-        meter.turnedAway('too_late')
-        turnAway(request, response)
+        refuse(request, response, 'too_late')
       },
     }
-    if (!places.wait(share, waiter)) {
-      meter.turnedAway('queue_full')
-      turnAway(request, response)
-      return
-    }
+    places.wait(share, waiter)
     response.once('close', abandon)
     looking ??= setTimeout(look, LOOK_MS).unref()
   }
@@ -122,12 +120,14 @@ function createEntrance ({ callers, places, meter, book }: { callers: Callers, p
       return
     }
     const share = callers.find(request.headers.authorization)
-    if (!places.take(share)) {
+    if (places.take(share)) {
+      meter.count('at_once')
+      enter(share, request, response)
+      go()
+    } else if (places.hasRoom(share)) {
       wait(share, { request, response, go })
-      return
+    } else {
+      refuse(request, response, 'queue_full')
     }
-    meter.admitted()
-    enter(share, request, response)
-    go()
   }
 }

@@ -39,7 +39,7 @@ export function createBook ({ callers, places, outsideMost, meter }: Options): B
   const outside = { count: 0 }
   const goOutside = (share: Share): void => {
     if (outside.count >= outsideMost || share.outside >= Math.ceil(outsideMost / 2)) {
-      meter.turnedAway('outside_full')
+      meter.count('outside_full')
       throw new VaultError('overloaded', { detail: 'Too many requests wait for providers and agents. Nothing was sent.', retryAfterSeconds: 1 })
     }
     outside.count++

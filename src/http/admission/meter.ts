@@ -4,44 +4,44 @@ import type { Metrics } from '../../metrics.ts'
 interface Options {
   readonly listener: string
   readonly log: Log
-  readonly metrics: Pick<Metrics, 'admissions' | 'admissionWaits' | 'work' | 'refusals'>
+  readonly metrics: Pick<Metrics, 'admissions' | 'admissionWaits' | 'work' | 'refusals' | 'onScrape'>
 }
 
-const LOG_EVERY_MS = 1_000
+export type Result = 'at_once' | 'waited' | 'queue_full' | 'too_late' | 'outside_full'
 
 /** Counts what became of requests, and says that some were turned away. */
 export interface Meter {
-  admitted (): void
+  count (result: Result): void
   waited (ms: number): void
-  turnedAway (why: 'queue_full' | 'too_late' | 'outside_full'): void
-  measure (count: { inside: number, waiting: number, limit: number, outside: number }): void
+  /** Once for all that were turned away since the last time: a line for each of them would be a load of its own. */
+  report (): void
 }
 
-export function createMeter ({ listener, log, metrics }: Options): Meter {
-  const of = (result: string) => metrics.admissions.labels(listener, result)
-  const refused = metrics.refusals.labels('overloaded')
-  const counters = { at_once: of('at_once'), waited: of('waited'), queue_full: of('queue_full'), too_late: of('too_late'), outside_full: of('outside_full') }
+const STATES = ['inside', 'waiting', 'limit', 'outside'] as const
+type Count = Readonly<Record<typeof STATES[number], number>>
+
+/** Plain numbers, made into metrics when somebody looks. */
+export function createMeter ({ listener, log, metrics }: Options, look: () => Count): Meter {
+  const since = { at_once: 0, waited: 0, queue_full: 0, too_late: 0, outside_full: 0 }
   const waits = metrics.admissionWaits.labels(listener)
-  const unsaid = { count: 0, saidMs: -Infinity }
+  let unsaid = 0
+  metrics.onScrape(() => {
+    const now = look()
+    for (const state of STATES) metrics.work.set({ listener, state }, now[state])
+    // Those that found no room outside had come as far as their route, where they are counted.
+    metrics.refusals.inc({ code: 'overloaded' }, since.queue_full + since.too_late)
+    for (const [result, value] of Object.entries(since)) metrics.admissions.inc({ listener, result }, value)
+    for (const result of Object.keys(since) as Result[]) since[result] = 0
+  })
   return {
-    admitted: () => { counters.at_once.inc() },
-    waited: (ms) => {
-      counters.waited.inc()
-      waits.observe(ms / 1_000)
+    count: (result) => {
+      since[result]++
+      if (result !== 'at_once' && result !== 'waited') unsaid++
     },
-    turnedAway: (why) => {
-      counters[why].inc()
-      // Those that came as far as their route are counted there.
-      if (why !== 'outside_full') refused.inc()
-      unsaid.count++
-      // A line for each of them would be the load.
-      if (performance.now() - unsaid.saidMs < LOG_EVERY_MS) return
-      log.warn({ listener, count: unsaid.count, reason: why }, 'overloaded: requests are turned away')
-      unsaid.saidMs = performance.now()
-      unsaid.count = 0
-    },
-    measure: ({ inside, waiting, limit, outside }) => {
-      for (const [state, value] of Object.entries({ inside, waiting, limit, outside })) metrics.work.set({ listener, state }, value)
+    waited: (ms) => { waits.observe(ms / 1_000) },
+    report: () => {
+      if (unsaid > 0) log.warn({ listener, count: unsaid }, 'overloaded: requests were turned away')
+      unsaid = 0
     },
   }
 }

@@ -22,8 +22,9 @@ export interface Waiter {
 export interface Places {
   /** Takes a place if there is one for this caller, and none of its requests waits for one. */
   take (share: Share): boolean
-  /** Queues for one; false when the queue is full. */
-  wait (share: Share, waiter: Waiter): boolean
+  /** Whether one more of this caller's may wait. */
+  hasRoom (share: Share): boolean
+  wait (share: Share, waiter: Waiter): void
   /** Gives a place back: the next in line enters. */
   leave (share: Share): void
   /** Its caller is gone: it is passed over. */
@@ -62,14 +63,13 @@ export function createPlaces (most: number): Places {
   const state: State = { most, limit: most, inside: 0, waiting: 0, round: [], entering: false }
   return Object.freeze({
     take: (share: Share) => findFirst(share) === undefined && take(state, share),
+    hasRoom: (share: Share) => state.waiting < most && share.queue.length < halfOf(most),
     wait: (share: Share, waiter: Waiter) => {
-      if (state.waiting >= most || share.queue.length >= halfOf(most)) return false
       state.waiting++
       if (findFirst(share) === undefined) share.queueSinceMs = waiter.sinceMs
       share.queue.push(waiter)
       if (!share.queued) state.round.push(share)
       share.queued = true
-      return true
     },
     leave: (share: Share) => {
       state.inside--
@@ -91,6 +91,7 @@ export function createPlaces (most: number): Places {
       }
     },
     resize: (limit: number) => {
+      if (limit === state.limit) return
       state.limit = limit
       letIn(state)
     },

@@ -1,0 +1,157 @@
+import t from 'tap'
+import { createCallers } from '../../src/http/admission/callers.ts'
+import { createPlaces, createShare, type Share } from '../../src/http/admission/places.ts'
+import { judgeLimit } from '../../src/http/admission/pressure.ts'
+
+/** Who gets a place, who waits and in which order, and who is turned away: without a clock and without a network. */
+const PATIENCE = { burstMs: 250, standingMs: 50 }
+
+function stage (most: number) {
+  const places = createPlaces(most)
+  const said: string[] = []
+  const wait = (share: Share, name: string, sinceMs = 0) => {
+    const waiter = { sinceMs, gone: false, enter: () => { said.push(`${name} in`) }, turnAway: () => { said.push(`${name} away`) } }
+    places.wait(share, waiter)
+    return waiter
+  }
+  return { places, said, wait }
+}
+
+t.test('half of the places and of the queue is all that one caller gets', async (t) => {
+  const { places, wait } = stage(8)
+  const [noisy, polite] = [createShare(), createShare()]
+  t.same(Array.from({ length: 6 }, () => places.take(noisy)), [true, true, true, true, false, false])
+  for (let one = 0; one < 4; one++) {
+    t.ok(places.hasRoom(noisy))
+    wait(noisy, `noisy ${one}`)
+  }
+  t.notOk(places.hasRoom(noisy))
+  t.ok(places.hasRoom(polite))
+  t.same(Array.from({ length: 5 }, () => places.take(polite)), [true, true, true, true, false])
+  t.match(places.count(), { inside: 8, waiting: 4, limit: 8 })
+})
+
+t.test('who waits takes turns with the others, whatever each has in line', async (t) => {
+  const { places, said, wait } = stage(4)
+  const [noisy, polite, other] = [createShare(), createShare(), createShare()]
+  for (const share of [noisy, noisy, other, other]) t.ok(places.take(share))
+  wait(noisy, 'noisy 1')
+  wait(noisy, 'noisy 2')
+  wait(polite, 'polite 1')
+  wait(polite, 'polite 2')
+  places.leave(other)
+  t.same(said, ['polite 1 in'], 'one that has its half is passed over')
+  places.leave(noisy)
+  t.same(said, ['polite 1 in', 'noisy 1 in'])
+  places.leave(other)
+  t.same(said, ['polite 1 in', 'noisy 1 in', 'polite 2 in'])
+  places.leave(noisy)
+  t.same(said, ['polite 1 in', 'noisy 1 in', 'polite 2 in', 'noisy 2 in'])
+  t.match(places.count(), { inside: 4, waiting: 0 })
+  t.match([noisy.inside, polite.inside, other.inside], [2, 2, 0])
+})
+
+t.test('a request does not overtake those of its caller that wait', async (t) => {
+  const { places, wait } = stage(2)
+  const one = createShare()
+  t.ok(places.take(one))
+  const waiter = wait(one, 'first')
+  places.resize(4)
+  t.match(places.count(), { inside: 2, waiting: 0 }, 'more places let in who waits')
+  const second = wait(one, 'second')
+  t.notOk(places.take(one))
+  places.abandon(second)
+  places.leave(one)
+  t.ok(places.take(one), 'but for those whose callers have left')
+  t.equal(waiter.gone, false)
+})
+
+t.test('whoever left does not get a place, and is counted off once', async (t) => {
+  const { places, said, wait } = stage(2)
+  const [a, b] = [createShare(), createShare()]
+  t.ok(places.take(a))
+  t.ok(places.take(b))
+  const gone = wait(a, 'gone')
+  wait(a, 'still there')
+  places.abandon(gone)
+  places.abandon(gone)
+  t.match(places.count(), { waiting: 1 })
+  places.leave(a)
+  t.same(said, ['still there in'])
+  t.match(places.count(), { inside: 2, waiting: 0 })
+})
+
+t.test('a burst is waited for longer than a queue that does not end', async (t) => {
+  const { places, said, wait } = stage(4)
+  const [one, other] = [createShare(), createShare()]
+  for (const share of [one, one, other, other]) places.take(share)
+  wait(one, 'first', 0)
+  places.expire(249, PATIENCE)
+  t.same(said, [], 'it has only just begun')
+  wait(one, 'second', 240)
+  places.expire(251, PATIENCE)
+  t.same(said, ['first away'])
+  wait(other, 'of another', 280)
+  places.expire(291, PATIENCE)
+  t.same(said, ['first away', 'second away'], 'the queue is older than a burst')
+  places.expire(400, PATIENCE)
+  t.same(said, ['first away', 'second away'], 'another caller’s is its own')
+  t.match(places.count(), { inside: 4, waiting: 1 })
+  wait(one, 'later', 500)
+  places.expire(600, PATIENCE)
+  t.notOk(said.includes('later away'), 'once it was empty, it begins anew')
+})
+
+t.test('a request that ends at once does not pile up on those before it', async (t) => {
+  const places = createPlaces(40_000)
+  const one = createShare()
+  places.resize(2)
+  t.ok(places.take(one))
+  let depth = 0
+  let deepest = 0
+  let ended = 0
+  for (let count = 0; count < 20_000; count++) {
+    places.wait(one, {
+      sinceMs: 0, gone: false, turnAway: () => {},
+      enter: () => {
+        deepest = Math.max(deepest, ++depth)
+        ended++
+        places.leave(one)
+        depth--
+      },
+    })
+  }
+  places.leave(one)
+  t.equal(ended, 20_000)
+  t.equal(deepest, 1)
+  t.match(places.count(), { inside: 0, waiting: 0 })
+})
+
+t.test('how many may be at work', async (t) => {
+  const of = { most: 512, least: 64 }
+  t.equal(judgeLimit(512, { ...of, lateMs: 60, cpu: 1 }), 384)
+  t.equal(judgeLimit(70, { ...of, lateMs: 500, cpu: 1 }), 64, 'never fewer than the least')
+  t.equal(judgeLimit(64, { ...of, lateMs: 20, cpu: 1 }), 64, 'neither late nor early')
+  t.equal(judgeLimit(64, { ...of, lateMs: 1, cpu: 1 }), 80)
+  t.equal(judgeLimit(510, { ...of, lateMs: 0, cpu: 0 }), 512, 'never more than the most')
+  t.equal(judgeLimit(128, { ...of, lateMs: 200, cpu: 0.3 }), 144, 'who does not get the processor is not helped by doing less')
+  let limit = 512
+  for (let looks = 0; looks < 20; looks++) limit = judgeLimit(limit, { ...of, lateMs: limit / 4, cpu: 1 })
+  t.ok(limit >= 60 && limit <= 130, `it settles where turns are short enough: ${limit}`)
+})
+
+t.test('callers are known by tokens that were accepted, and everybody else is one', async (t) => {
+  const callers = createCallers()
+  const bearer = (end: string) => `Bearer cvt_${'0'.repeat(40)}${end}`
+  t.equal(callers.find(undefined), callers.strangers)
+  t.equal(callers.find(bearer('aaaaaaaaaaaaa')), callers.strangers)
+  const one = callers.know(bearer('aaaaaaaaaaaaa'), 'tok_1')
+  t.not(one, callers.strangers)
+  t.equal(callers.find(bearer('aaaaaaaaaaaaa')), one)
+  t.equal(callers.know(bearer('bbbbbbbbbbbbb'), 'tok_1'), one, 'a caller of many tokens is one')
+  t.not(callers.know(bearer('ccccccccccccc'), 'tok_2'), one)
+  callers.forget(bearer('aaaaaaaaaaaaa'))
+  t.equal(callers.find(bearer('aaaaaaaaaaaaa')), callers.strangers)
+  t.equal(callers.find(bearer('bbbbbbbbbbbbb')), one)
+  t.equal(callers.know('Bearer short', 'tok_1'), callers.strangers, 'of what is no token nothing is remembered')
+})
