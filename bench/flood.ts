@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 
 /**
- * An open-loop load generator, a process of its own: requests are sent when they are due, however
+ * A load generator, a process of its own: requests are sent when they are due, however
  * late answers are, as callers do that know nothing of each other. Over bare sockets, so that it
  * takes as little as it can from what it measures.
  */
@@ -17,9 +17,12 @@ export interface FloodCaller {
 export interface FloodOrder {
   readonly url: string
   readonly seconds: number
+  /** What is sent in the first seconds of these is not counted: connections are made, and an overload begins. */
+  readonly warmUpSeconds: number
   readonly callers: readonly FloodCaller[]
 }
 
+/** Of the requests sent after the warm-up. */
 export interface FloodResult {
   readonly name: string
   readonly sent: number
@@ -28,7 +31,7 @@ export interface FloodResult {
   readonly refused: number
   /** Anything else, or none at all. */
   readonly wrong: number
-  /** Due when no socket was free. */
+  /** Due when all connections were waiting for answers, and so held back by the caller itself. */
   readonly unsent: number
   readonly okMs: { readonly p50: number, readonly p99: number }
   readonly refusedMs: { readonly p50: number, readonly p99: number, readonly most: number }
@@ -41,7 +44,8 @@ const GRACE_MS = 2_000
 const order = JSON.parse(await new Response(process.stdin).text()) as FloodOrder
 const { hostname, port } = new URL(order.url)
 const startMs = performance.now()
-const endMs = startMs + order.seconds * 1_000
+const fromMs = startMs + order.warmUpSeconds * 1_000
+const endMs = fromMs + order.seconds * 1_000
 const results = await Promise.all(order.callers.map(flood))
 process.stdout.write(JSON.stringify(results))
 process.exit(0)
@@ -51,7 +55,12 @@ async function flood (caller: FloodCaller): Promise<FloodResult> {
   const okMs: number[] = []
   const refusedMs: number[] = []
   const idle: Line[] = []
-  const note = (head: string, ms: number): void => {
+  // In turn, and never to be counted twice.
+  let next = 0
+  let due = 0
+  const note = (head: string, sentMs: number): void => {
+    if (sentMs < fromMs) return
+    const ms = performance.now() - sentMs
     if (head.startsWith('HTTP/1.1 2')) {
       counts.ok++
       okMs.push(ms)
@@ -62,15 +71,18 @@ async function flood (caller: FloodCaller): Promise<FloodResult> {
       counts.wrong++
     }
   }
-  const open = (): Line => openLine((line, head, ms) => {
-    note(head, ms)
+  const open = (): Line => openLine((line, head, sentMs) => {
+    note(head, sentMs)
     if (caller.perSecond === 0 && performance.now() < endMs) send(line)
     else idle.push(line)
-  }, (busy) => {
-    if (busy) counts.wrong++
+  }, (sentMs) => {
+    if (sentMs !== undefined && sentMs >= fromMs) counts.wrong++
     idle.push(open())
   })
-  const send = (line: Line): void => { line.send(caller.requests[counts.sent++ % caller.requests.length] ?? '') }
+  const send = (line: Line): void => {
+    if (performance.now() >= fromMs) counts.sent++
+    line.send(caller.requests[next++ % caller.requests.length] ?? '')
+  }
   for (let socket = 0; socket < caller.sockets; socket++) idle.push(open())
   if (caller.perSecond === 0) for (const line of idle.splice(0)) send(line)
   await new Promise<void>((resolve) => {
@@ -81,11 +93,10 @@ async function flood (caller: FloodCaller): Promise<FloodResult> {
         resolve()
       }
       if (nowMs > endMs || caller.perSecond === 0) return
-      const due = Math.floor((nowMs - startMs) / 1_000 * caller.perSecond) - counts.sent - counts.unsent
-      for (let one = 0; one < due; one++) {
-        const line = idle.pop()
-        if (line === undefined) counts.unsent++
-        else send(line)
+      for (const untilNow = Math.floor((nowMs - startMs) / 1_000 * caller.perSecond); due < untilNow; due++) {
+        const line = idle.shift()
+        if (line !== undefined) send(line)
+        else if (nowMs >= fromMs) counts.unsent++
       }
     }, 1)
   })
@@ -102,17 +113,16 @@ interface Line {
 }
 
 /** One connection with one request at a time. */
-function openLine (answered: (line: Line, head: string, ms: number) => void, lost: (busy: boolean) => void): Line {
+function openLine (answered: (line: Line, head: string, sentMs: number) => void, lost: (sentMs: number | undefined) => void): Line {
   const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true })
   let sentMs: number | undefined
   let head = ''
   let missing = 0
   const finish = (): void => {
-    const ms = performance.now() - (sentMs ?? 0)
-    const said = head
+    const said = { head, sentMs: sentMs ?? 0 }
     sentMs = undefined
     head = ''
-    answered(line, said, ms)
+    answered(line, said.head, said.sentMs)
   }
   socket.on('data', (chunk) => {
     if (head === '') {
@@ -123,7 +133,7 @@ function openLine (answered: (line: Line, head: string, ms: number) => void, los
       missing -= chunk.length
     }
     if (missing <= 0) finish()
-  }).on('error', () => {}).once('close', () => { if (performance.now() < endMs) lost(sentMs !== undefined) })
+  }).on('error', () => {}).once('close', () => { if (performance.now() < endMs) lost(sentMs) })
   const line = {
     send: (request: string) => {
       sentMs = performance.now()

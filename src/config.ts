@@ -173,7 +173,7 @@ const SETTINGS = {
   bodyLimitBytes: integer('BODY_LIMIT_BYTES', 'Largest request body read.', { min: 1024, max: 33_554_432, fallback: 1_048_576 }),
   invokeBodyLimitBytes: integer('INVOKE_BODY_LIMIT_BYTES', 'Largest request body of invoke and request, where files come in base64.', { min: 1024, max: 67_108_864, fallback: 16_777_216 }),
   responseLimitBytes: integer('RESPONSE_LIMIT_BYTES', 'Largest answer of a provider read.', { min: 1024, max: 67_108_864, fallback: 8_388_608 }),
-  workInFlight: integer('WORK_IN_FLIGHT', 'Requests of the internal listener at work at a time, per process; as many may wait for a moment, and one caller has at most half. The public listener has half as many of its own.', { min: 4, max: 100_000, fallback: 512 }),
+  workInFlight: integer('WORK_IN_FLIGHT', 'Requests of the internal listener at work at a time, per process; as many may wait for a moment, and one caller has at most half. The public listener has half as many of its own.', { min: 4, max: 100_000, fallback: 256 }),
   callsInFlight: integer('CALLS_IN_FLIGHT', 'Requests that wait for a provider or an agent at a time, per process, beside those; one caller has at most half.', { min: 4, max: 100_000, fallback: 2_048 }),
   callsPerConnection: integer('CALLS_PER_CONNECTION', 'Calls of one connection under way at a time, per process; four times as many may wait.', { min: 1, max: 10_000, fallback: 32 }),
   callsPerOrigin: integer('CALLS_PER_ORIGIN', 'Calls to one host of a provider under way at a time, per process; four times as many may wait.', { min: 1, max: 10_000, fallback: 128 }),

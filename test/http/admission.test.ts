@@ -4,10 +4,10 @@ import { createPlaces, createShare, type Share } from '../../src/http/admission/
 import { judgeLimit } from '../../src/http/admission/pressure.ts'
 
 /** Who gets a place, who waits and in which order, and who is turned away: without a clock and without a network. */
-const PATIENCE = { burstMs: 250, standingMs: 50 }
+const PATIENCE = { burstMs: 250, standingMs: 50, calmMs: 1_000 }
 
 function stage (most: number) {
-  const places = createPlaces(most)
+  const places = createPlaces(most, PATIENCE)
   const said: string[] = []
   const wait = (share: Share, name: string, sinceMs = 0) => {
     const waiter = { sinceMs, gone: false, enter: () => { said.push(`${name} in`) }, turnAway: () => { said.push(`${name} away`) } }
@@ -21,14 +21,15 @@ t.test('half of the places and of the queue is all that one caller gets', async 
   const { places, wait } = stage(8)
   const [noisy, polite] = [createShare(), createShare()]
   t.same(Array.from({ length: 6 }, () => places.take(noisy)), [true, true, true, true, false, false])
-  for (let one = 0; one < 4; one++) {
-    t.ok(places.hasRoom(noisy))
+  for (let one = 0; one < 16; one++) {
+    t.ok(places.hasRoom(noisy, 0), 'a burst may be larger')
     wait(noisy, `noisy ${one}`)
+    t.equal(places.hasRoom(noisy, 500), one < 3, 'than a queue that stands')
   }
-  t.notOk(places.hasRoom(noisy))
-  t.ok(places.hasRoom(polite))
+  t.notOk(places.hasRoom(noisy, 0))
+  t.ok(places.hasRoom(polite, 0))
   t.same(Array.from({ length: 5 }, () => places.take(polite)), [true, true, true, true, false])
-  t.match(places.count(), { inside: 8, waiting: 4, limit: 8 })
+  t.match(places.count(), { inside: 8, waiting: 16, limit: 8 })
 })
 
 t.test('who waits takes turns with the others, whatever each has in line', async (t) => {
@@ -86,24 +87,27 @@ t.test('a burst is waited for longer than a queue that does not end', async (t) 
   const [one, other] = [createShare(), createShare()]
   for (const share of [one, one, other, other]) places.take(share)
   wait(one, 'first', 0)
-  places.expire(249, PATIENCE)
+  places.expire(249)
   t.same(said, [], 'it has only just begun')
   wait(one, 'second', 240)
-  places.expire(251, PATIENCE)
+  places.expire(251)
   t.same(said, ['first away'])
   wait(other, 'of another', 280)
-  places.expire(291, PATIENCE)
+  places.expire(291)
   t.same(said, ['first away', 'second away'], 'the queue is older than a burst')
-  places.expire(400, PATIENCE)
+  places.expire(400)
   t.same(said, ['first away', 'second away'], 'another caller’s is its own')
   t.match(places.count(), { inside: 4, waiting: 1 })
-  wait(one, 'later', 500)
-  places.expire(600, PATIENCE)
-  t.notOk(said.includes('later away'), 'once it was empty, it begins anew')
+  wait(one, 'again', 500)
+  places.expire(551)
+  t.ok(said.includes('again away'), 'one that was gone for a moment has not ended')
+  wait(one, 'later', 1_600)
+  places.expire(1_700)
+  t.notOk(said.includes('later away'), 'after a while it begins anew')
 })
 
 t.test('a request that ends at once does not pile up on those before it', async (t) => {
-  const places = createPlaces(40_000)
+  const places = createPlaces(40_000, PATIENCE)
   const one = createShare()
   places.resize(2)
   t.ok(places.take(one))

@@ -6,6 +6,7 @@ import { createCallers, type Callers } from './callers.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { createPlaces, type Places, type Share } from './places.ts'
 import { judgeLimit, type Loop } from './pressure.ts'
+import { createRests } from './rests.ts'
 import { turnAway } from './turn-away.ts'
 
 /**
@@ -32,7 +33,7 @@ export interface AdmissionOptions {
 }
 
 /** While an overload lasts, with the turn of the event loop in which it is noticed, and its own, a refusal leaves within 100 ms. */
-const PATIENCE = { burstMs: 250, standingMs: 50 }
+const PATIENCE = { burstMs: 250, standingMs: 50, calmMs: 1_000 }
 const LOOK_MS = 10
 /** However late turns are, so much of the places is left. */
 const LEAST_SHARE = 8
@@ -40,7 +41,7 @@ const LEAST_SHARE = 8
 export function createAdmission (options: AdmissionOptions): Admission {
   const { most } = options
   const callers = createCallers()
-  const places = createPlaces(most)
+  const places = createPlaces(most, PATIENCE)
   const meter = createMeter(options, () => ({ ...places.count(), outside: book.countOutside() }))
   const book = createBook({ callers, places, meter, outsideMost: options.outsideMost })
   const admit = createEntrance({ callers, places, meter, book })
@@ -70,10 +71,11 @@ type Entrance = (request: Request, response: Response, go: () => void) => void
 
 /** Lets in, queues, or turns away. */
 function createEntrance ({ callers, places, meter, book }: { callers: Callers, places: Places, meter: Meter, book: Book }): Entrance {
+  const rests = createRests()
   let looking: NodeJS.Timeout | undefined
   const look = (): void => {
     looking = undefined
-    places.expire(performance.now(), PATIENCE)
+    places.expire(performance.now())
     if (places.count().waiting > 0) looking = setTimeout(look, LOOK_MS).unref()
   }
 
@@ -89,6 +91,7 @@ function createEntrance ({ callers, places, meter, book }: { callers: Callers, p
   const refuse = (request: Request, response: Response, why: 'queue_full' | 'too_late'): void => {
     meter.count(why)
     turnAway(request, response)
+    rests.rest(request.socket)
   }
 
   const wait = (share: Share, { request, response, go }: { request: Request, response: Response, go: () => void }): void => {
@@ -124,7 +127,7 @@ function createEntrance ({ callers, places, meter, book }: { callers: Callers, p
       meter.count('at_once')
       enter(share, request, response)
       go()
-    } else if (places.hasRoom(share)) {
+    } else if (places.hasRoom(share, performance.now())) {
       wait(share, { request, response, go })
     } else {
       refuse(request, response, 'queue_full')

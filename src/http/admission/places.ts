@@ -4,8 +4,10 @@ export interface Share {
   inside: number
   outside: number
   readonly queue: Waiter[]
-  /** Since when it has had a queue. */
+  /** When its queue began that has not been gone for long since. */
   queueSinceMs: number
+  /** When one of its requests had to wait the last time. */
+  lastWaitMs: number
   /** It is in the round of those with a queue. */
   queued: boolean
 }
@@ -22,15 +24,15 @@ export interface Waiter {
 export interface Places {
   /** Takes a place if there is one for this caller, and none of its requests waits for one. */
   take (share: Share): boolean
-  /** Whether one more of this caller's may wait. */
-  hasRoom (share: Share): boolean
+  /** Whether one more of this caller's may wait: of a burst four times as many as of a queue that stands. */
+  hasRoom (share: Share, nowMs: number): boolean
   wait (share: Share, waiter: Waiter): void
   /** Gives a place back: the next in line enters. */
   leave (share: Share): void
   /** Its caller is gone: it is passed over. */
   abandon (waiter: Waiter): void
   /** Turns away who has waited too long. */
-  expire (nowMs: number, patience: Patience): void
+  expire (nowMs: number): void
   /** How many there are from now on. */
   resize (limit: number): void
   count (): { readonly inside: number, readonly waiting: number, readonly limit: number }
@@ -42,14 +44,17 @@ export interface Patience {
   readonly burstMs: number
   /** In one that has been there for longer than that: waiting is of no use where more keeps coming than is done. */
   readonly standingMs: number
+  /** One that was gone for so long begins anew. */
+  readonly calmMs: number
 }
 
 export function createShare (): Share {
-  return { inside: 0, outside: 0, queue: [], queueSinceMs: 0, queued: false }
+  return { inside: 0, outside: 0, queue: [], queueSinceMs: 0, lastWaitMs: -Infinity, queued: false }
 }
 
 interface State {
   readonly most: number
+  readonly patience: Patience
   limit: number
   inside: number
   waiting: number
@@ -58,15 +63,22 @@ interface State {
   entering: boolean
 }
 
-/** As many may wait as there are places at most. */
-export function createPlaces (most: number): Places {
-  const state: State = { most, limit: most, inside: 0, waiting: 0, round: [], entering: false }
+/** A burst may be so much larger than what is let wait while an overload lasts, which would only be turned away later. */
+const BURST_TIMES = 4
+
+/** As many may wait as there are places at most, and more for a moment. */
+export function createPlaces (most: number, patience: Patience): Places {
+  const state: State = { most, patience, limit: most, inside: 0, waiting: 0, round: [], entering: false }
   return Object.freeze({
     take: (share: Share) => findFirst(share) === undefined && take(state, share),
-    hasRoom: (share: Share) => state.waiting < most && share.queue.length < halfOf(most),
+    hasRoom: (share: Share, nowMs: number) => {
+      const times = isStanding(share, { nowMs, patience }) ? 1 : BURST_TIMES
+      return state.waiting < most * times && share.queue.length < halfOf(most) * times
+    },
     wait: (share: Share, waiter: Waiter) => {
       state.waiting++
-      if (findFirst(share) === undefined) share.queueSinceMs = waiter.sinceMs
+      if (waiter.sinceMs - share.lastWaitMs > patience.calmMs) share.queueSinceMs = waiter.sinceMs
+      share.lastWaitMs = waiter.sinceMs
       share.queue.push(waiter)
       if (!share.queued) state.round.push(share)
       share.queued = true
@@ -81,9 +93,9 @@ export function createPlaces (most: number): Places {
       waiter.gone = true
       state.waiting--
     },
-    expire: (nowMs: number, { burstMs, standingMs }: Patience) => {
+    expire: (nowMs: number) => {
       for (const share of state.round) {
-        const beforeMs = nowMs - (nowMs - share.queueSinceMs > burstMs ? standingMs : burstMs)
+        const beforeMs = nowMs - (isStanding(share, { nowMs, patience }) ? patience.standingMs : patience.burstMs)
         for (let first = findFirst(share); first !== undefined && first.sinceMs < beforeMs; first = findFirst(share)) {
           shift(state, share)
           first.turnAway()
@@ -101,6 +113,10 @@ export function createPlaces (most: number): Places {
 
 function halfOf (places: number): number {
   return Math.max(1, Math.ceil(places / 2))
+}
+
+function isStanding ({ queueSinceMs, lastWaitMs }: Share, { nowMs, patience }: { nowMs: number, patience: Patience }): boolean {
+  return nowMs - queueSinceMs > patience.burstMs && nowMs - lastWaitMs <= patience.calmMs
 }
 
 function take (state: State, share: Share): boolean {
