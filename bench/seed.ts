@@ -33,7 +33,7 @@ if (config.nodeEnv === 'production') {
   console.error('NODE_ENV is production: made-up connections have no place there')
   process.exit(2)
 }
-const session = await openSession(config, false)
+const session = await openSession(config, 'operate')
 const rooms = await openRooms(session.config, createLog('warn', process.stderr))
 const startedMs = performance.now()
 const seconds = () => Math.max(0.001, (performance.now() - startedMs) / 1_000)

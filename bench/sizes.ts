@@ -13,7 +13,7 @@ import type { AppId } from '../src/ids.ts'
 const { values: { runs } } = parseArgs({ options: { runs: { type: 'string', default: '15' } } })
 const owner = process.env['OWNER_DATABASE_URL']
 if (owner === undefined) throw new Error('OWNER_DATABASE_URL is missing')
-const session = await openSession(readConfig('serve', process.env), false)
+const session = await openSession(readConfig('serve', process.env), 'operate')
 const database = store.openDatabase({ url: session.config.databaseUrl, poolSize: 2, notify: false, log: createLog('error', process.stderr) })
 
 interface Size { readonly name: string, readonly rows: number, readonly heap: number, readonly indexes: number, readonly total: number }

@@ -1,66 +1,83 @@
-import { readConfig } from '../config.ts'
+import { ConfigError, readConfig, type Config } from '../config.ts'
+import { createCrypto, KeyringError, type Keks } from '../crypto/index.ts'
+import { createEgress } from '../egress/index.ts'
+import { openKeks } from '../kek-providers.ts'
+import { createOverview } from '../keys/index.ts'
 import { createLog } from '../log.ts'
-import { openRooms } from '../rooms.ts'
-import { judgeAuditPartitions, judgeServiceRole, measureClockSkew } from '../store/index.ts'
-import { print, printTable } from './output.ts'
-import { openSession } from './session.ts'
+import { createMetrics } from '../metrics.ts'
+import { SEALED_COLUMNS } from '../rooms.ts'
+import { createKekCheckTable, createKeyTable, openDatabase, type Database } from '../store/index.ts'
+import { examineDatabase } from './examine-database.ts'
+import { examineCurrentKeks, examineKeks, examineSealed } from './examine-keys.ts'
+import { bad, ok, skipped, type Finding } from './findings.ts'
+import { createProgress, print, printTable } from './output.ts'
+import { openSession, requireVault, type Session } from './session.ts'
 
-/** One thing that was looked at. `bad` decides the exit code, `note` does not. */
-interface Finding {
-  readonly check: string
-  readonly state: 'ok' | 'note' | 'bad'
-  readonly said: string
-}
-
-const SKEW_MAX_MS = 5_000
-
-/** Looks at everything the vault stands on, opens every sealed value, prints none; exit code 1 when anything is wrong. */
+/**
+ * Looks at everything the vault stands on, opens every sealed value, prints none, changes nothing.
+ * What is wrong in one place keeps it from looking only at what needs that place. Exit code 1 when
+ * anything is wrong.
+ */
 export async function examine (options: { json?: boolean }): Promise<void> {
-  const config = readConfig()
-  const session = await openSession(config, false)
-  const findings: Finding[] = [{ check: 'configuration', state: 'ok', said: 'read' }]
-  try {
-    const rooms = await openRooms(session.config, createLog('silent', process.stderr))
-    try {
-      findings.push({ check: 'schema', state: 'ok', said: 'as this program knows it' })
-      findings.push(...await examineDatabase(rooms, session.embedded), ...await examineKeys(rooms))
-    } finally {
-      await rooms.close()
-    }
-  } finally {
-    await session.end()
-  }
+  const findings = await examineAll()
   if (options.json === true) print(JSON.stringify(findings))
   else printTable([['check', 'state', ''], ...findings.map(({ check, state, said }) => [check, state, said])])
   if (findings.some(({ state }) => state === 'bad')) process.exitCode = 1
 }
 
-type Rooms = Awaited<ReturnType<typeof openRooms>>
+const skipAll = (checks: readonly string[], why: string) => checks.map((check) => skipped(check, why))
 
-async function examineDatabase ({ database, clock }: Rooms, embedded: boolean): Promise<Finding[]> {
-  const role = await judgeServiceRole(database)
-  const skewMs = await measureClockSkew(database.db, clock)
-  const months = await judgeAuditPartitions(database.db)
-  return [
-    role === undefined ? { check: 'database role', state: 'ok', said: 'owns nothing, can’t rewrite the audit' } : { check: 'database role', state: embedded ? 'note' : 'bad', said: role },
-    { check: 'clock', state: Math.abs(skewMs) <= SKEW_MAX_MS ? 'ok' : 'bad', said: `${Math.round(skewMs)} ms beside the database’s` },
-    months > 0 ? { check: 'audit partitions', state: 'ok', said: `for this month and ${months} ahead` } : { check: 'audit partitions', state: 'bad', said: 'none for the next month: is a vault running?' },
-  ]
+async function examineAll (): Promise<Finding[]> {
+  let config: Config
+  let session: Session
+  try {
+    config = readConfig()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const problems = error.message.split('\n').map((problem) => bad('configuration', problem))
+    return [...problems, ...skipAll(['database', 'key provider', 'keys', 'sealed values'], 'needs the configuration')]
+  }
+  const read = ok('configuration', `read (NODE_ENV ${config.nodeEnv})`)
+  try {
+    requireVault(config, ['postgres', 'ops-token'])
+    session = await openSession(config, 'look')
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return [read, bad('database', error.message), ...skipAll(['key provider', 'keys', 'sealed values'], 'needs the database')]
+  }
+  try {
+    return [read, ...await examineSession(session)]
+  } finally {
+    await session.end()
+  }
 }
 
-async function examineKeys ({ keys }: Rooms): Promise<Finding[]> {
-  const findings: Finding[] = []
-  const away = await keys.judgeKeks()
-  findings.push(away === undefined ? { check: 'KEKs', state: 'ok', said: 'those the database needs can be used' } : { check: 'KEKs', state: 'bad', said: away })
-  if (away !== undefined) return findings
-  for (const kek of (await keys.overview()).keks) {
-    const trouble = await keys.judgeKek(kek.kekId)
-    findings.push({ check: `KEK ${kek.kekId}`, state: trouble === undefined ? kek.overdue ? 'note' : 'ok' : 'bad', said: trouble ?? `wraps ${kek.keys} keys${kek.overdue ? ', past its cryptoperiod' : ''}` })
+async function examineSession ({ config, embedded }: Session): Promise<Finding[]> {
+  const metrics = createMetrics()
+  const database = openDatabase({ url: config.databaseUrl, poolSize: 4, notify: false, log: createLog('silent', process.stderr), metrics })
+  const none = new Set<string>()
+  const egress = createEgress({ exceptions: { provider: none, issuer: none, webhook: none, document: none, kek: config.egressAllowKek }, metrics })
+  try {
+    const { findings, ready } = await examineDatabase(database, embedded)
+    const opened = await openKeks(config, egress).catch((error: unknown) => {
+      if (error instanceof KeyringError || error instanceof ConfigError) return error
+      throw error
+    })
+    if (opened instanceof Error) findings.push(bad('key provider', opened.message))
+    else if (!ready) findings.push(...await examineCurrentKeks(opened))
+    if (ready && !(opened instanceof Error)) return [...findings, ...await examineContent(config, database, opened)]
+    const why = ready ? 'needs the key provider' : 'needs the database, with its schema'
+    return [...findings, ...skipAll(['keys', 'sealed values'], why)]
+  } finally {
+    await egress.close()
+    await database.close()
   }
-  const { keys: made, columns } = await keys.inspect()
-  findings.push({ check: 'keys', state: made.broken.length === 0 ? 'ok' : 'bad', said: `${made.checked} unwrapped${made.broken.length === 0 ? '' : `, not ${made.broken.slice(0, 20).join(', ')}`}` })
-  for (const { table, column, rows, broken, brokenRows } of columns) {
-    findings.push({ check: `${table}.${column}`, state: brokenRows === 0 ? 'ok' : 'bad', said: brokenRows === 0 ? `${rows} opened` : `${brokenRows} of ${rows} do not open: ${broken.join(' ')}` })
-  }
-  return findings
+}
+
+async function examineContent (config: Config, database: Database, keks: Keks): Promise<Finding[]> {
+  const { reads } = database
+  const crypto = createCrypto({ keks, keys: createKeyTable(reads), checks: createKekCheckTable(reads), cacheMs: config.keyCacheSeconds * 1_000 })
+  const cryptoperiods = { kekDays: config.kekCryptoperiodDays, keyDays: config.keyCryptoperiodDays }
+  const { overview } = createOverview({ database, crypto, columns: SEALED_COLUMNS, cryptoperiods })
+  return [...await examineKeks(crypto, await overview()), ...await examineSealed({ database, crypto }, createProgress(process.stderr))]
 }

@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { addLocalKeks, createLocalKeyring, KEK_SLOTS, listLocalKeks, removeLocalKek, useLocalKek, type KekSlot } from '../crypto/index.ts'
-import type { Environment, WorkspaceId } from '../ids.ts'
+import { isWorkspaceId, type Environment } from '../ids.ts'
 import type { Keys } from '../keys/index.ts'
 import type { KeySweep } from '../store/index.ts'
 import { fail, print, createProgress, printTable } from './output.ts'
@@ -26,7 +26,7 @@ export function initKeyring (options: FileOption): void {
   print(`${file} written. Keep a copy apart from the database and its backups: without it nothing can be decrypted.`)
 }
 
-/** `live` and `system` go together unless told apart, as in a fresh keyring. */
+/** All of them unless told apart. */
 function slotsOf (names: readonly string[]): readonly KekSlot[] {
   if (names.length === 0) return KEK_SLOTS
   const wrong = names.find((name) => !(KEK_SLOTS as readonly string[]).includes(name))
@@ -50,9 +50,26 @@ export function useKek (id: string, options: FileOption & { slots?: string[] }):
   print(`${id} wraps new keys of ${slots.join(', ')}. Bring the file to every replica, then run \`keys rotate kek\`.`)
 }
 
-export function removeKek (id: string, options: FileOption): void {
-  removeLocalKek(fileOf(options), id)
+export async function removeKek (id: string, options: FileOption & { force?: boolean }): Promise<void> {
+  const file = fileOf(options)
+  if (options.force !== true) await requireUnneeded(id)
+  removeLocalKek(file, id)
   print(`${id} is no longer in the file. Copies of the file still hold it: destroy those that must not.`)
+}
+
+/** Whether the database needs it is asked where there is one to ask. */
+async function requireUnneeded (id: string): Promise<void> {
+  const config = readConfig('operate')
+  if (config.databaseUrl === undefined && (config.nodeEnv === 'production' || !existsSync(locateKeyring(config)))) {
+    fail('no database to ask whether it is needed: name it with DATABASE_URL, or take the KEK out with --force')
+  }
+  await withRooms(async ({ keys }) => {
+    const kek = (await keys.overview()).keks.find(({ kekId }) => kekId === id)
+    if (kek === undefined || kek.firstUsedAt === null) return
+    fail(kek.keys > 0
+      ? `${id} still wraps ${kek.keys} keys: run \`keys rotate kek\` first, then \`keys retire --kek ${id}\``
+      : `the database still knows ${id}: run \`keys retire --kek ${id}\` first`)
+  })
 }
 
 export function showKeyring (options: FileOption): void {
@@ -86,9 +103,11 @@ export interface RotateCommand {
 
 export async function rotateKeys (target: string, options: RotateCommand): Promise<void> {
   if (target !== 'kek' && target !== 'workspace' && target !== 'system') fail('rotate takes kek, workspace or system')
+  const { workspace, environment, rate: rowsPerSecond } = options
+  if (target !== 'workspace' && (workspace ?? environment) !== undefined) fail('--workspace and --environment are for `keys rotate workspace` alone')
+  if (workspace !== undefined && !isWorkspaceId(workspace)) fail('--workspace takes a workspace’s id: letters, digits, _ and -, at most 64')
   await withRooms(async ({ keys }) => {
-    if (options.rate !== undefined) await keys.sweep({ rowsPerSecond: options.rate }, OPERATOR)
-    await keys.rotate(target === 'workspace' ? { target, workspaceId: options.workspace as WorkspaceId | undefined, environment: options.environment } : { target }, OPERATOR)
+    await keys.rotate({ ...target === 'workspace' ? { target, workspaceId: workspace, environment } : { target }, ...rowsPerSecond !== undefined && { rowsPerSecond } }, OPERATOR)
     await follow(keys, options.detach === true)
   })
 }
@@ -143,7 +162,7 @@ export async function retireKeys (options: { kek?: string }): Promise<void> {
       return
     }
     const { retired, kept } = await keys.retire(OPERATOR)
-    print(`${retired} keys retired; their bytes are erased in a minute, by a running vault`)
+    print(`${retired} keys retired${retired > 0 ? '; their bytes are erased in a minute, by a running vault' : ''}`)
     for (const { keyId, rows } of kept) print(`${keyId} is still needed: ${rows.map(({ table, rows: number }) => `${table} ${number}`).join(', ')}`)
   })
 }

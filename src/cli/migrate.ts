@@ -12,7 +12,7 @@ export async function runMigrations (): Promise<void> {
     return
   }
   if (config.databaseUrl !== undefined) fail('DATABASE_URL is the service’s role, which can’t alter the schema: set OWNER_DATABASE_URL as well')
-  const session = await openSession(config, false)
+  const session = await openSession(config, 'operate')
   await session.end()
   print('the embedded database is up to date')
 }

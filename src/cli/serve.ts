@@ -16,7 +16,7 @@ export async function serve (): Promise<void> {
   const config = readConfig()
   const log = createLog(config.logLevel)
   dieQuietly()
-  const session = await openSession(config, true)
+  const session = await openSession(config, 'serve')
   let vault: Vault
   try {
     const opsToken = session.embedded ? await ensureOpsToken(session.config) : undefined

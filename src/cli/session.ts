@@ -21,20 +21,20 @@ export interface Session {
 /**
  * Makes a configuration complete. With DATABASE_URL set that is all; without it, outside
  * production, an embedded Postgres is started in DATA_DIR, its schema brought up to date, and a
- * keyring made on first use. `serving` keeps a second vault off the folder; an operator's verb
- * joins a vault that runs there.
+ * keyring made on first use. To `serve` keeps a second vault off the folder; to `operate` joins a
+ * vault that runs there; to `look` does, too, and makes and changes nothing.
  */
-export async function openSession (config: Config, serving: boolean): Promise<Session> {
+export async function openSession (config: Config, purpose: 'serve' | 'operate' | 'look'): Promise<Session> {
   const keyringFile = locateKeyring(config)
   if (config.databaseUrl !== undefined) {
-    ensureKeyring(config, keyringFile)
+    if (purpose !== 'look') ensureKeyring(config, keyringFile)
     return { config: { ...config, databaseUrl: config.databaseUrl, keyringFile }, embedded: false, end: async () => {} }
   }
   const dataDir = resolve(config.dataDir)
   // Passable for the user the database runs as, readable for nobody else.
   mkdirSync(dataDir, { recursive: true })
   chmodSync(dataDir, 0o711)
-  const lock = lockDataDir(dataDir, serving)
+  const lock = lockDataDir(dataDir, purpose === 'serve')
   const embedded = await startEmbeddedPostgres({ dataDir }).catch((error: unknown) => {
     lock.release()
     throw error
@@ -45,8 +45,10 @@ export async function openSession (config: Config, serving: boolean): Promise<Se
   }
   try {
     const urls = await prepareEmbedded(embedded)
-    await migrate(urls.owner)
-    ensureKeyring(config, keyringFile)
+    if (purpose !== 'look') {
+      await migrate(urls.owner)
+      ensureKeyring(config, keyringFile)
+    }
     return { config: { ...config, databaseUrl: urls.service, keyringFile }, embedded: true, end }
   } catch (error) {
     await end()
@@ -85,14 +87,19 @@ function lockDataDir (dataDir: string, serving: boolean): Lock {
   return { mine: true, release: () => { rmSync(file, { force: true }) } }
 }
 
+/** A verb that made itself an empty vault would answer for the wrong one. `traces` are files that a vault leaves. Throws ConfigError. */
+export function requireVault (config: Config, traces: readonly string[] = []): void {
+  const files = [locateKeyring(config), ...traces.map((name) => join(resolve(config.dataDir), name))]
+  if (config.databaseUrl === undefined && !files.some((file) => existsSync(file))) {
+    throw new ConfigError(`no vault has run in ${config.dataDir}: name its database and keyring with DATABASE_URL and KEYRING_FILE, or its folder with DATA_DIR`)
+  }
+}
+
 /** Opens the rooms for one verb of an operator and closes them after it. */
 export async function withRooms<T> (work: (rooms: Awaited<ReturnType<typeof openRooms>>) => Promise<T>): Promise<T> {
   const config = readConfig()
-  // A verb that made itself an empty vault would answer for the wrong one.
-  if (config.databaseUrl === undefined && !existsSync(locateKeyring(config))) {
-    throw new ConfigError(`no vault has run in ${config.dataDir}: name its database and keyring with DATABASE_URL and KEYRING_FILE, or its folder with DATA_DIR`)
-  }
-  const session = await openSession(config, false)
+  requireVault(config)
+  const session = await openSession(config, 'operate')
   try {
     // Verbs print their result themselves; only what goes wrong is logged, to standard error.
     const rooms = await openRooms(session.config, createLog('error', process.stderr))

@@ -38,8 +38,8 @@ export interface KeyWrapper {
   checkKeks (): Promise<void>
   /** The current KEK of a slot. */
   currentKekId (slot: KekSlot): string
-  /** Throws as the provider does when a KEK can't be used now. */
-  kekHealth (kekId: string): Promise<void>
+  /** The same for one KEK. */
+  checkKek (kekId: string): Promise<void>
 }
 
 const CHECK_CONTEXT = Buffer.from('connection-vault kek check 1')
@@ -69,6 +69,13 @@ export function createKeyWrapper ({ keks, checks }: { readonly keks: Keks, reado
     return bytes
   }
 
+  const checkKnown = async ({ kekId, check }: KekCheck): Promise<void> => {
+    const value = await keks.unwrap(kekId, check, CHECK_CONTEXT)
+    if (value === undefined || !value.equals(CHECK_VALUE)) {
+      throw new KeyringError(`the KEK ${kekId} is not the one the database was sealed under, though it has the same name. Start with the keyring, or the key of the provider, that belongs to this database`)
+    }
+  }
+
   return Object.freeze({
     unwrap,
     makeKey: async (scope: KeyScope) => await wrap(scope, newId('key'), randomBytes(KEY_BYTES)),
@@ -85,17 +92,16 @@ export function createKeyWrapper ({ keks, checks }: { readonly keks: Keks, reado
     },
     checkKeks: async () => {
       const known = await checks.listChecks()
-      for (const { kekId, check } of known) {
-        const value = await keks.unwrap(kekId, check, CHECK_CONTEXT)
-        if (value === undefined || !value.equals(CHECK_VALUE)) {
-          throw new KeyringError(`the KEK ${kekId} is not the one the database was sealed under, though it has the same name. Start with the keyring, or the key of the provider, that belongs to this database`)
-        }
-      }
+      for (const check of known) await checkKnown(check)
       const current = new Set(KEK_SLOTS.map((slot) => keks.currentKekId(slot)))
       for (const kekId of current) if (!known.some((check) => check.kekId === kekId)) await keks.health(kekId)
     },
+    checkKek: async (kekId: string) => {
+      const known = (await checks.listChecks()).find((check) => check.kekId === kekId)
+      if (known === undefined) await keks.health(kekId)
+      else await checkKnown(known)
+    },
     currentKekId: (slot: KekSlot) => keks.currentKekId(slot),
-    kekHealth: async (kekId: string) => { await keks.health(kekId) },
   })
 }
 

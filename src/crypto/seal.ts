@@ -27,6 +27,8 @@ export interface Sealer {
   openPayload (context: BindingContext, sealed: SealedPayload): Promise<Buffer>
   /** Seals for the same place again, under the scope's current key: what it holds never leaves. Throws as `open` does. */
   reseal<T extends Sealed | SealedPayload> (context: BindingContext, sealed: T): Promise<SealedWithKey<T>>
+  /** Which key sealed it, as it says itself; undefined when it is no sealed value at all. */
+  keyOf (sealed: Sealed | SealedPayload): KeyId | undefined
   /** Whether it opens here; throws only `kek_unavailable`. */
   isIntact (context: BindingContext, sealed: Sealed | SealedPayload): Promise<boolean>
 }
@@ -68,6 +70,7 @@ export function createSealer (keyring: Keyring): Sealer {
       const binding = encodeBinding(context)
       return await sealBytes(context, await openBytes(context, sealed, { binding }), binding) as SealedWithKey<T>
     },
+    keyOf: envelopeKeyId,
     isIntact: async (context: BindingContext, sealed: Sealed | SealedPayload) => {
       try {
         const plaintext = await openBytes(context, sealed)

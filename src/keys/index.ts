@@ -9,7 +9,7 @@
  */
 export { createKeys, type Keys } from './assemble.ts'
 export type { Certificate } from './destroy.ts'
-export type { ColumnReport, Inspection } from './inspect.ts'
-export type { KeyOverview } from './overview.ts'
+export { createInspector, type ColumnReport, type Inspection } from './inspect.ts'
+export { createOverview, type KeyOverview } from './overview.ts'
 export type { Retirement } from './retire.ts'
 export type { KeyCaller } from './rotate.ts'

@@ -26,7 +26,7 @@ export interface KeyOverview {
 
 const DAY_SECONDS = 86_400
 
-export function createOverview ({ database, crypto, columns, cryptoperiods }: KeysOptions) {
+export function createOverview ({ database, crypto, columns, cryptoperiods }: Pick<KeysOptions, 'database' | 'crypto' | 'columns' | 'cryptoperiods'>) {
   const describe = ({ kekId, createdAt, ageSeconds, keys }: Omit<KekUse, 'createdAt'> & { createdAt: Date | null }): KekOverview => {
     const currentFor = KEK_SLOTS.filter((slot) => crypto.currentKekId(slot) === kekId)
     const overdue = currentFor.length > 0 && ageSeconds > cryptoperiods.kekDays * DAY_SECONDS

@@ -12,10 +12,11 @@ export interface KeyCaller {
 }
 
 /** `kek`: keys are wrapped again, under the current KEK. `workspace`, `system`: they are replaced. */
-export type RotationTarget =
+export type RotationTarget = { readonly rowsPerSecond?: number } & (
   | { readonly target: 'kek' }
   | { readonly target: 'system' }
   | { readonly target: 'workspace', readonly workspaceId: WorkspaceId | undefined, readonly environment: Environment | undefined }
+)
 
 /** What ops ask for. The work itself is the sweep's: any process goes on with it, after any crash. */
 export function createRotation ({ database, ledger }: Pick<KeysOptions, 'database' | 'ledger'>) {
@@ -36,10 +37,11 @@ export function createRotation ({ database, ledger }: Pick<KeysOptions, 'databas
   return {
     /** Asks for keys to be replaced or wrapped again, and for what they sealed to be sealed again. Throws `rotation_running`. */
     rotate: async (of: RotationTarget, caller: KeyCaller): Promise<KeySweep> => {
-      if (of.target === 'kek') return await request(caller, { rewrap: true })
-      if (of.target === 'system') return await request(caller, { rotate: { kind: 'system' } })
+      const fast = of.rowsPerSecond === undefined ? {} : { rowsPerSecond: of.rowsPerSecond }
+      if (of.target === 'kek') return await request(caller, { rewrap: true, ...fast })
+      if (of.target === 'system') return await request(caller, { rotate: { kind: 'system' }, ...fast })
       const { workspaceId, environment } = of
-      return await request(caller, { rotate: { kind: 'workspace', ...workspaceId !== undefined && { workspaceId }, ...environment !== undefined && { environment } } })
+      return await request(caller, { rotate: { kind: 'workspace', ...workspaceId !== undefined && { workspaceId }, ...environment !== undefined && { environment } }, ...fast })
     },
     /** Asks for what replaced keys sealed to be sealed again, or changes how fast that goes on. */
     sweep: async (options: { rowsPerSecond?: number }, caller: KeyCaller): Promise<KeySweep> => await request(caller, options),

@@ -3,7 +3,7 @@ import pg from 'pg'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { createPipeline, named, type Pipeline } from './pipeline.ts'
-import { listMigrations } from './migrate.ts'
+import { listMigrations, SERVICE_ROLE } from './migrate.ts'
 import { createPool } from './pool.ts'
 import type { DB } from './schema.ts'
 import { createSignals, type Signals } from './signals.ts'
@@ -147,4 +147,32 @@ export async function judgeServiceRole (database: Pick<Database, 'db'>): Promise
     return 'the role of DATABASE_URL owns the schema or may rewrite the audit: let the service log in as a member of connection_vault_service that owns nothing'
   }
   return undefined
+}
+
+/** Rights the service's role lacks, such as after a restore without them; undefined when it has all. */
+export async function judgeServiceRights (database: Pick<Database, 'db'>): Promise<string | undefined> {
+  const { rows: [role] } = await sql<{ member: boolean | null, unread: string[] }>`
+    select (select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = ${SERVICE_ROLE}) as member,
+           array(select c.relname::text from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition and c.relname not like 'kysely%'
+                    and not has_table_privilege(c.oid, 'SELECT') order by 1) as unread`.execute(database.db)
+  if (role?.member !== true) return `the role of DATABASE_URL is not a member of ${SERVICE_ROLE}: as an administrator run \`grant ${SERVICE_ROLE} to\` it`
+  if (role.unread.length > 0) return `the role of DATABASE_URL may not read ${role.unread.slice(0, 5).join(', ')}: a restore has left the rights out, or they were taken away`
+  return undefined
+}
+
+/** The server's version, as it says it. */
+export async function getServerVersion (database: Pick<Database, 'db'>): Promise<string> {
+  const { rows: [server] } = await guard(() => sql<{ version: string }>`select current_setting('server_version') as version`.execute(database.db))
+  return server?.version ?? 'unknown'
+}
+
+/** Why a database is away, in the words of an operator. */
+export function describeAway (error: unknown): string {
+  if (error instanceof Error && error.cause instanceof Error) return describeAway(error.cause)
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  switch (code) {
+    case '28P01': case '28000': return 'it refuses this role, or its password'
+    case '3D000': return 'it has no database of that name'
+    default: return code
+  }
 }

@@ -88,6 +88,13 @@ export async function listSealedRows (on: Executor, column: SealedColumn, { afte
   return await listPage(on, column, sql`select ${sql.join(needed)} from ${table} where ${value} is not null ${beyond} order by ${sql.join(id)} limit ${limit}`)
 }
 
+/** About how many rows these tables have, as the statistics say. */
+export async function estimateRows (on: Executor, columns: readonly SealedColumn[]): Promise<number> {
+  const { rows: [sum] } = await sql<{ rows: number }>`
+    select coalesce(sum(greatest(c.reltuples, 0)), 0)::float8 as rows from unnest(${columns.map(({ table }) => table)}::text[]) as t (name) join pg_class c on c.oid = to_regclass(t.name)`.execute(on)
+  return sum?.rows ?? 0
+}
+
 /** What is held in memory of one page, the first row whatever its size: payloads can be of megabytes. */
 const PAGE_BYTES = 8 * 2 ** 20
 
