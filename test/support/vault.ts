@@ -60,7 +60,7 @@ export async function startTestVault (settings: Record<string, string> = {}): Pr
   const log = createLog('trace', { write: (line) => { logs.push(line) } })
   const configure = (more: Record<string, string>) => {
     const config = readConfig('serve', {
-      NODE_ENV: 'test', DATABASE_URL: database.serviceUrl, KEYRING_FILE: keyringFile, DATABASE_POOL_SIZE: '5',
+      NODE_ENV: 'test', DATABASE_URL: database.serviceUrl, KEYRING_FILE: keyringFile, DATABASE_POOL_SIZE: '5', WORK_IN_FLIGHT: '4000',
       INTERNAL_PORT: '0', PUBLIC_PORT: '0', OPERATIONS_PORT: '0', SHUTDOWN_SECONDS: '5', ...settings, ...more,
     })
     return { ...config, databaseUrl: config.databaseUrl ?? database.serviceUrl, keyringFile }
