@@ -28,6 +28,6 @@ export function toResolves (places: readonly Place[], token: string): Request[] 
 export async function requireSeeded (url: string, { path, headers, body }: Request, place: Place | undefined): Promise<void> {
   const response = await fetch(`${url}${path ?? ''}`, { method: 'POST', headers: headers as Record<string, string>, body: body as string })
   const { credentials } = await response.json() as { credentials?: Record<string, string> }
-  const { fields } = describe(Number(/\d+$/.exec(place?.name ?? '')?.[0]), { workspaces: 1, now: 0 })
+  const { fields } = describe(Number(/\d+$/.exec(place?.name ?? '')?.[0]), { workspaces: 1, now: Date.now() })
   if (JSON.stringify(credentials) !== JSON.stringify(fields)) throw new Error(`the process that answers is not the one that was started (${response.status})`)
 }
