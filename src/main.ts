@@ -44,6 +44,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
     const listeners = await openListeners({
       access, catalog, customApis, connections, invoke, ledger, events, relay, keys, macs: crypto.macs, log, metrics, version: VERSION,
       bodyLimitBytes: config.bodyLimitBytes,
+      lazySerialisers: config.nodeEnv !== 'test',
       invokeBodyLimitBytes: config.invokeBodyLimitBytes,
       rateLimitPerMinute: config.rateLimitPerMinute,
       workInFlight: config.workInFlight,

@@ -10,6 +10,7 @@ import type { Admission } from './admission/admission.ts'
 import { authenticate } from './authenticate.ts'
 import { boundLargeBodies } from './body-budget.ts'
 import { acceptJsonOnly } from './json-body.ts'
+import { createLazySerialisers } from './lazy-serialisers.ts'
 import { sendProblem, toVaultError } from './problem.ts'
 import type { RefusalRecorder } from './refusals.ts'
 import { findAccess } from './route-table.ts'
@@ -21,6 +22,8 @@ export type ListenerName = 'internal' | 'public' | 'operations'
 export interface AppOptions {
   readonly listener: ListenerName
   readonly bodyLimitBytes: number
+  /** Whether serialisers are compiled when they are needed, not at the start. */
+  readonly lazySerialisers: boolean
   readonly log: Log
   readonly metrics: Metrics
   readonly tls?: { readonly cert: string, readonly key: string, readonly ca?: string } | undefined
@@ -38,6 +41,7 @@ const REQUEST_TIMEOUT_MS = 30_000
 export function createApp (options: AppOptions): App {
   const server: FastifyServerOptions & { http?: object, https?: object } = {
     logger: false,
+    ...options.lazySerialisers && { schemaController: { compilersFactory: { buildSerializer: createLazySerialisers() } } },
     genReqId: () => newId('request'),
     bodyLimit: options.bodyLimitBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,

@@ -50,6 +50,7 @@ export interface HttpOptions {
   readonly checks: readonly ReadinessCheck[]
   readonly version: string
   readonly bodyLimitBytes: number
+  readonly lazySerialisers: boolean
   readonly invokeBodyLimitBytes: number
   readonly rateLimitPerMinute: number
   readonly workInFlight: number
