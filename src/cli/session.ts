@@ -35,7 +35,7 @@ export async function openSession (config: Config, purpose: 'serve' | 'operate' 
   mkdirSync(dataDir, { recursive: true })
   chmodSync(dataDir, 0o711)
   const lock = lockDataDir(dataDir, purpose === 'serve')
-  const embedded = await startEmbeddedPostgres({ dataDir }).catch((error: unknown) => {
+  const embedded = await startEmbeddedPostgres({ dataDir, existing: purpose === 'look' }).catch((error: unknown) => {
     lock.release()
     throw error
   })

@@ -22,6 +22,8 @@ export interface EmbeddedPostgres {
 
 interface Options {
   readonly dataDir: string
+  /** Throw where there is no cluster yet, instead of making one. */
+  readonly existing?: boolean
   /** Server settings beside the defaults, for tests. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -49,7 +51,10 @@ export async function startEmbeddedPostgres (options: Options): Promise<Embedded
     if (await answers(running.socketDir, home.clusterDir, 3_000)) return handle(home, running, true)
     await killStale(running.pid, home.clusterDir)
   }
-  if (!existsSync(join(home.clusterDir, 'PG_VERSION'))) initialise(home)
+  if (!existsSync(join(home.clusterDir, 'PG_VERSION'))) {
+    if (options.existing === true) throw new ConfigError(`there is no database in ${home.clusterDir}: restore it, or name the right folder with DATA_DIR`)
+    initialise(home)
+  }
   return handle(home, await launch(home, options.settings ?? {}), false)
 }
 

@@ -153,6 +153,9 @@ t.test('the configuration', async (t) => {
   const dir = makeFolder('nothing')
   t.match(await doctor({ DATA_DIR: dir }), { code: 1, states: { configuration: 'ok', database: 'bad', keys: 'skipped' } })
   t.same(readdirSync(dir), [], 'nothing was made')
+  // A folder from which the database was lost.
+  createLocalKeyring(join(dir, 'keyring.json'), new Date())
+  t.match((await doctor({ DATA_DIR: dir })).of('database'), [{ state: 'bad', said: /^there is no database in .*: restore it, or name the right folder with DATA_DIR$/ }])
 })
 
 t.test('the database', async (t) => {

@@ -1,4 +1,6 @@
 import { createWire } from './agent.ts'
+import { linkCatalog } from './catalog.ts'
+import type { TestDatabase } from './cluster.ts'
 import { consentAndChoose, goToProvider, startLinkVault, type LinkVault } from './linking.ts'
 import { Person } from './person.ts'
 import { json, startProvider } from './provider.ts'
@@ -6,12 +8,16 @@ import { consent, startLinear, startXero } from './standins/index.ts'
 import { eventually, STRIPE_KEY } from './vault.ts'
 
 /** A vault in which a workspace can have something in every table. */
-export async function startEverything (settings: Record<string, string> = {}) {
+export async function startEverything (settings: Record<string, string> = {}, on?: TestDatabase) {
   const [linear, xero] = await Promise.all([startLinear(), startXero()])
   const stripe = await startProvider((_received, reply) => { json(reply, 200, { livemode: false, id: 'ch_1', note: 'CanaryOutput-000001' }) })
-  const vault = await startLinkVault({ linear, xero, stripe }, { EGRESS_ALLOW_CUSTOM_API: stripe.endpoint, ...settings })
+  const standins = { linear, xero, stripe }
+  const own = { CATALOG_DIR: linkCatalog(standins), EGRESS_ALLOW_CUSTOM_API: stripe.endpoint }
+  const vault = await startLinkVault(standins, { ...own, ...settings }, on)
   return {
     vault, linear, xero, stripe,
+    /** For another process like this one. */
+    settings: { ...own, EGRESS_ALLOW_PROVIDER: [linear, xero, stripe].map(({ endpoint }) => endpoint).join(',') },
     close: async () => {
       await vault.close()
       await Promise.all([linear, xero, stripe].map((one) => one.close()))

@@ -1,4 +1,5 @@
 import { linkCatalog } from './catalog.ts'
+import type { TestDatabase } from './cluster.ts'
 import { Person, type Page } from './person.ts'
 import { consent, type RegisteredClient, type Standin } from './standins/index.ts'
 import { startTestVault, type Answer, type TestVault } from './vault.ts'
@@ -49,11 +50,13 @@ export interface Returned {
   readonly code: string
 }
 
-export async function startLinkVault (standins: Readonly<Record<string, Pick<Standin, 'url' | 'endpoint'>>>, settings: Record<string, string> = {}): Promise<LinkVault> {
+export async function startLinkVault (
+  standins: Readonly<Record<string, Pick<Standin, 'url' | 'endpoint'>>>, settings: Record<string, string> = {}, on?: TestDatabase,
+): Promise<LinkVault> {
   const endpoints = Object.values(standins).map(({ endpoint }) => endpoint)
   const vault = await startTestVault({
     CATALOG_DIR: linkCatalog(standins), EGRESS_ALLOW_PROVIDER: [...new Set(endpoints)].join(','), RETURN_ORIGINS: HOST, PRODUCT_NAME: 'Rapidfolio', ...settings,
-  })
+  }, on)
   let sessions = 0
   const openSession: LinkVault['openSession'] = async (workspace, changes = {}) => {
     const reconnects = changes['connection_id'] !== undefined

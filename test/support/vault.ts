@@ -50,9 +50,9 @@ export interface TestVault {
 
 export const STRIPE_KEY = ['sk', 'test', '51CanaryStripeKey0000000042'].join('_')
 
-/** A whole vault in this process, on a database of its own, listening on ports the system picks. */
-export async function startTestVault (settings: Record<string, string> = {}): Promise<TestVault> {
-  const database = await createTestDatabase()
+/** A whole vault in this process, on a database of its own unless told another, listening on ports the system picks. */
+export async function startTestVault (settings: Record<string, string> = {}, on?: TestDatabase): Promise<TestVault> {
+  const database = on ?? await createTestDatabase()
   const dir = makeFolder('test')
   const keyringFile = join(dir, 'keyring.json')
   createLocalKeyring(keyringFile, new Date())
