@@ -31,7 +31,7 @@ const byFetch: Way = async (id) => {
 }
 
 /** Short turns: what else the machine does meanwhile it does to both. */
-const TURN_MS = 100
+const TURN_MS = 300
 let next = 0
 
 async function takeTurn (way: Way, times: number[]): Promise<number> {
