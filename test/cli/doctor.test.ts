@@ -252,7 +252,8 @@ t.test('much, in little memory', async (t) => {
   t.equal((await done).code, 0, output())
   clearInterval(watching)
   t.match(output(), new RegExp(`^invocation_results\\.sealed +ok +${ROWS} opened$`, 'm'))
-  t.ok(mostMb > 0 && mostMb < 350, `${ROWS * BYTES / 1_048_576} MB were opened in ${Math.round(mostMb)} MB`)
+  // Read at once they would take three times their size: bytes come as hexadecimal text.
+  t.ok(mostMb > 0 && mostMb < 550, `${ROWS * BYTES / 1_048_576} MB were opened in ${Math.round(mostMb)} MB`)
 })
 
 t.test('a reader that goes away', async (t) => {
