@@ -20,7 +20,11 @@ export function resolveRoutes (app: App, rooms: { connections: Connections }): v
 
   app.post('/v1/workspaces/:workspace_id/connections/:connection_id/resolve', {
     schema: { tags, operationId: 'resolveConnection', summary: 'Get the credential', params: ConnectionParams, body: ResolveRequest, response: { 200: Type.Ref('ResolvedCredential#') } },
-    config: { errors: [...ERRORS, 'not_found', 'environment_mismatch', 'connection_disabled', 'connection_pending', 'connection_needs_reauth'] },
+    config: {
+      errors: [
+        ...ERRORS, 'not_found', 'environment_mismatch', 'connection_disabled', 'connection_pending', 'connection_needs_reauth', 'refresh_failed', 'private_connection',
+      ],
+    },
   }, async (request) => {
     const { environment, context, min_ttl_seconds: minTtlSeconds, rejected_version: rejectedVersion } = request.body
     return handOut(await connections.resolve(ofRequest(request.params), { environment, context, minTtlSeconds, rejectedVersion }, callerOf(request)))
