@@ -45,7 +45,10 @@ const TO_MEND: Readonly<Record<string, string>> = {
 export function openPkcs11 (settings: Pkcs11Settings): KekProvider {
   const ask = createModule(settings)
   const use = async (kekId: string, request: Omit<ModuleRequest, 'id' | 'label'>): Promise<Buffer> => {
-    const answer = await ask({ ...request, label: labelOf(settings, kekId) })
+    const asked = { ...request, label: labelOf(settings, kekId) }
+    const first = await ask(asked)
+    // A MAC can be computed again: a process that dies once is not a module that is away.
+    const answer = first.fault === 'module_ended' ? await ask(asked) : first
     if (answer.mac !== undefined) return Buffer.from(answer.mac)
     const fault = answer.fault ?? 'unknown'
     const mend = TO_MEND[fault]
