@@ -16,6 +16,7 @@ export interface Pkcs11Settings {
 
 const NAME = 'pkcs11'
 const DEADLINE_MS = 6_000
+const DIED_WITHIN_MS = 1_000
 const FORMAT = 1
 const SALT_BYTES = 32
 /** Before what is authenticated, so that a key used for something else as well gives nothing away. */
@@ -46,9 +47,10 @@ export function openPkcs11 (settings: Pkcs11Settings): KekProvider {
   const ask = createModule(settings)
   const use = async (kekId: string, request: Omit<ModuleRequest, 'id' | 'label'>): Promise<Buffer> => {
     const asked = { ...request, label: labelOf(settings, kekId) }
+    const startedMs = performance.now()
     const first = await ask(asked)
-    // A MAC can be computed again: a process that dies once is not a module that is away.
-    const answer = first.fault === 'module_ended' ? await ask(asked) : first
+    // A MAC can be computed again: a process that dies is not yet a module that is away. One that was killed because it hung is.
+    const answer = first.fault === 'module_ended' && performance.now() - startedMs < DIED_WITHIN_MS ? await ask(asked) : first
     if (answer.mac !== undefined) return Buffer.from(answer.mac)
     const fault = answer.fault ?? 'unknown'
     const mend = TO_MEND[fault]
