@@ -883,7 +883,6 @@ CREATE OR REPLACE FUNCTION public.prune_audit(anchor bigint, kept_from timestamp
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET lock_timeout TO '2s'
 AS $function$
 declare
   parts text[];
@@ -897,6 +896,8 @@ begin
     raise exception 'there is no such anchor';
   end if;
   delete from public.audit_chain where seq <= anchor;
+  delete from public.audit_checkpoints where seq <= anchor;
+  delete from public.audit_anchors a where (a.seq, a.kept_from) < (anchor, prune_audit.kept_from);
   select coalesce(array_agg(c.relname order by c.relname), '{}') into parts
     from pg_class c join pg_inherits i on i.inhrelid = c.oid
    where i.inhparent = 'public.audit_events'::regclass and c.relname ~ '^audit_events_\d{4}_\d{2}$'

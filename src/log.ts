@@ -8,7 +8,7 @@ import { isVaultError } from './errors.ts'
 const FIELDS = new Set([
   'request_id', 'method', 'route', 'status', 'duration_ms', 'code', 'listener', 'principal', 'workspace_id', 'connection_id',
   'invocation_id', 'integration', 'environment', 'job', 'count', 'key_id', 'kek_id', 'migration', 'checkpoint', 'seq',
-  'host', 'port', 'file', 'pid', 'signal', 'reason', 'error',
+  'host', 'port', 'file', 'pid', 'signal', 'reason', 'error', 'table', 'row', 'keys', 'slot', 'days',
 ])
 
 export type Log = Pick<Logger<never, boolean>, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>

@@ -33,9 +33,11 @@ export function createRetention (options: Options) {
       if (before !== undefined && before.kept_from > keptFrom) return undefined
       // Signed already: what it was signed for may have failed.
       if (before?.kept_from.getTime() === keptFrom.getTime()) return { seq: before.seq, keptFrom }
-      const checkpoint = await findCheckpointBefore(database.db, keptFrom)
+      // Of a time in which nothing happened, the record goes on to begin where it does.
+      const checkpoint = await findCheckpointBefore(database.db, keptFrom) ?? before
       if (checkpoint === undefined) return undefined
-      const anchor = { ...checkpoint, kept_from: keptFrom, lost_links: await listLinksReaching(database.db, keptFrom, checkpoint.seq) }
+      const { seq, head_mac, events } = checkpoint
+      const anchor = { seq, head_mac, events, kept_from: keptFrom, lost_links: await listLinksReaching(database.db, keptFrom, checkpoint.seq) }
       const { keyId, mac } = (await macs.key('audit-checkpoint')).compute(anchorMacInput(anchor))
       await database.transaction(async (tx) => {
         await insertAnchor(tx, { ...anchor, key_id: keyId, signature: mac })

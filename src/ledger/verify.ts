@@ -40,6 +40,8 @@ interface Walk {
   seq: number
   mac: Buffer
   events: number
+  /** The latest time of any record so far. */
+  lastAt: number
 }
 
 /**
@@ -73,11 +75,11 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
 /** At the first link, or where the record begins since months of it were let go. */
 async function beginWalk (database: Reads, macs: Macs): Promise<Walk> {
   const anchor = await findAnchor(database.db)
-  const start = { findings: [], lost: new Set<number>(), seq: 0, mac: Buffer.alloc(0), events: 0 }
+  const start = { findings: [], lost: new Set<number>(), seq: 0, mac: Buffer.alloc(0), events: 0, lastAt: 0 }
   if (anchor === undefined) return start
   const signed = await macs.verify('audit-checkpoint', anchorMacInput(anchor), { keyId: anchor.key_id, mac: anchor.signature })
   return signed
-    ? { findings: [], lost: new Set(anchor.lost_links), seq: anchor.seq, mac: anchor.head_mac, events: anchor.events }
+    ? { findings: [], lost: new Set(anchor.lost_links), seq: anchor.seq, mac: anchor.head_mac, events: anchor.events, lastAt: 0 }
     : { ...start, findings: [{ kind: 'anchor_changed', at: String(anchor.seq) }] }
 }
 
@@ -107,11 +109,17 @@ async function judgeEvents (database: Reads, walk: Walk, batches: readonly Timed
 }
 
 async function judgeCheckpoints ({ database, macs }: Evidence, walk: Walk, links: readonly ChainLink[]): Promise<void> {
-  const bySeq = new Map(links.map((link) => [link.seq, link]))
+  const bySeq = new Map(links.map((link) => {
+    walk.lastAt = Math.max(walk.lastAt, link.last_at.getTime())
+    return [link.seq, { mac: link.mac, lastAt: walk.lastAt }]
+  }))
   for (const checkpoint of await listCheckpoints(database.db, links[0]?.seq ?? 0, walk.seq)) {
     const input = checkpointMacInput({ head_seq: checkpoint.seq, head_mac: checkpoint.head_mac, events: checkpoint.events })
     const signed = await macs.verify('audit-checkpoint', input, { keyId: checkpoint.key_id, mac: checkpoint.signature })
-    if (!signed || bySeq.get(checkpoint.seq)?.mac.equals(checkpoint.head_mac) !== true) walk.findings.push({ kind: 'checkpoint_unmatched', at: String(checkpoint.seq) })
+    const link = bySeq.get(checkpoint.seq)
+    // By its time is decided what may be let go: one that says less would take more along.
+    const early = checkpoint.last_at !== null && checkpoint.last_at.getTime() < (link?.lastAt ?? 0)
+    if (!signed || early || link?.mac.equals(checkpoint.head_mac) !== true) walk.findings.push({ kind: 'checkpoint_unmatched', at: String(checkpoint.seq) })
   }
 }
 

@@ -60,7 +60,7 @@ t.test('months are dropped, and the rest is whole', async (t) => {
   t.match(await ledger.verify(), { ok: true, links: 9, events: 17 })
   const [anchor] = await database.query('select seq, events, lost_links from audit_anchors')
   t.match(anchor, { seq: 3, events: 6, lost_links: ['4'] }, 'the fourth link was beyond the last checkpoint of its month')
-  t.same(await database.query('select from audit_chain where seq <= 3'), [])
+  t.same(await database.query('select from audit_chain where seq <= 3 union all select from audit_checkpoints where seq <= 3'), [], 'nothing is left that needs the key of that time')
   t.match(await database.query("select details, principal_kind from audit_events where event = 'audit.pruned'"), [{ principal_kind: 'operator', details: { up_to_link: 3, kept_from: month(2).toISOString() } }])
 
   t.match(await cli(['prune', '--keep-months', '2']), { code: 0, output: /^0 months dropped; the record begins after link 3 / }, 'once more')
@@ -69,6 +69,22 @@ t.test('months are dropped, and the rest is whole', async (t) => {
   t.match(await cli(['prune', '--keep-months', '1']), { code: 0, output: /^1 months dropped; the record begins after link 5 / })
   t.match(await ledger.verify(), { ok: true })
   t.match(await partitions(), [partition(1), partition(0)])
+  t.match(await database.query('select seq from audit_anchors'), [{ seq: '5' }], 'the anchor before has done its duty')
+})
+
+t.test('with the record, the key that it needed goes', async (t) => {
+  const { cli, ledger, database, env } = await oldRooms(t)
+  const keys = async (...args: string[]) => await runCli(['keys', ...args], env).done
+  t.match(await keys('rotate', 'system'), { code: 0 })
+  await ledger.sealer.seal()
+  t.match(await keys('retire'), { code: 0, output: /^0 keys retired\nkey_\w+ is still needed: audit_chain \d/ })
+  // Not all of it is old enough here; the rest is taken as if it were.
+  t.match(await cli(['prune', '--keep-months', '1']), { code: 0 })
+  const [old] = await database.query<{ id: string }>("select id from system_keys where state = 'previous'")
+  await database.query('delete from audit_chain where key_id = $1', [old?.id])
+  await database.query('delete from audit_unsealed where key_id = $1', [old?.id])
+  t.same(await database.query('select from audit_checkpoints where key_id = $1 and seq <= (select max(seq) from audit_anchors)', [old?.id]), [])
+  t.same(await database.query('select from audit_anchors where key_id = $1', [old?.id]), [])
 })
 
 t.test('a quiet month', async (t) => {
@@ -109,6 +125,7 @@ t.test('after the anchor every change is found, and so is a forged anchor', asyn
     ['the anchor removed', 'delete from audit_anchors', 'link_missing'],
     ['a later anchor forged of a checkpoint', `insert into audit_anchors select seq, head_mac, events, '${month(1).toISOString()}', key_id, signature, created_at, '{}' from audit_checkpoints where seq = 5; delete from audit_chain where seq <= 5`, 'anchor_changed'],
     ['a later anchor made of the true one', 'insert into audit_anchors select 5, head_mac, events, kept_from, key_id, signature, created_at, lost_links from audit_anchors', 'anchor_changed'],
+    ['a checkpoint said to be of before', "update audit_checkpoints set last_at = '2000-01-01' where seq = 7", 'checkpoint_unmatched'],
     ['the tail cut', "delete from audit_chain where seq > 6; delete from audit_events where request_id like '1%'", 'tail_cut'],
   ]
   for (const [name, statement, finding] of changes) {
