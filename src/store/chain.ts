@@ -127,9 +127,15 @@ export async function findAnchor (on: Executor): Promise<AuditAnchor | undefined
   return found && { ...found, lost_links: found.lost_links.map(Number) }
 }
 
+/** Nothing that was committed waits longer for its link, but where none is made; and then the oldest go first. */
+const LATE_MS = 3_600_000
+
 /** Links beyond one whose records, some or all, are from before an instant. */
 export async function listLinksReaching (on: Executor, before: Date, beyond: number): Promise<number[]> {
-  const links = await on.selectFrom('audit_chain').select('seq').where('seq', '>', beyond).where('first_at', '<', before).orderBy('seq').execute()
+  const until = await on.selectFrom('audit_checkpoints').select('seq').where('last_at', '>=', new Date(before.getTime() + LATE_MS))
+    .orderBy('last_at').orderBy('seq').limit(1).executeTakeFirst()
+  const links = await on.selectFrom('audit_chain').select('seq').where('seq', '>', beyond).where('first_at', '<', before)
+    .$if(until !== undefined, (query) => query.where('seq', '<=', until?.seq ?? 0)).orderBy('seq').execute()
   return links.map(({ seq }) => seq)
 }
 

@@ -21,7 +21,7 @@ const CASES: Readonly<Record<string, Case | readonly Case[]>> = { ...CONNECTION_
 /** Exports that look for nothing in tables. */
 const NO_SEARCH = [
   // Vocabulary, and what opens or prepares a database.
-  'MigrationError', 'appendIf', 'batchValues', 'guard', 'isAlive', 'isMissingPartition', 'isUniqueViolation', 'isUnstorable', 'judgeSchema', 'judgeServiceRole', 'migrate', 'nameOfRow', 'openDatabase',
+  'MigrationError', 'appendIf', 'batchValues', 'describeAway', 'guard', 'isAlive', 'isContended', 'isForeignKeyViolation', 'isMissingPartition', 'isUniqueViolation', 'isUnstorable', 'judgeSchema', 'judgeServiceRights', 'judgeServiceRole', 'getServerVersion', 'migrate', 'nameOfRow', 'openDatabase',
   'prepareEmbedded', 'sealedColumn', 'startEmbeddedPostgres', 'whileKeyChanges',
   // Rows that are added, under a key of their own.
   'insertAgent', 'insertAgentGroup', 'insertAnchor', 'insertApp', 'insertCheckpoint', 'insertConnection', 'insertEnrolmentCode', 'insertIntegration', 'insertLinks', 'insertRelayInvocation', 'insertRevision',

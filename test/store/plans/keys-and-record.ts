@@ -66,6 +66,12 @@ export const KEY_AND_RECORD_CASES: Readonly<Record<string, Case | readonly Case[
   claimKeySweep: async ({ tx }) => await store.claimKeySweep(tx, 'o', 1_000),
   noteKeySweep: async ({ tx }) => await store.noteKeySweep(tx, { fence: 1, leaseMs: 1_000 }, {}),
   releaseKeySweep: async ({ tx }) => { await store.releaseKeySweep(tx, 'o') },
+  stillHolds: perColumn(async ({ tx }, column) => {
+    const [row] = await store.listSealedRows(tx, column, { after: undefined, limit: 1 })
+    if (row !== undefined) await store.stillHolds(tx, column, row)
+  }),
+  estimateRows: async ({ tx, columns }) => await store.estimateRows(tx, columns),
+  listUnendedRelays: async ({ tx }) => await store.listUnendedRelays(tx, W, { after: '', limit: 500 }),
   destroyWorkspaceKeys: async ({ tx }) => await store.destroyWorkspaceKeys(tx, W),
   deleteWorkspace: async ({ tx }) => await store.deleteWorkspace(tx, W),
 
@@ -102,6 +108,10 @@ export const KEY_AND_RECORD_CASES: Readonly<Record<string, Case | readonly Case[
     await store.listForeignEvents(tx, { after, limit: 1_000 })
   },
   measureSealingLag: async ({ tx }) => await store.measureSealingLag(tx),
+  listLinksReaching: async ({ tx }) => {
+    const at = await store.findCheckpointBefore(tx, daysAgo(40))
+    await store.listLinksReaching(tx, daysAgo(40), at?.seq ?? 0)
+  },
   findAnchor: async ({ tx }) => await store.findAnchor(tx),
   findCheckpointBefore: async ({ tx }) => await store.findCheckpointBefore(tx, daysAgo(40)),
   findFirstLink: async ({ tx }) => await store.findFirstLink(tx, daysAgo(10)),
