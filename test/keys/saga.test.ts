@@ -89,7 +89,7 @@ t.test('keyrings that can’t be right', async (t) => {
   write('open', read('first'), 0o644)
   await refuses(t, 'absent', /does not exist.*keys init.*restore/)
   await refuses(t, 'foreign', /sealed under the KEK .*does not hold.*backup copy/)
-  await refuses(t, 'lookalike', /not the one the database was sealed under.*keyring that belongs/)
+  await refuses(t, 'lookalike', /not the one the database was sealed under.*that belongs to this database/)
   await refuses(t, 'bit', /not the one the database was sealed under/)
   await refuses(t, 'half', /sealed under the KEK sandbox-.*does not hold/)
   await refuses(t, 'cut', /damaged, restore it from its copy/)

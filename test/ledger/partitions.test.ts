@@ -76,7 +76,7 @@ t.test('nobody has run a vault for months: it makes them before anybody can ask 
   await vault.withRooms(async (rooms) => { t.equal(await judgeAuditPartitions(rooms.database.db), 3) })
 })
 
-t.test('making one waits for nobody who reads or writes the record; letting one go gives up', async (t) => {
+t.test('making one waits for nobody who reads or writes the record; letting one go waits in small pieces', async (t) => {
   const rooms = await openAt(1)
   t.teardown(() => rooms.close())
   const busy = new pg.Client({ connectionString: rooms.database.serviceUrl })
@@ -93,11 +93,11 @@ t.test('making one waits for nobody who reads or writes the record; letting one 
     await rooms.ledger.record(record('b'))
   })
   const [cut] = await rooms.database.query<{ cut: Date }>('select date_trunc(\'month\', vault_now() at time zone \'UTC\') at time zone \'UTC\' as cut')
-  await rooms.database.query('insert into audit_anchors values (0, $1, 0, $2, $3, $1)', [Buffer.alloc(1), cut?.cut, 'key'])
-  await t.rejects(rooms.database.query('select prune_audit(0, $1)', [cut?.cut]), { code: '55P03' })
+  await rooms.database.query('insert into audit_anchors (seq, head_mac, events, kept_from, key_id, signature, lost_links) values (0, $1, 0, $2, $3, $1, $4)', [Buffer.alloc(1), cut?.cut, 'key', []])
+  const pruning = rooms.database.query<{ dropped: number }>('select prune_audit(0, $1) as dropped', [cut?.cut])
   await rooms.ledger.record(record('c'))
   await busy.query('commit')
-  const [pruned] = await rooms.database.query<{ dropped: number }>('select prune_audit(0, $1) as dropped', [cut?.cut])
+  const [pruned] = await pruning
   t.ok((pruned?.dropped ?? 0) > 0)
 })
 
