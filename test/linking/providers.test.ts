@@ -158,7 +158,7 @@ async function walkMachine (t: Test, of: Machine): Promise<void> {
   t.match(await invoke(id, ...call), { status: 409, body: { code: 'connection_needs_reauth' } })
   t.match(await resolve(id), { status: 409, body: { code: 'connection_needs_reauth' } })
   t.equal(standin.counts.tokenRequests, asks, 'and it is not asked again')
-  t.equal((await vault.request('DELETE', `/v1/workspaces/${W}/connections/${id}`)).status, 204)
+  t.equal((await vault.request('DELETE', `/v1/workspaces/${W}/connections/${id}?force=true`)).status, 204)
 }
 
 t.test('Onfido, by client credentials', async (t) => {
