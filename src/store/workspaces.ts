@@ -3,17 +3,24 @@ import type { InvocationId, KeyId, WorkspaceId } from '../ids.ts'
 import type { Tx } from './database.ts'
 import type { RelayRow } from './relay.ts'
 
-/** What is deleted may be much; and a lock that is not to be had soon is in a deadlock, which is to end here and not in a request. */
-const LIMITS = { statement_timeout: '600s', lock_timeout: '700ms' }
+/** A lock that is not to be had soon is in a deadlock, which is to end here and not in a request. */
+const LOCK_TIMEOUT = '700ms'
+/** However much a workspace has, no statement takes as long as a database that has gone silent. */
+const ROWS_AT_ONCE = 5_000
 
 /**
  * Erases a workspace's keys, with everything locked that others lock before a key; waits for those
  * who hold the keys current.
  */
 export async function destroyWorkspaceKeys (tx: Tx, workspaceId: WorkspaceId): Promise<{ keys: KeyId[], at: Date }> {
-  for (const [name, value] of Object.entries(LIMITS)) await sql`select set_config(${name}, ${value}, true)`.execute(tx)
-  const lock = async (table: 'connect_sessions' | 'oauth_apps' | 'connections' | 'relay_invocations') =>
-    await sql`select from ${sql.table(table)} where workspace_id = ${workspaceId} order by id for update`.execute(tx)
+  await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT}, true)`.execute(tx)
+  const lock = async (table: 'connect_sessions' | 'oauth_apps' | 'connections' | 'relay_invocations') => {
+    for (let after: string | null = ''; after !== null;) {
+      const { rows }: { rows: { last: string | null }[] } = await sql<{ last: string | null }>`
+        select max(id) as last from (select id from ${sql.table(table)} where workspace_id = ${workspaceId} and id > ${after} order by id limit ${ROWS_AT_ONCE} for update) as locked`.execute(tx)
+      after = rows[0]?.last ?? null
+    }
+  }
   // In the order in which everybody else takes them.
   await lock('connect_sessions')
   const { rows } = await sql<{ id: KeyId }>`
@@ -48,8 +55,20 @@ export async function deleteWorkspace (tx: Tx, workspaceId: WorkspaceId): Promis
            + (select count(*) from revocations where workspace_id = ${workspaceId}) as left`.execute(tx)
   const rows: Record<string, number> = {}
   for (const table of TABLES) {
-    const { numAffectedRows } = await sql`delete from ${sql.table(table)} where workspace_id = ${workspaceId}`.execute(tx)
-    if (Number(numAffectedRows) > 0) rows[table] = Number(numAffectedRows)
+    for (let picked = 1; picked > 0;) {
+      const deleted = await deleteSome(tx, table, workspaceId)
+      picked = deleted.picked
+      if (deleted.gone > 0) rows[table] = (rows[table] ?? 0) + deleted.gone
+    }
   }
   return { rows, grantsLeft: Number(grants?.left ?? 0) }
+}
+
+/** A row that somebody changes meanwhile is picked, not found in its place, and picked again. */
+async function deleteSome (tx: Tx, table: typeof TABLES[number], workspaceId: WorkspaceId): Promise<{ picked: number, gone: number }> {
+  const { rows: [counts] } = await sql<{ picked: number, gone: number }>`
+    with picked as materialized (select ctid from ${sql.table(table)} where workspace_id = ${workspaceId} limit ${ROWS_AT_ONCE}),
+         gone as (delete from ${sql.table(table)} where ctid = any(array(select ctid from picked)) returning 1)
+    select (select count(*) from picked)::int as picked, (select count(*) from gone)::int as gone`.execute(tx)
+  return counts ?? { picked: 0, gone: 0 }
 }

@@ -109,6 +109,15 @@ t.test('again, and of one that never was', async (t) => {
   t.match(await destroy('not%20one'), { status: 404, body: { code: 'not_found' } })
 })
 
+t.test('much', async (t) => {
+  // More than one statement takes at a time, in a table with a key and in one without.
+  const id = await vault.connect('large')
+  await database.query(`insert into idempotency_keys (workspace_id, key_hash, fingerprint, resource_id) select 'large', sha256(n::text::bytea), '', 'x' from generate_series(1, 12000) as n;
+    insert into connection_uses select 'large', '${id}', 'p' || n, '', 1, now(), now() from generate_series(1, 5000) as n`)
+  t.match(await destroy('large'), { status: 200, body: { rows: { idempotency_keys: 12_000, connection_uses: 5_000, connections: 1, credential_versions: 1 } } })
+  t.same(await count('large'), {})
+})
+
 t.test('who may', async (t) => {
   await vault.connect('guarded')
   const asked = async (grants: Parameters<typeof vault.mint>[0]) => await destroy('guarded', await vault.mint(grants))
