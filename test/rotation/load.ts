@@ -13,7 +13,7 @@ export interface Load {
   stop (): Promise<void>
   readonly answers: { resolve: number, invoke: number, create: number }
   /** Answers that were not what a caller wants, but for those that a killed process did not give. */
-  readonly errors: readonly string[]
+  readonly errors: readonly { readonly id: string, readonly said: string }[]
   readonly cut: () => number
   p99 (span: string): number
 }
@@ -22,7 +22,7 @@ export interface Load {
 export function startLoad (stage: Stage, replicas: Replicas, rows: readonly SeededRow[]): Load {
   const latencies = new Map<string, number[]>()
   const answers = { resolve: 0, invoke: 0, create: 0 }
-  const errors: string[] = []
+  const errors: { id: string, said: string }[] = []
   const ending = new AbortController()
   let [span, cut, made] = ['before', 0, 0]
   const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.length)] as T
@@ -45,14 +45,14 @@ export function startLoad (stage: Stage, replicas: Replicas, rows: readonly Seed
         headers: { authorization: `Bearer ${stage.token}`, 'content-type': 'application/json' },
       })
       const text = await answer.text()
-      if (answer.status !== wanted) errors.push(`${span} ${kind} ${answer.status} ${text.slice(0, 200)}`)
+      if (answer.status !== wanted) errors.push({ id: path.split('/')[2] ?? '', said: `${span} ${kind} ${answer.status} ${text.slice(0, 200)}` })
       else {
         answers[kind]++
         if (kind === 'resolve') latencies.set(span, [...latencies.get(span) ?? [], performance.now() - began])
       }
     } catch (error) {
       if (replicas.wasDisturbed(replica, began)) cut++
-      else errors.push(`${span} ${kind} ${String(error)}`)
+      else errors.push({ id: '', said: `${span} ${kind} ${String(error)}` })
     }
   }
   const kindOf = (turn: number): keyof typeof kinds => turn % 20 === 0 ? 'create' : turn % 5 === 0 ? 'invoke' : 'resolve'
