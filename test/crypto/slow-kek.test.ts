@@ -7,7 +7,7 @@ import { createLog } from '../../src/log.ts'
 import { createKekCheckTable, createKeyTable, openDatabase } from '../../src/store/index.ts'
 import { createTestDatabase } from '../support/cluster.ts'
 import { makeFolder } from '../support/folder.ts'
-import { json, startProvider, type Provider } from '../support/provider.ts'
+import { startTransit } from '../support/transit.ts'
 import { eventually, startTestVault, type Answer } from '../support/vault.ts'
 
 /** A key provider that hangs holds up those who need a key from it, for a bounded time, and nobody else. */
@@ -72,29 +72,9 @@ t.test('keys in memory, and keys that are not', async (t) => {
   })
 })
 
-/** As much of a transit engine as the vault uses, which hangs when it is told to. */
-async function startTransit (): Promise<Provider & { hang (hanging: boolean): void }> {
-  const state = { hung: undefined as Promise<void> | undefined, go: () => {} }
-  const provider = await startProvider(async ({ url, body }, reply) => {
-    const asked = JSON.parse(body === '' ? '{}' : body) as { plaintext?: string, ciphertext?: string, associated_data?: string }
-    await state.hung
-    if (url.includes('/encrypt/')) json(reply, 200, { data: { ciphertext: `vault:v1:${asked.plaintext}:${asked.associated_data}` } })
-    else if (url.includes('/decrypt/')) json(reply, 200, { data: { plaintext: asked.ciphertext?.split(':')[2] } })
-    else json(reply, 200, { data: { type: 'aes256-gcm96' } })
-  })
-  return {
-    ...provider,
-    hang: (hanging) => {
-      state.go()
-      const { promise, resolve } = Promise.withResolvers<void>()
-      state.hung = hanging ? promise : undefined
-      state.go = resolve
-    },
-  }
-}
-
 t.test('callers of a vault whose key provider hangs', async (t) => {
-  const transit = await startTransit()
+  const transit = await startTransit('hvs.test')
+  for (const key of ['live', 'sandbox']) transit.makeKey(key)
   const tokenFile = join(makeFolder('transit'), 'token')
   writeFileSync(tokenFile, 'hvs.test')
   const vault = await startTestVault({
@@ -102,7 +82,7 @@ t.test('callers of a vault whose key provider hangs', async (t) => {
     EGRESS_ALLOW_KEK: transit.endpoint, WORK_IN_FLIGHT: '8',
   })
   t.teardown(async () => {
-    transit.hang(false)
+    transit.troubles.end()
     await vault.close()
     await transit.close()
   })
@@ -114,7 +94,7 @@ t.test('callers of a vault whose key provider hangs', async (t) => {
   await vault.start()
   for (const token of [vault.token, other]) t.equal((await resolve('warm', warm, token)).status, 200)
 
-  transit.hang(true)
+  transit.troubles.begin('hang')
   const startedMs = performance.now()
   const waiting: Promise<Answer>[] = []
   for (let one = 1; one <= 8; one++) {
@@ -132,6 +112,6 @@ t.test('callers of a vault whose key provider hangs', async (t) => {
   }
   t.ok(performance.now() - startedMs < PATIENCE_MS)
   await eventually(async () => await outside() === 0)
-  transit.hang(false)
+  transit.troubles.end()
   await eventually(async () => (await resolve('cold', cold)).status === 200, PATIENCE_MS)
 })
