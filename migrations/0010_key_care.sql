@@ -74,23 +74,31 @@ insert into key_sweep default values;
 -- Where the record begins since months of it were let go: the last checkpoint among what went, and
 -- the first instant whose records are kept, under the vault's MAC.
 create table audit_anchors (
-  seq bigint primary key,
+  seq bigint not null,
   head_mac bytea not null,
   events bigint not null,
   kept_from timestamptz not null,
   key_id text collate "C" not null,
   signature bytea not null,
-  created_at timestamptz not null default vault_now()
+  created_at timestamptz not null default vault_now(),
+  -- Links beyond the anchor whose records went with the months. Of all others the records must be there.
+  lost_links bigint[] not null,
+  -- A quiet month has no checkpoint of its own: two anchors may be at one link.
+  primary key (seq, kept_from)
 );
 
 -- Drops the months that ended before `kept_from`, with the links up to the anchor. Runs with the
 -- owner's rights, and only for the retention role, which can do nothing else.
+-- Dropping a partition locks the whole record for a moment, and whoever writes waits behind whoever
+-- reads: the long part comes first, and each try at the lock is a short one. Checkpoints and anchors
+-- from before say nothing any more, but would keep the keys that signed them from being retired.
 create function prune_audit(anchor bigint, kept_from timestamptz) returns integer
   language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  part record;
-  dropped integer := 0;
+  parts text[];
+  part text;
+  tries integer := 0;
 begin
   if kept_from > date_trunc('month', public.vault_now() at time zone 'UTC') at time zone 'UTC' then
     raise exception 'the current month is kept';
@@ -98,16 +106,27 @@ begin
   if not exists (select from public.audit_anchors a where a.seq = anchor and a.kept_from = prune_audit.kept_from) then
     raise exception 'there is no such anchor';
   end if;
-  for part in
-    select c.relname as name from pg_class c join pg_inherits i on i.inhrelid = c.oid
-     where i.inhparent = 'public.audit_events'::regclass and c.relname ~ '^audit_events_\d{4}_\d{2}$'
-       and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= kept_from
-  loop
-    execute format('drop table public.%I', part.name);
-    dropped := dropped + 1;
-  end loop;
   delete from public.audit_chain where seq <= anchor;
-  return dropped;
+  delete from public.audit_checkpoints where seq <= anchor;
+  delete from public.audit_anchors a where (a.seq, a.kept_from) < (anchor, prune_audit.kept_from);
+  select coalesce(array_agg(c.relname order by c.relname), '{}') into parts
+    from pg_class c join pg_inherits i on i.inhrelid = c.oid
+   where i.inhparent = 'public.audit_events'::regclass and c.relname ~ '^audit_events_\d{4}_\d{2}$'
+     and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= kept_from;
+  while tries >= 0 and cardinality(parts) > 0 loop
+    begin
+      perform set_config('lock_timeout', '500ms', true);
+      foreach part in array parts loop
+        execute format('drop table public.%I', part);
+      end loop;
+      tries := -1;
+    exception when lock_not_available then
+      tries := tries + 1;
+      if tries >= 60 then raise; end if;
+      perform pg_sleep(0.5);
+    end;
+  end loop;
+  return cardinality(parts);
 end
 $$;
 revoke all on function prune_audit(bigint, timestamptz) from public;

@@ -62,7 +62,3 @@ begin
   return made;
 end
 $$;
-
--- To drop a month, nobody may be reading or writing the record for a moment; if that moment does not
--- come, the drop gives up and can be asked for again, and no use has waited for it for long.
-alter function prune_audit(bigint, timestamptz) set lock_timeout = '2s';
