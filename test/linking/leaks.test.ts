@@ -93,7 +93,7 @@ t.test('every way', async (t) => {
   }
   await vault.request('PUT', '/v1/oauth-apps/linear/sandbox', { body: { client_id: apps.linear.client.id, client_secret: linear.addSecret(apps.linear.client) } }).then((answer) => { answers.push(answer.text) })
   linear.fail.revoke = ['html502']
-  await call('DELETE', `connections/${connection}`)
+  await call('DELETE', `connections/${connection}?force=true`)
   await eventually(async () => (await vault.events(W, connection)).some(({ event }) => event === 'grant.revoked'))
   await call('GET', 'audit-events?limit=200')
   answers.push(await (await fetch(`${vault.urls.operations}/metrics`)).text())

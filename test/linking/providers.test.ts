@@ -46,7 +46,7 @@ async function walk (t: Test, of: Expected): Promise<void> {
   t.match(called, { status: 200 }, called.text)
   t.equal(standin.counts.tokenRequests, before + 1, 'still one')
 
-  const deleted = await vault.request('DELETE', `/v1/workspaces/${W}/connections/${connection.id}`)
+  const deleted = await vault.request('DELETE', `/v1/workspaces/${W}/connections/${connection.id}?force=true`)
   t.equal(deleted.status, 204, deleted.text)
   const events = async () => (await vault.events(W, connection.id)).filter(({ event }) => event === 'grant.revoked')
   const [revoked] = await eventuallySome(events)

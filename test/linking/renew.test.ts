@@ -184,6 +184,6 @@ t.test('what happens meanwhile', async (t) => {
   await advance(day)
   const doomed = resolve(id)
   await eventually(async () => (await vault.database.query('select 1 from connections where id = $1 and lease_until > vault_now()', [id])).length === 1)
-  t.match(await vault.request('DELETE', at(id)), { status: 204 })
+  t.match(await vault.request('DELETE', `${at(id)}?force=true`), { status: 204 })
   t.match(await doomed, { status: 404 })
 })

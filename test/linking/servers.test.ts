@@ -108,7 +108,7 @@ t.test('oidc-provider', async (t) => {
   const { credentials } = (await vault.request('POST', `${at}/resolve`, { body: { environment: 'sandbox' } })).body as { credentials: { access_token: string } }
   const me = async () => (await fetch(`${real.url}/me`, { headers: { authorization: `Bearer ${credentials.access_token}` } })).status
   t.equal(await me(), 200)
-  t.equal((await vault.request('DELETE', at)).status, 204)
+  t.equal((await vault.request('DELETE', `${at}?force=true`)).status, 204)
   t.equal(await eventually(async () => { const status = await me(); return status !== 200 && status }), 401, 'revoked by RFC 7009')
 })
 
@@ -121,5 +121,5 @@ t.test('oauth2-mock-server', async (t) => {
   })
   await vault.database.advance('2 hours')
   t.match(await vault.request('POST', `${at}/resolve`, { body: { environment: 'sandbox' } }), { status: 409, body: { code: 'connection_needs_reauth' } })
-  t.equal((await vault.request('DELETE', at)).status, 204)
+  t.equal((await vault.request('DELETE', `${at}?force=true`)).status, 204)
 })
