@@ -15,6 +15,7 @@ import { createAdmission, type Admission } from './admission/admission.ts'
 import { watchLoop } from './admission/pressure.ts'
 import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
 import { operationsRoutes, type ReadinessCheck } from './operations.ts'
+import { RateWindows } from './rate-windows.ts'
 import { describeApi, serveDescription } from './reference.ts'
 import { createRefusalRecorder, type RefusalRecorder } from './refusals.ts'
 import { agentGroupRoutes } from './routes/agent-groups.ts'
@@ -152,7 +153,7 @@ async function createInternal (options: HttpOptions, of: { refusals: RefusalReco
   await app.register(rateLimit, {
     max: options.rateLimitPerMinute,
     timeWindow: 60_000,
-    cache: 20_000,
+    store: RateWindows,
     enableDraftSpec: true,
     keyGenerator: (request) => request.principal?.id ?? request.ip,
     // Open routes are static pages; whoever is refused by authentication never gets here.

@@ -70,6 +70,9 @@ t.test('limits per token', async (t) => {
   t.equal((await vault.request('GET', '/v1/integrations', { token: other })).status, 200, 'another token has its own')
   for (let times = 0; times < 10; times++) t.equal((await vault.request('GET', '/v1/integrations', { token: null })).status, 401)
   t.equal((await vault.request('GET', '/v1/integrations', { token: other })).status, 200, 'strangers from the same address take nothing away')
+  const burst = await vault.mint({ preset: 'dashboard' })
+  const together = await Promise.all(Array.from({ length: 8 }, async () => await vault.request('GET', '/v1/integrations', { token: burst })))
+  t.same(together.map((one) => one.status).sort(), [200, 200, 200, 200, 200, 429, 429, 429], 'of a burst around the limit as many as it allows')
 })
 
 t.test('TLS and client certificates on the internal listener', async (t) => {
