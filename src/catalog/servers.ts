@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { VaultError } from '../errors.ts'
 import type { Environment } from '../ids.ts'
 import type { AuthScheme, Manifest } from './manifest.ts'
@@ -27,15 +28,28 @@ export function templateFields (template: string): string[] {
   return [...template.matchAll(FIELD)].map(([, name]) => name as string)
 }
 
+/** Texts and, at every second place, names of fields. Templates are those of manifests: few, and the same ones with every call. */
+const parsed = new LRUCache<string, readonly string[]>({ max: 1_000 })
+
+function parseTemplate (template: string): readonly string[] {
+  const known = parsed.get(template)
+  if (known !== undefined) return known
+  const parts = template.split(FIELD)
+  parsed.set(template, parts)
+  return parts
+}
+
 /** The template with its fields put in; undefined when one is missing. */
 export function fillTemplate (template: string, values: Readonly<Record<string, string | undefined>>): string | undefined {
-  let missing = false
-  const filled = template.replace(FIELD, (_whole, name: string) => {
-    const value = Object.hasOwn(values, name) ? values[name] : undefined
-    if (value === undefined) missing = true
-    return value ?? ''
-  })
-  return missing ? undefined : filled
+  let filled = ''
+  let isField = false
+  for (const part of parseTemplate(template)) {
+    const text = isField ? Object.hasOwn(values, part) ? values[part] : undefined : part
+    if (text === undefined) return undefined
+    filled += text
+    isField = !isField
+  }
+  return filled
 }
 
 export function serverTemplate (manifest: Manifest, scheme: AuthScheme, environment: Environment): string {
