@@ -7,6 +7,8 @@ import type { JwtVerifier } from './jwt.ts'
 
 /** A revoked token stops working everywhere within a second: nothing is remembered longer than this. */
 const REMEMBERED_MS = 500
+/** By this much the age of what is remembered may be off: a timer that ran every millisecond would cost more than it saves. */
+const REMEMBERED_OFF_MS = 50
 const REMEMBERED_MAX = 20_000
 /** Longer than any token the vault issues and any JWT within reason. */
 const LENGTH_MAX = 8_192
@@ -17,7 +19,9 @@ export interface Authenticator {
 }
 
 export function createAuthenticator (options: { database: Pick<Database, 'reads'>, jwt: JwtVerifier }): Authenticator {
-  const remembered = new LRUCache<string, Promise<Principal | undefined>>({ max: REMEMBERED_MAX, ttl: REMEMBERED_MS })
+  const remembered = new LRUCache<string, Promise<Principal | undefined>>({
+    max: REMEMBERED_MAX, ttl: REMEMBERED_MS - REMEMBERED_OFF_MS, ttlResolution: REMEMBERED_OFF_MS,
+  })
 
   const findByToken = async (hash: Buffer): Promise<Principal | undefined> => {
     const row = await findUsableToken(options.database.reads, hash)

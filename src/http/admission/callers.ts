@@ -24,7 +24,7 @@ const KNOWN_MS = 600_000
 
 export function createCallers (): Callers {
   const strangers = createShare()
-  const byTail = new LRUCache<string, Share>({ max: KNOWN_MAX, ttl: KNOWN_MS, updateAgeOnGet: true })
+  const byTail = new LRUCache<string, Share>({ max: KNOWN_MAX, ttl: KNOWN_MS, ttlResolution: 1_000, updateAgeOnGet: true })
   // One caller may have many tokens, such as a JWT for each of its requests.
   const byId = new LRUCache<string, Share>({ max: KNOWN_MAX })
   return Object.freeze({
