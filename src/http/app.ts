@@ -92,7 +92,7 @@ export function createApp (options: AppOptions): App {
   })
   if (options.listener === 'internal') {
     app.addHook('onRoute', describeRoute)
-    app.addHook('preValidation', async (request) => { refuseUnread(request) })
+    app.addHook('preValidation', (request, _reply, done) => { done(judgeUnread(request)) })
   }
   return app
 }
@@ -101,16 +101,16 @@ export function createApp (options: AppOptions): App {
 export const compileValidator: FastifySchemaCompiler<unknown> = (part) => TypeBoxValidatorCompiler({ ...part, httpPart: part.httpPart === 'querystring' ? 'querystring' : 'body' } as Parameters<typeof TypeBoxValidatorCompiler>[0])
 
 /** What a route has no schema for it does not read, and what is not read must not look as if it were. */
-function refuseUnread (request: FastifyRequest): void {
+function judgeUnread (request: FastifyRequest): VaultError | undefined {
   const { schema, config } = request.routeOptions
-  if (config.access === 'open') return
+  if (config.access === 'open' || (schema?.querystring !== undefined && schema.body !== undefined)) return undefined
   const unread = [
     ...schema?.querystring === undefined ? Object.keys(request.query as object).map((name) => `/query/${name}`) : [],
     ...schema?.body === undefined ? listMembers(request.body).map((name) => `/${name}`) : [],
   ]
-  if (unread.length === 0) return
+  if (unread.length === 0) return undefined
   const errors = unread.slice(0, 20).map((pointer) => ({ pointer: pointer.slice(0, 100), message: 'is not known here' }))
-  throw new VaultError('request_invalid', { detail: 'This route takes less than was sent.', errors })
+  return new VaultError('request_invalid', { detail: 'This route takes less than was sent.', errors })
 }
 
 /** An empty object is as good as no body: many clients can't send none. */
