@@ -55,13 +55,29 @@ export function envelopeKeyId (sealed: Uint8Array): KeyId | undefined {
   return formatId('key', sealed.subarray(1, SALT_AT))
 }
 
+/** What opens one envelope, in one place. */
+export interface EnvelopeOpener {
+  readonly dataKey: KeyObject
+  readonly commitment: Uint8Array
+  readonly aad: Uint8Array
+}
+
+/** Derives what opens an envelope; undefined when it was sealed under another key. */
+export function deriveOpener (key: EnvelopeKey, binding: Buffer, sealed: Uint8Array): EnvelopeOpener | undefined {
+  if (envelopeKeyId(sealed) !== key.id) return undefined
+  return { ...derive(key.key, sealed.subarray(SALT_AT, IV_AT), binding), aad: Buffer.concat([sealed.subarray(0, BODY_AT), binding]) }
+}
+
+/** Opens the envelope the opener was derived for; undefined when it was changed or moved. */
+export function openWith ({ dataKey, commitment, aad }: EnvelopeOpener, sealed: Uint8Array): Buffer | undefined {
+  if (!timingSafeEqual(commitment, sealed.subarray(COMMITMENT_AT, BODY_AT))) return undefined
+  return aeadOpen({ key: dataKey, iv: sealed.subarray(IV_AT, COMMITMENT_AT), aad }, sealed.subarray(BODY_AT))
+}
+
 /** Opens an envelope; undefined when it was changed, moved, or sealed under another key. */
 export function openEnvelope (key: EnvelopeKey, binding: Buffer, sealed: Uint8Array): Buffer | undefined {
-  if (envelopeKeyId(sealed) !== key.id) return undefined
-  const derived = derive(key.key, sealed.subarray(SALT_AT, IV_AT), binding)
-  if (!timingSafeEqual(derived.commitment, sealed.subarray(COMMITMENT_AT, BODY_AT))) return undefined
-  const aad = Buffer.concat([sealed.subarray(0, BODY_AT), binding])
-  return aeadOpen({ key: derived.dataKey, iv: sealed.subarray(IV_AT, COMMITMENT_AT), aad }, sealed.subarray(BODY_AT))
+  const opener = deriveOpener(key, binding, sealed)
+  return opener && openWith(opener, sealed)
 }
 
 function derive (key: KeyObject, salt: Uint8Array, binding: Buffer): { dataKey: KeyObject, commitment: Uint8Array } {

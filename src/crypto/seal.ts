@@ -1,7 +1,7 @@
 import { isVaultError, VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
 import { encodeBinding, type BindingContext, type KeyScope } from './binding.ts'
-import { envelopeKeyId, openEnvelope, sealEnvelope, type Sealed, type SealedPayload } from './envelope.ts'
+import { deriveOpener, envelopeKeyId, openEnvelope, openWith, sealEnvelope, type EnvelopeOpener, type Sealed, type SealedPayload } from './envelope.ts'
 import type { Keyring, ScopeKey } from './keyring.ts'
 import { reveal } from './reveal.ts'
 import { Secret, type SecretFields } from './secret.ts'
@@ -21,6 +21,11 @@ export interface Sealer {
    * `beforeWait` is called when the key is not in memory and has to be asked for.
    */
   open (context: BindingContext, sealed: Sealed, beforeWait?: () => void): Promise<SecretFields>
+  /**
+   * Opens what was opened before with the same context object, without waiting and without deriving
+   * its data key anew. Undefined for what was not, once its key is no longer in memory, or when it does not open.
+   */
+  openAgain (context: BindingContext, sealed: Sealed): SecretFields | undefined
   /** Seals what is no credential, and yet nobody's but its tenant's. The bytes are zero-filled. */
   sealPayload (context: BindingContext, bytes: Buffer): Promise<SealedWithKey<SealedPayload>>
   /** Opens a payload, as `open` does a credential. */
@@ -36,7 +41,58 @@ export interface Sealer {
 interface Opening {
   /** The context's encoding, if it is known already. */
   readonly binding?: Buffer
-  readonly beforeWait?: (() => void) | undefined
+}
+
+/** What opens credentials: the most often of all, and the same ones again and again. */
+function createFieldOpener (keyring: Keyring): Pick<Sealer, 'open' | 'openAgain'> {
+  const remembered = createOpenerMemory()
+  const fetchKey = async (scope: KeyScope, id: KeyId, beforeWait?: () => void): Promise<ScopeKey | undefined> => {
+    beforeWait?.()
+    return await keyring.find(scope, id)
+  }
+  return {
+    open: async (context: BindingContext, sealed: Sealed, beforeWait?: () => void) => {
+      const id = envelopeKeyId(sealed)
+      if (id === undefined) throw integrityFailure()
+      const key = keyring.peek(context.scope, id) ?? await fetchKey(context.scope, id, beforeWait)
+      const opener = key && deriveOpener(key, encodeBinding(context), sealed)
+      const plaintext = opener && openWith(opener, sealed)
+      if (key === undefined || opener === undefined || plaintext === undefined) throw integrityFailure()
+      remembered.add({ context, sealed, key, opener })
+      return readFields(context, plaintext)
+    },
+    openAgain: (context: BindingContext, sealed: Sealed) => {
+      const id = remembered.keyIdOf(context, sealed)
+      const key = id && keyring.peek(context.scope, id)
+      const opener = key && remembered.find(context, key)
+      const plaintext = opener && openWith(opener, sealed)
+      return plaintext && readFields(context, plaintext)
+    },
+  }
+}
+
+interface Opened {
+  readonly context: BindingContext
+  readonly sealed: Sealed
+  readonly key: ScopeKey
+  readonly opener: EnvelopeOpener
+}
+
+/**
+ * What has opened a value once. It lives no longer than the context object it was opened with, nor
+ * than the key it was derived from: with a key that is dropped from memory all that it opens is gone.
+ */
+function createOpenerMemory () {
+  const values = new WeakMap<BindingContext, { sealed: Sealed, keyId: KeyId, openers: WeakMap<ScopeKey, EnvelopeOpener> }>()
+  return {
+    add: ({ context, sealed, key, opener }: Opened) => { values.set(context, { sealed, keyId: key.id, openers: new WeakMap([[key, opener]]) }) },
+    /** Which key opens it; undefined for another value than the one that was opened. */
+    keyIdOf: (context: BindingContext, sealed: Sealed) => {
+      const value = values.get(context)
+      return value?.sealed === sealed ? value.keyId : undefined
+    },
+    find: (context: BindingContext, key: ScopeKey) => values.get(context)?.openers.get(key),
+  }
 }
 
 export function createSealer (keyring: Keyring): Sealer {
@@ -46,14 +102,10 @@ export function createSealer (keyring: Keyring): Sealer {
     plaintext.fill(0)
     return { sealed, keyId: key.id }
   }
-  const fetchKey = async (scope: KeyScope, id: KeyId, beforeWait?: () => void): Promise<ScopeKey | undefined> => {
-    beforeWait?.()
-    return await keyring.find(scope, id)
-  }
   const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, how: Opening = {}): Promise<Buffer> => {
     const id = envelopeKeyId(sealed)
     if (id === undefined) throw integrityFailure()
-    const key = keyring.peek(context.scope, id) ?? await fetchKey(context.scope, id, how.beforeWait)
+    const key = await keyring.find(context.scope, id)
     const plaintext = key && openEnvelope(key, how.binding ?? encodeBinding(context), sealed)
     if (plaintext === undefined) throw integrityFailure()
     return plaintext
@@ -63,7 +115,7 @@ export function createSealer (keyring: Keyring): Sealer {
       requireFieldSet(context, Object.keys(fields))
       return await sealBytes(context, encodeFields(fields)) as SealedWithKey
     },
-    open: async (context: BindingContext, sealed: Sealed, beforeWait?: () => void) => readFields(context, await openBytes(context, sealed, { beforeWait })),
+    ...createFieldOpener(keyring),
     sealPayload: async (context: BindingContext, bytes: Buffer) => await sealBytes(context, bytes) as SealedWithKey<SealedPayload>,
     openPayload: async (context: BindingContext, sealed: SealedPayload) => await openBytes(context, sealed),
     reseal: async <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
