@@ -22,6 +22,7 @@ import { createRecordedCalls, type RecordedCalls } from './recorded-call.ts'
 import { createRefusals, type Refusals } from './refusals.ts'
 import { createRefreshScheduler, type RefreshScheduler } from './refresh-lanes.ts'
 import { createRefresher } from './refresh.ts'
+import { createRecall, type Recall } from './recall.ts'
 import { createReminder, type Reminder } from './remind.ts'
 import { createRenewer, type Renewer } from './renew.ts'
 import { createResolver, type Resolver } from './resolve.ts'
@@ -48,6 +49,7 @@ export type Connections = Creator & Editor & Resolver & Rotator & Pick<Tester, '
   /** For the room that runs actions. */
   readonly renewer: Renewer
   readonly opener: CredentialOpener
+  readonly recall: Recall
   readonly recordedCalls: RecordedCalls
   readonly refusals: Refusals
 }
@@ -77,6 +79,7 @@ export interface ConnectionsOptions {
 export function createConnections (options: ConnectionsOptions): Connections {
   const { database } = options
   const opener = createCredentialOpener(options)
+  const recall = createRecall({ ...options, opener })
   const recordedCalls = createRecordedCalls(options)
   const endpoints = createTokenEndpoints(options.clock)
   const refreshing = { ...options, opener, endpoints }
@@ -93,7 +96,7 @@ export function createConnections (options: ConnectionsOptions): Connections {
   return Object.freeze({
     ...createCreator(options),
     ...createEditor({ ...options, revoker }),
-    ...createResolver({ ...options, opener, refusals, renewer }),
+    ...createResolver({ ...options, opener, recall, refusals, renewer }),
     ...createRotator({ ...options, tester }),
     test: tester.test,
     get,
@@ -111,6 +114,7 @@ export function createConnections (options: ConnectionsOptions): Connections {
       return await get(of, caller)
     },
     opener,
+    recall,
     renewer,
     scheduler: createRefreshScheduler({ ...refreshing, renewer }),
     reminder: createReminder(options),

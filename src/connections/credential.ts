@@ -41,6 +41,14 @@ export interface UsableConnection {
   readonly hosts: readonly string[]
 }
 
+/** A row is described once, as long as it is remembered. */
+const described = new WeakMap<UsableRow, UsableConnection>()
+
+/** What `describeUsable` has found of this very row; undefined when it has not been asked. */
+export function describedAs (row: UsableRow): UsableConnection | undefined {
+  return described.get(row)
+}
+
 /** Puts what the catalog knows to a row. Throws `integration_unknown` when its manifest has gone. */
 export async function describeUsable (catalog: Catalog, row: UsableRow): Promise<UsableConnection> {
   // Not awaited where it need not be: this is on every call's way.
@@ -49,7 +57,9 @@ export async function describeUsable (catalog: Catalog, row: UsableRow): Promise
   const scheme = integration.requireScheme(row.auth)
   const config = { ...row.config, ...row.host_config }
   const { baseUrl } = resolveDestination({ manifest: integration.manifest, scheme, environment: row.environment }, config)
-  return { row, integration, scheme, config, baseUrl, hosts: row.allowed_hosts ?? row.hosts }
+  const connection = { row, integration, scheme, config, baseUrl, hosts: row.allowed_hosts ?? row.hosts }
+  described.set(row, connection)
+  return connection
 }
 
 /** The scheme of an account that was linked in a browser; undefined for what was pasted, as are all credentials of Custom APIs. */
@@ -61,21 +71,27 @@ export function findLinkedScheme (catalog: Catalog, of: Pick<UsableRow, 'integra
 export interface CredentialOpener {
   /** Decrypts. A failure of integrity goes on record, with nothing of the data. */
   open (row: UsableRow, caller: Caller): Promise<SecretFields>
+  /** For a row that is only remembered, without waiting for anything: undefined where it was not opened before, or does not open, of which nothing follows. */
+  openAgain (row: UsableRow): SecretFields | undefined
 }
 
 interface OpenerOptions {
   readonly database: { readonly usable: Pick<UsableTable, 'find'> }
-  readonly crypto: Pick<Crypto, 'open'>
+  readonly crypto: Pick<Crypto, 'open' | 'openAgain'>
   readonly ledger: Pick<Ledger, 'recordSoon'>
   readonly metrics: Pick<Metrics, 'integrityFailures'>
 }
 
 export function createCredentialOpener ({ database, crypto, ledger, metrics }: OpenerOptions): CredentialOpener {
+  const decrypt = async (row: UsableRow, caller: Caller): Promise<SecretFields> => {
+    if (row.sealed === null) throw new VaultError('integrity_failure', { detail: 'The current version holds no credential.' })
+    return await crypto.open(contextOf(row), row.sealed, caller.stepAside)
+  }
   return Object.freeze({
+    openAgain: (row: UsableRow) => row.sealed === null ? undefined : crypto.openAgain(contextOf(row), row.sealed),
     open: async (row: UsableRow, caller: Caller) => {
       try {
-        if (row.sealed === null) throw new VaultError('integrity_failure', { detail: 'The current version holds no credential.' })
-        return await crypto.open(bindingOf(placeOf(row)), row.sealed, caller.stepAside)
+        return await decrypt(row, caller)
       } catch (error) {
         if (isVaultError(error, 'integrity_failure')) {
           // Deleted since it was read, and with it its workspace's keys.
@@ -90,6 +106,17 @@ export function createCredentialOpener ({ database, crypto, ledger, metrics }: O
       }
     },
   })
+}
+
+/** One object for each row, as long as that is remembered: what has been opened once is known by it. */
+const contexts = new WeakMap<UsableRow, BindingContext>()
+
+function contextOf (row: UsableRow): BindingContext {
+  const known = contexts.get(row)
+  if (known !== undefined) return known
+  const context = bindingOf(placeOf(row))
+  contexts.set(row, context)
+  return context
 }
 
 function placeOf (row: UsableRow): VersionPlace {

@@ -4,8 +4,10 @@ import type { Integration } from '../catalog/index.ts'
 import type { Clock } from '../clock.ts'
 import { VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, InvocationId, VersionId, WorkspaceId } from '../ids.ts'
-import type { AuditOutcome, Ledger, UseContext } from '../ledger/index.ts'
+import type { AuditOutcome, AuditRecord, Ledger, UseContext } from '../ledger/index.ts'
+import type { Premise } from '../store/index.ts'
 import type { Caller } from './caller.ts'
+import { PremiseFailed } from './recall.ts'
 import { ATTEMPT_MIN_MS, isDoubtful, judgeRetry, settle } from './retry.ts'
 
 /** A call that is about to be made, as the record names it. */
@@ -31,6 +33,8 @@ export interface OutgoingCall {
   readonly repeatable: boolean
   /** Ends the call early. */
   readonly signal?: AbortSignal | undefined
+  /** What the call rests on; `held` is set when the record that it is committed with is on disk. */
+  readonly rest?: { readonly premise: Premise, held: boolean } | undefined
   /** Ends the waiting for a turn, before anything is on record or sent. */
   readonly queueSignal?: AbortSignal | undefined
 }
@@ -48,12 +52,12 @@ export interface RecordedCalls {
    * before the first byte leaves, `invoke.finished` before the result is given back.
    *
    * Throws `concurrency_limited` when its turn does not come (nothing was sent), `database_unavailable` or `overloaded` when the first can't be written or too many wait (nothing was
-   * sent), and `outcome_unknown` when the second can't be after an unsafe call.
+   * sent), `PremiseFailed` when what it rests on is not so any more (nothing was sent), and `outcome_unknown` when the second can't be after an unsafe call.
    */
   make (subject: CallSubject, request: OutgoingCall, caller: Caller): Promise<RecordedCall>
 }
 
-export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledger, 'record'>, clock: Clock, maxResponseBytes: number }): RecordedCalls {
+export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledger, 'record' | 'recordIf'>, clock: Clock, maxResponseBytes: number }): RecordedCalls {
   const { calls, ledger, clock, maxResponseBytes } = options
 
   /** Until it ends in a way that another attempt would not mend, or its time is over. */
@@ -77,7 +81,7 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
       versionId: subject.versionId, invocationId, requestId: caller.requestId, context: subject.context,
     }
     // What recovers lost invocations reads their deadline from here.
-    await ledger.record({ ...record, event: 'invoke.started', outcome: 'ok', details: { ...details, timeout_ms: request.timeoutMs } })
+    await begin(ledger, { ...record, event: 'invoke.started', outcome: 'ok', details: { ...details, timeout_ms: request.timeoutMs } }, request.rest)
     const startedMs = clock.monotonicMs()
     const { result, attempts } = await attempt(subject, request, request.deadlineMs)
     const durationMs = Math.round(clock.monotonicMs() - startedMs)
@@ -111,6 +115,15 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
       }
     },
   })
+}
+
+async function begin (ledger: Pick<Ledger, 'record' | 'recordIf'>, started: AuditRecord, rest: OutgoingCall['rest']): Promise<void> {
+  if (rest === undefined) {
+    await ledger.record(started)
+    return
+  }
+  if (!await ledger.recordIf(started, rest.premise)) throw new PremiseFailed()
+  rest.held = true
 }
 
 /** False when the caller went away meanwhile. */

@@ -36,7 +36,7 @@ interface Options extends RefresherOptions {
 }
 
 /** A token with less left than this may end on its way to the provider. */
-const MARGIN_SECONDS = 30
+export const MARGIN_SECONDS = 30
 /** Longer than a token request may take, so that no two of one connection are under way. */
 export const LEASE_SECONDS = 30
 const WAIT_MS = 12_000
@@ -137,6 +137,6 @@ export function isRenewable ({ row, scheme }: UsableConnection): boolean {
 }
 
 /** Whether there is a token with this long left; one without an end always has. */
-function lastsFor (row: UsableRow, seconds: number): boolean {
+export function lastsFor (row: UsableRow, seconds: number): boolean {
   return row.field_set.includes('access_token') && (row.token_ttl === null || row.token_ttl > seconds)
 }

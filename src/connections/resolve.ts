@@ -10,6 +10,7 @@ import type { Caller } from './caller.ts'
 import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
 import { expiryOf, judgeFreshness, requireUsable, type Freshness } from './guards.ts'
+import type { Recall } from './recall.ts'
 import type { Refusals } from './refusals.ts'
 import { isRenewable, type Renewer } from './renew.ts'
 
@@ -31,18 +32,29 @@ export interface Resolved extends UsableConnection {
 
 export type ResolvedOne = { readonly id: ConnectionId, readonly resolved: Resolved } | { readonly id: ConnectionId, readonly error: VaultError }
 
+export interface OfMany {
+  readonly workspaceId: WorkspaceId
+  readonly ids: readonly ConnectionId[]
+}
+
+interface Asked {
+  readonly request: ResolveRequest
+  readonly caller: Caller
+}
+
 export interface Resolver {
   /** Throws `not_found`, `environment_mismatch`, `connection_disabled`, `connection_pending`, `connection_needs_reauth`. */
   resolve (of: Of, request: ResolveRequest, caller: Caller): Promise<Resolved>
   /** Each its own result; their records share one commit. */
-  resolveMany (of: { workspaceId: WorkspaceId, ids: readonly ConnectionId[] }, request: ResolveRequest, caller: Caller): Promise<ResolvedOne[]>
+  resolveMany (of: OfMany, request: ResolveRequest, caller: Caller): Promise<ResolvedOne[]>
 }
 
 interface Options {
   readonly database: Pick<Database, 'usable'>
   readonly catalog: Catalog
   readonly opener: CredentialOpener
-  readonly ledger: Pick<Ledger, 'record' | 'recordSoon'>
+  readonly ledger: Pick<Ledger, 'record' | 'recordIf'>
+  readonly recall: Recall
   readonly refusals: Refusals
   readonly renewer: Renewer
   readonly clock: Clock
@@ -50,7 +62,18 @@ interface Options {
 }
 
 export function createResolver (options: Options): Resolver {
-  const { database, catalog, opener, ledger, refusals, renewer, clock, metrics } = options
+  const { database, catalog, opener, ledger, recall, refusals, renewer, clock, metrics } = options
+
+  const finish = (connection: UsableConnection, secrets: SecretFields, minTtlSeconds = 0): Resolved =>
+    ({ ...connection, secrets, expiresAt: expiryOf(connection.row), freshness: judgeFreshness(connection.row, clock.now(), minTtlSeconds) })
+
+  /** From what is remembered: one statement checks that nothing has changed and puts the use on record. Undefined where that can't be. */
+  const resolveRemembered = async (of: Of, request: ResolveRequest, caller: Caller): Promise<Resolved | undefined> => {
+    const { environment, minTtlSeconds } = request
+    const known = request.rejectedVersion === undefined ? recall(of, { environment, visible: caller.environments, minTtlSeconds }) : undefined
+    if (known === undefined || !await ledger.recordIf(recordUse(known.connection.row, request, caller), known.premise)) return undefined
+    return finish(known.connection, known.secrets, minTtlSeconds)
+  }
 
   const open = async (found: UsableRow | undefined, request: ResolveRequest, caller: Caller): Promise<Resolved> => {
     const row = requireUsable(found, { environment: request.environment, visible: caller.environments })
@@ -58,12 +81,28 @@ export function createResolver (options: Options): Resolver {
     const described = await describeUsable(catalog, row)
     if (isPrivate(described.integration.manifest)) throw new VaultError('private_connection')
     const connection = await renewer.ensureFresh(described, { minTtlSeconds, rejectedVersion }, caller)
-    const freshness = judgeFreshness(connection.row, clock.now(), minTtlSeconds ?? 0)
-    return { ...connection, secrets: await opener.open(connection.row, caller), expiresAt: expiryOf(connection.row), freshness }
+    return finish(connection, await opener.open(connection.row, caller), minTtlSeconds)
+  }
+
+  const openOne = async (id: ConnectionId, row: UsableRow | undefined, { request, caller }: Asked): Promise<ResolvedOne> =>
+    await open(row, request, caller).then((resolved) => ({ id, resolved }), (error: unknown) => ({ id, error: requireOwn(error) }))
+
+  const resolveRead = async ({ workspaceId, ids }: OfMany, request: ResolveRequest, caller: Caller): Promise<ResolvedOne[]> => {
+    const rows = await database.usable.findMany(workspaceId, ids)
+    const results = await Promise.all(ids.map(async (id, index) => await openOne(id, rows[index], { request, caller })))
+    await ledger.record(...results.map((result) => 'resolved' in result
+      ? recordUse(result.resolved.row, request, caller)
+      : recordRefusal(workspaceId, result, caller)))
+    return results
   }
 
   return Object.freeze({
     resolve: async ({ workspaceId, id }: Of, request: ResolveRequest, caller: Caller) => {
+      const remembered = await resolveRemembered({ workspaceId, id }, request, caller)
+      if (remembered !== undefined) {
+        metrics.resolves.inc({ result: 'ok' })
+        return remembered
+      }
       let found = await database.usable.find(workspaceId, id)
       if (found !== undefined && request.rejectedVersion === found.version_id && !isRenewable(await describeUsable(catalog, found))) {
         await refusals.count(requireUsable(found, { environment: request.environment, visible: caller.environments }), caller)
@@ -76,23 +115,22 @@ export function createResolver (options: Options): Resolver {
       return resolved
     },
 
-    resolveMany: async ({ workspaceId, ids }: { workspaceId: WorkspaceId, ids: readonly ConnectionId[] }, request: ResolveRequest, caller: Caller) => {
-      const rows = await database.usable.findMany(workspaceId, ids)
-      const results = await Promise.all(ids.map(async (id, index): Promise<ResolvedOne> => {
-        try {
-          return { id, resolved: await open(rows[index], request, caller) }
-        } catch (error) {
-          if (!isVaultError(error) || error.code === 'kek_unavailable' || error.code === 'database_unavailable' || error.code === 'overloaded') throw error
-          return { id, error }
-        }
-      }))
-      await ledger.record(...results.map((result) => 'resolved' in result
-        ? recordUse(result.resolved.row, request, caller)
-        : recordRefusal(workspaceId, result, caller)))
+    resolveMany: async ({ workspaceId, ids }: OfMany, request: ResolveRequest, caller: Caller) => {
+      const remembered = await Promise.all(ids.map((id) => resolveRemembered({ workspaceId, id }, request, caller)))
+      const others = ids.filter((_, place) => remembered[place] === undefined)
+      const read = others.length === 0 ? [] : await resolveRead({ workspaceId, ids: others }, request, caller)
+      const results = ids.map((id, place): ResolvedOne | undefined => remembered[place] === undefined ? read.shift() : { id, resolved: remembered[place] })
+        .filter((result) => result !== undefined)
       for (const result of results) metrics.resolves.inc({ result: 'resolved' in result ? 'ok' : result.error.code })
       return results
     },
   })
+}
+
+/** What is one connection's own is a result; what would meet all of them is everybody's error. */
+function requireOwn (error: unknown): VaultError {
+  if (!isVaultError(error) || error.code === 'kek_unavailable' || error.code === 'database_unavailable' || error.code === 'overloaded') throw error
+  return error
 }
 
 function recordUse (row: UsableRow, request: ResolveRequest, caller: Caller): AuditRecord {

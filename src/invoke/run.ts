@@ -1,7 +1,7 @@
 import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuiltRequest, type DescribedRequest } from '../calls/index.ts'
 import { isPrivate, type Catalog } from '../catalog/index.ts'
-import { describeUsable, isRenewable, requireUsable, type Caller, type Connections, type RecordedCall, type UsableConnection } from '../connections/index.ts'
-import { isVaultError, VaultError } from '../errors.ts'
+import { describeUsable, isRenewable, PremiseFailed, requireUsable, type Caller, type Connections, type RecordedCall, type RememberedConnection, type UsableConnection } from '../connections/index.ts'
+import { ERRORS, isVaultError, VaultError } from '../errors.ts'
 import { newId, type InvocationId } from '../ids.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Database } from '../store/index.ts'
@@ -25,7 +25,7 @@ export interface Runner {
 interface Options {
   readonly database: Pick<Database, 'usable'>
   readonly catalog: Catalog
-  readonly connections: Pick<Connections, 'opener' | 'recordedCalls' | 'refusals' | 'renewer'>
+  readonly connections: Pick<Connections, 'opener' | 'recall' | 'recordedCalls' | 'refusals' | 'renewer'>
   readonly metrics: Pick<Metrics, 'invocations'>
   readonly once: Once
   readonly outputs: OutputStore
@@ -40,6 +40,14 @@ interface Prepared {
   /** All that makes this call the one it is. */
   readonly meant: object
   readonly around?: AroundCall | undefined
+  /** What the connection is, if it is only remembered. */
+  readonly rest?: Rest | undefined
+}
+
+interface Rest {
+  readonly premise: RememberedConnection['premise']
+  readonly secrets: RememberedConnection['secrets']
+  held: boolean
 }
 
 const TIMEOUT_MS = 30_000
@@ -58,10 +66,10 @@ interface Sending {
 function createSender ({ connections, metrics }: Pick<Options, 'connections' | 'metrics'>): Sender {
   const { renewer } = connections
 
-  const callWith = async (connection: UsableConnection, { built, action, effect }: Prepared, { use, caller }: Sending): Promise<RecordedCall> => {
+  const callWith = async (connection: UsableConnection, { built, action, effect, rest }: Omit<Prepared, 'connection'>, { use, caller }: Sending): Promise<RecordedCall> => {
     const { row, scheme, config, hosts, integration } = connection
     const { invocationId } = use
-    const secrets = await connections.opener.open(row, caller)
+    const secrets = rest?.secrets ?? await connections.opener.open(row, caller)
     const place = { invocationId, workspaceId: use.workspaceId, environment: row.environment, connectionId: row.id, versionId: row.version_id }
     const { conventions } = integration.manifest
     return await connections.recordedCalls.make({ ...place, integration, action, effect, context: use.context }, {
@@ -69,6 +77,7 @@ function createSender ({ connections, metrics }: Pick<Options, 'connections' | '
       repeatable: effect !== 'unsafe' || carriesKey(conventions),
       credential: { scheme, secrets, config, hosts },
       timeoutMs: use.timeoutMs ?? TIMEOUT_MS,
+      rest,
       queueSignal: use.signal,
       // Only a read may be given up when its caller goes: anything else is seen through to its end.
       signal: effect === 'read' ? use.signal : undefined,
@@ -85,7 +94,7 @@ function createSender ({ connections, metrics }: Pick<Options, 'connections' | '
       throw error
     })
     if (renewed === undefined) return first
-    const second = await callWith(renewed, prepared, sending)
+    const second = await callWith(renewed, { ...prepared, rest: undefined }, sending)
     return { ...second, attempts: first.attempts + second.attempts, durationMs: first.durationMs + second.durationMs, row: renewed.row }
   }
 
@@ -104,13 +113,31 @@ function createSender ({ connections, metrics }: Pick<Options, 'connections' | '
 }
 
 export function createRunner (options: Options): Runner {
-  const { database, catalog, once, outputs, relayed } = options
+  const { database, catalog, connections, once, outputs, relayed } = options
   const send = createSender(options)
 
   /** Environment, then disabled or pending: before anything of the request is looked at. */
   const findConnection = async (use: Use, caller: Caller): Promise<UsableConnection> => {
     const found = await database.usable.find(use.workspaceId, use.connectionId)
     return await describeUsable(catalog, requireUsable(found, { environment: use.environment, visible: caller.environments }))
+  }
+
+  /**
+   * Works on the connection as it is remembered where there is nothing to lose by that, and on the
+   * one that is read where the memory was no good: before the first record nothing has happened yet.
+   */
+  const onConnection = async <T> (use: Use, caller: Caller, work: (connection: UsableConnection, rest?: Rest) => Promise<T>): Promise<T> => {
+    const { workspaceId, connectionId: id, environment } = use
+    const plain = use.idempotencyKey === undefined && use.dryRun !== true && !('storeAs' in use && use.storeAs !== undefined)
+    const known = plain ? connections.recall({ workspaceId, id }, { environment, visible: caller.environments }) : undefined
+    if (known === undefined) return await work(await findConnection(use, caller))
+    const rest = { ...known, held: false }
+    try {
+      return await work(known.connection, rest)
+    } catch (error) {
+      if (rest.held || !isOfMemory(error)) throw error
+      return await work(await findConnection(use, caller))
+    }
   }
 
   const run = async (prepared: Prepared, use: Use, caller: Caller): Promise<RunResult> => {
@@ -131,8 +158,7 @@ export function createRunner (options: Options): Runner {
   }
 
   return Object.freeze({
-    invoke: async (use: ActionUse, caller: Caller) => {
-      const connection = await findConnection(use, caller)
+    invoke: async (use: ActionUse, caller: Caller) => await onConnection(use, caller, async (connection, rest) => {
       if (isPrivate(connection.integration.manifest)) return await relayed.invoke(connection, { timeoutMs: TIMEOUT_MS, ...use }, caller)
       requireDirect(use)
       const action = await connection.integration.loadAction(use.action, use.revision)
@@ -144,16 +170,20 @@ export function createRunner (options: Options): Runner {
       const meant = {
         action: use.action, ...revision, input: use.input, store_as: storeAs === undefined ? null : { name: storeAs.name, labels: storeAs.labels },
       }
-      return await run({ connection, built, action: use.action, effect: action.definition.effect, meant, around }, use, caller)
-    },
-    request: async (use: RawUse, caller: Caller) => {
-      const connection = await findConnection(use, caller)
+      return await run({ connection, built, action: use.action, effect: action.definition.effect, meant, around, rest }, use, caller)
+    }),
+    request: async (use: RawUse, caller: Caller) => await onConnection(use, caller, async (connection, rest) => {
       if (isPrivate(connection.integration.manifest)) throw new VaultError('private_connection')
       if (connection.row.allowed_actions !== null) throw new VaultError('action_not_allowed', { detail: 'This connection allows only the actions it lists.' })
       const built = buildRawRequest(use.request, buildOptions(connection))
-      return await run({ connection, built, action: '(request)', effect: EFFECTS[use.request.method] ?? 'unsafe', meant: { request: use.request } }, use, caller)
-    },
+      return await run({ connection, built, action: '(request)', effect: EFFECTS[use.request.method] ?? 'unsafe', meant: { request: use.request }, rest }, use, caller)
+    }),
   })
+}
+
+/** Whether what is remembered may be the reason. What is wrong with the request itself is found again. */
+function isOfMemory (error: unknown): boolean {
+  return error instanceof PremiseFailed || (isVaultError(error) && ERRORS[error.code].status < 500 && error.code !== 'concurrency_limited')
 }
 
 function authOf (connection: UsableConnection) {

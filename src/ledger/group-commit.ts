@@ -4,20 +4,23 @@ import { isVaultError, VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { untilQuiet } from '../quiet.ts'
-import { appendBatch, ensureAuditPartitions, isMissingPartition, isUnstorable, type AuditRow, type Database } from '../store/index.ts'
+import { appendBatch, appendBatchOn, ensureAuditPartitions, isMissingPartition, isUnstorable, type AuditBatch, type AuditRow, type Database, type Premise } from '../store/index.ts'
 import { toBatch } from './record.ts'
 
 export interface GroupCommit {
   /** Resolves when the record is on disk; rejects when it is not, and then nothing may leave. */
   commit (row: AuditRow): Promise<void>
+  /** The same, if a premise holds at the commit. False when it does not: then nothing is on record. */
+  commitIf (row: AuditRow, premise: Premise): Promise<boolean>
   /** Resolves when everything handed in before is on disk or has failed. */
   drain (): Promise<void>
 }
 
 interface Waiting {
   readonly row: AuditRow
+  readonly premise: Premise | undefined
   readonly sinceMs: number
-  readonly resolve: () => void
+  readonly resolve: (held: boolean) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -36,37 +39,54 @@ const QUEUE_MAX = 10_000
 /** Who has waited for so long when a commit fails because the database is away does not wait for the next one to fail, too. */
 const PATIENCE_MS = 1_000
 
+/** Writes what was handed in together. Answers the records whose premise failed: nothing was written then. */
+function createAppender ({ database, macs, log }: Options): (entries: readonly Waiting[]) => Promise<readonly string[]> {
+  const append = async (batch: AuditBatch, entries: readonly Waiting[]): Promise<readonly string[]> => {
+    if (entries.some((entry) => entry.premise !== undefined)) return await appendBatchOn(database.writes, batch, entries.map((entry) => entry.premise))
+    await appendBatch(database.writes, batch)
+    return []
+  }
+  return async (entries) => {
+    const batch = toBatch(entries.map((entry) => entry.row), await macs.key('audit-batch'))
+    try {
+      return await append(batch, entries)
+    } catch (error) {
+      if (!isMissingPartition(error)) throw error
+      log.warn('an audit partition was missing and is made now')
+      await ensureAuditPartitions(database.db)
+      return await append(batch, entries)
+    }
+  }
+}
+
 /**
  * Commits records of many callers together: one multi-row INSERT and one fsync for all that
  * arrived while the commit before was under way. One is under way at a time.
  */
 export function createGroupCommit (options: Options): GroupCommit {
-  const { database, macs, clock, log, metrics } = options
+  const { clock, log, metrics } = options
+  const write = createAppender(options)
   const queue: Waiting[] = []
   let running: Promise<void> | undefined
-
-  const write = async (entries: readonly Waiting[]): Promise<void> => {
-    const batch = toBatch(entries.map((entry) => entry.row), await macs.key('audit-batch'))
-    try {
-      await appendBatch(database.writes, batch)
-    } catch (error) {
-      if (!isMissingPartition(error)) throw error
-      log.warn('an audit partition was missing and is made now')
-      await ensureAuditPartitions(database.db)
-      await appendBatch(database.writes, batch)
-    }
-  }
 
   const giveUp = (error: unknown): void => {
     const patient = queue.findIndex((entry) => clock.monotonicMs() - entry.sinceMs < PATIENCE_MS)
     for (const entry of queue.splice(0, patient === -1 ? queue.length : patient)) entry.reject(error)
   }
 
+  /** The others try again at once: their callers have done nothing wrong. */
+  const leaveOut = async (entries: readonly Waiting[], failed: ReadonlySet<string>): Promise<void> => {
+    for (const entry of entries) if (failed.has(entry.row.id)) entry.resolve(false)
+    const others = entries.filter((entry) => !failed.has(entry.row.id))
+    if (others.length > 0) await flush(others)
+  }
+
   const flush = async (entries: readonly Waiting[]): Promise<void> => {
     const startedMs = clock.monotonicMs()
     try {
-      await write(entries)
-      for (const entry of entries) entry.resolve()
+      const failed = new Set(await write(entries))
+      if (failed.size === 0) for (const entry of entries) entry.resolve(true)
+      else await leaveOut(entries, failed)
     } catch (error) {
       // One record that Postgres can't store must not take the others with it.
       if (isUnstorable(error) && entries.length > 1) {
@@ -90,14 +110,17 @@ export function createGroupCommit (options: Options): GroupCommit {
     running = undefined
   }
 
+  const enqueue = async (row: AuditRow, premise: Premise | undefined): Promise<boolean> => {
+    if (queue.length >= QUEUE_MAX) throw new VaultError('overloaded', { detail: 'Audit records wait for the database.', retryAfterSeconds: 1 })
+    return await new Promise<boolean>((resolve, reject) => {
+      queue.push({ row, premise, sinceMs: clock.monotonicMs(), resolve, reject })
+      running ??= run()
+    })
+  }
+
   return Object.freeze({
-    commit: async (row: AuditRow) => {
-      if (queue.length >= QUEUE_MAX) throw new VaultError('overloaded', { detail: 'Audit records wait for the database.', retryAfterSeconds: 1 })
-      await new Promise<void>((resolve, reject) => {
-        queue.push({ row, sinceMs: clock.monotonicMs(), resolve, reject })
-        running ??= run()
-      })
-    },
+    commit: async (row: AuditRow) => { await enqueue(row, undefined) },
+    commitIf: enqueue,
     drain: async () => {
       // Each run ends with an empty queue; records handed in meanwhile have started another.
       for (let under = running; under !== undefined; under = running) await under

@@ -3,7 +3,7 @@ import type { Macs } from '../crypto/index.ts'
 import type { InvocationId } from '../ids.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { appendBatchIn, deriveOpenInvocations, insertEvents, takeLostInvocations, type AuditBatch, type Database, type Tx } from '../store/index.ts'
+import { appendBatchIn, deriveOpenInvocations, insertEvents, takeLostInvocations, type AuditBatch, type Database, type Premise, type Tx } from '../store/index.ts'
 import { projectEvents } from './event.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { toBatch, toRow, type AuditPrincipal, type AuditRecord } from './record.ts'
@@ -11,6 +11,8 @@ import { toBatch, toRow, type AuditPrincipal, type AuditRecord } from './record.
 export interface LedgerWriter {
   /** Resolves when all these records are on disk. They share their commit with other callers' records. */
   record (...records: readonly AuditRecord[]): Promise<void>
+  /** The same for one record that rests on a premise. False when that no longer holds: then nothing is on record. */
+  recordIf (record: AuditRecord, premise: Premise): Promise<boolean>
   /** Records made ready for a statement that stores them together with the change they are about. Only for those that no event tells of. */
   prepare (...records: readonly AuditRecord[]): Promise<AuditBatch>
   /** Writes without anybody waiting: for refusals, where nothing leaves. A loss is logged. */
@@ -60,6 +62,7 @@ export function createLedgerWriter (options: { database: Database, macs: Macs, c
       if (records.length === 1 && records[0] !== undefined) await group.commit(toRow(records[0], now))
       else await Promise.all(records.map((record) => group.commit(toRow(record, now))))
     },
+    recordIf: async (record: AuditRecord, premise: Premise) => await group.commitIf(toRow(record, clock.now()), premise),
     recordSoon: (record: AuditRecord) => {
       group.commit(toRow(record, clock.now())).catch((error: unknown) => { log.error({ err: error }, 'a refusal could not be put on record') })
     },

@@ -5,6 +5,7 @@ import { ENVIRONMENTS, type Environment, type KeyId, type WorkspaceId } from '..
 import type { Executor, Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
 import type { AuditEvents } from './schema.ts'
+import { STAMP } from './usable.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 
@@ -55,6 +56,41 @@ export function appendIf (source: string): string {
     insert into audit_events (batch_id, ${EVENT_COLUMNS})
     select $1::text, ${EVENT_COLUMNS.split(',').map((column) => `r.${column.trim()}`).join(', ')} from ${source}, json_to_recordset($8::json) as r (${EVENT_TYPES})
   )`
+}
+
+/** What a record of a use rests on: its connection is as it was when it was read, and its token is good until then. */
+export interface Premise {
+  readonly stamp: string
+  /** By the database's clock; null for a credential without an end. */
+  readonly until: Date | null
+}
+
+// `offset 0` keeps the planner from turning the look-ups by primary key into a join of whole tables.
+const APPEND_ON: Statement = {
+  name: 'audit_append_on',
+  text: `with r as materialized (select * from json_to_recordset($8::json) as given (${EVENT_TYPES}, stamp text, until timestamptz)),
+  failed as materialized (
+    select r.id from r where r.stamp is not null and not exists (
+      select from connections c where c.workspace_id = r.workspace_id and c.id = r.connection_id and ${STAMP} = r.stamp and (r.until is null or vault_now() < r.until) offset 0)
+  ), queued as (
+    insert into audit_unsealed (batch_id, events, first_at, last_at, digest, key_id, mac) select $1, $2, $3, $4, $5, $6, $7 where not exists (select from failed)
+  ), recorded as (
+    insert into audit_events (batch_id, ${EVENT_COLUMNS}) select $1, ${EVENT_COLUMNS} from r where not exists (select from failed)
+  )
+  select id from failed`,
+}
+
+/**
+ * Commits a batch as one statement if all premises hold when it does; `premises[n]` is what the
+ * n-th of its records rests on. Answers the ids of the records whose premise does not: then nothing was stored.
+ */
+export async function appendBatchOn (writes: Pipeline, batch: AuditBatch, premises: readonly (Premise | undefined)[]): Promise<string[]> {
+  const rows = batch.rows.map((row, place) => {
+    const premise = premises[place]
+    return premise === undefined ? row : { ...row, stamp: premise.stamp, until: premise.until ?? undefined }
+  })
+  const failed = await writes.run<{ id: string }>(APPEND_ON, batchValues({ ...batch, rows }))
+  return failed.map(({ id }) => id)
 }
 
 /** Commits a batch as one statement. */

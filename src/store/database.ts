@@ -80,7 +80,7 @@ export function openDatabase (options: Options): Database {
   }
   const pipeline = (name: 'reads' | 'writes', of: { clients: number, byKey: boolean }) => createPipeline({ name, ...single, ...of })
   const reads = pipeline('reads', { clients: READ_CLIENTS, byKey: true })
-  const writes = pipeline('writes', { clients: 1, byKey: false })
+  const writes = pipeline('writes', { clients: 1, byKey: true })
   const signals = createSignals({ connection, reads, log, enabled: options.notify !== false })
   return Object.freeze({
     db,

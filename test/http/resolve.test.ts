@@ -32,6 +32,43 @@ t.test('the credential, ready to use', async (t) => {
   t.match(await records(id, 'connection.resolved'), [{ outcome: 'ok', version_id: answer.body.version, context, environment: 'sandbox', request_id: answer.headers.get('x-request-id'), principal: { kind: 'service_token' } }])
 })
 
+t.test('a connection that is used again is used as it is now', async (t) => {
+  const id = await vault.connect('acme')
+  const change = async (set: string) => { await vault.database.query(`update connections set ${set} where id = $1`, [id]) }
+  const twice = async () => [(await resolve(id)).status, (await resolve(id)).status]
+  t.same(await twice(), [200, 200])
+  // Behind the vault's back, as another process would: nothing tells this one.
+  await change('disabled_at = vault_now()')
+  t.match(await resolve(id), { status: 409, body: { code: 'connection_disabled' } })
+  await change('disabled_at = null')
+  t.same(await twice(), [200, 200])
+  await change("health = 'needs_reauth', health_reason = 'credential_refused'")
+  t.match(await resolve(id), { status: 409, body: { code: 'connection_needs_reauth' } })
+  await change("health = 'active', health_reason = null")
+  t.same(await twice(), [200, 200])
+  const before = (await records(id, 'connection.resolved')).length
+  const key = `${STRIPE_KEY}Rotated`
+  t.match(await vault.request('POST', at(id, '/rotate'), { body: { credentials: { secret_key: key } } }), { status: 200 })
+  t.match(await resolve(id), { status: 200, body: { credentials: { secret_key: key } } }, 'never the one before')
+  // Many at once, and a change in their midst: each gets what it is on record with, or nothing.
+  const answers = await Promise.all(Array.from({ length: 40 }, async (_, n) => {
+    if (n === 20) await change('disabled_at = vault_now()')
+    return await resolve(id)
+  }))
+  const served = answers.filter(({ status }) => status === 200)
+  t.ok(answers.every(({ status, body }) => status === 200 || body.code === 'connection_disabled'))
+  t.equal((await records(id, 'connection.resolved')).length - before, served.length + 1, 'as many records as credentials')
+  await change('disabled_at = null')
+  t.same(await twice(), [200, 200])
+  const [other, third] = [await vault.connect('acme'), await vault.connect('acme')]
+  t.equal((await resolve(other)).status, 200)
+  await change('disabled_at = vault_now()')
+  const many = await vault.request('POST', '/v1/workspaces/acme/resolve', { body: { environment: 'sandbox', connection_ids: [other, id, third] } })
+  t.match(many.body, { results: [{ connection_id: other, credential: {} }, { connection_id: id, problem: { code: 'connection_disabled' } }, { connection_id: third, credential: {} }] })
+  await vault.database.query('delete from connections where id = $1', [id])
+  t.match(await resolve(id), { status: 404 })
+})
+
 t.test('sandbox and live never mix', async (t) => {
   const id = await vault.connect('acme')
   t.match((await resolve(id, { environment: 'live' })).body, { status: 409, code: 'environment_mismatch', detail: /sandbox connection and the run is live/ })

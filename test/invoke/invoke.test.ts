@@ -50,6 +50,36 @@ t.test('an action, from input to outcome', async (t) => {
   t.match(usage.uses, [{ procedure_id: 'proc_1', step_id: 'charge', uses: 1 }])
 })
 
+t.test('a connection that is used again is used as it is now', async (t) => {
+  const id = await vault.connect('acme')
+  const read = async () => await invoke(id, { action: 'get_balance' })
+  const change = async (set: string) => { await vault.database.query(`update connections set ${set} where id = $1`, [id]) }
+  const sent = () => provider.received.splice(0).map(({ headers }) => headers.authorization)
+  for (let times = 0; times < 3; times++) t.match(await read(), { status: 200, body: { outcome: 'succeeded' } })
+  t.same(sent(), Array.from({ length: 3 }, () => `Bearer ${STRIPE_KEY}`))
+  // Behind the vault's back, as another process would: nothing tells this one.
+  await change('disabled_at = vault_now()')
+  t.match(await read(), { status: 409, body: { code: 'connection_disabled' } })
+  await change('disabled_at = null, allowed_actions = \'{list_charges}\'')
+  t.match(await read(), { status: 403, body: { code: 'action_not_allowed' } })
+  await change('allowed_actions = null, allowed_hosts = \'{elsewhere.example}\'')
+  t.match(await read(), { status: 403, body: { code: 'egress_blocked' } })
+  t.same(sent(), [], 'nothing left')
+  await change('allowed_hosts = null')
+  t.match(await read(), { status: 200 })
+  const key = `${STRIPE_KEY}Rotated`
+  t.match(await vault.request('POST', at(id, '/rotate'), { body: { credentials: { secret_key: key } } }), { status: 200 })
+  provider.received.length = 0
+  t.match(await read(), { status: 200 })
+  t.same(sent(), [`Bearer ${key}`], 'never the one before')
+  t.match(await vault.request('POST', at(id, '/request'), { body: { environment: 'sandbox', method: 'GET', path: '/v1/balance' } }), { status: 200 })
+  await change('disabled_at = vault_now()')
+  t.match(await vault.request('POST', at(id, '/request'), { body: { environment: 'sandbox', method: 'GET', path: '/v1/balance' } }), { status: 409 })
+  const [started, finished] = [await records(id, 'invoke.started'), await records(id, 'invoke.finished')]
+  t.same(started.map((one) => one['invocation_id']), finished.map((one) => one['invocation_id']), 'a call that was not made is not on record')
+  t.equal(started.length, 6)
+})
+
 t.test('every action of every integration reaches its provider as its manifest says', async (t) => {
   const integrations = loadCatalog().list().filter(({ manifest }) => !isPrivate(manifest))
   t.same(Object.keys(CREDENTIALS).sort(), integrations.map((one) => one.manifest.id), 'all of them but what agents reach')

@@ -2,7 +2,8 @@ import t from 'tap'
 import type { ConnectionId, WorkspaceId } from '../../src/ids.ts'
 import { newId } from '../../src/ids.ts'
 import { createLog } from '../../src/log.ts'
-import { openDatabase } from '../../src/store/index.ts'
+import { toBatch, toRow } from '../../src/ledger/record.ts'
+import { appendBatchOn, openDatabase, type Premise } from '../../src/store/index.ts'
 import type { Pipeline } from '../../src/store/pipeline.ts'
 import { createUsableTable } from '../../src/store/usable.ts'
 import { startTestVault } from '../support/vault.ts'
@@ -55,7 +56,58 @@ t.test('another workspace’s id in the same statement finds nothing', async (t)
   t.equal(counted.sent.length, 1)
 })
 
-t.test('nothing is remembered: a change is seen by the next look-up', async (t) => {
+t.test('what was read is recalled, and only as it was read', async (t) => {
+  const table = createUsableTable(open.reads)
+  const [{ workspaceId, id }, other] = places as [typeof places[number], typeof places[number]]
+  t.equal(table.recall(workspaceId, id), undefined)
+  const row = await table.find(workspaceId, id)
+  const first = table.recall(workspaceId, id)
+  t.equal(first?.row, row)
+  t.equal(table.recall(other.workspaceId, id), undefined, 'in its own workspace only')
+  await vault.request('PATCH', `/v1/workspaces/${workspaceId}/connections/${id}`, { headers: { 'if-match': '*' }, body: { labels: { changed: 'yes' } } })
+  t.equal(table.recall(workspaceId, id), first, 'memory does not hear of changes')
+  await table.find(workspaceId, id)
+  t.not(table.recall(workspaceId, id)?.stamp, first?.stamp, 'which have another stamp')
+  await vault.request('DELETE', `/v1/workspaces/${workspaceId}/connections/${id}`)
+  t.equal(await table.find(workspaceId, id), undefined)
+  t.equal(table.recall(workspaceId, id), undefined)
+  places.shift()
+})
+
+t.test('a batch is stored only if all its premises hold', async (t) => {
+  const table = createUsableTable(open.reads)
+  const [one, two] = places as [typeof places[number], typeof places[number]]
+  const premise = async ({ workspaceId, id }: typeof one, until: Date | null = null) => {
+    await table.find(workspaceId, id)
+    return { stamp: table.recall(workspaceId, id)?.stamp ?? '', until }
+  }
+  const append = async (...premises: (Premise | undefined)[]) => {
+    const rows = premises.map((_, place) => {
+      const at = place === 0 ? one : two
+      const use = { event: 'connection.resolved', outcome: 'ok', principal: { kind: 'system', id: null, actor: null } } as const
+      return toRow({ ...use, workspaceId: at.workspaceId, connectionId: at.id }, new Date())
+    })
+    const batch = toBatch(rows, { compute: () => ({ keyId: newId('key'), mac: Buffer.alloc(32) }) })
+    const failed = await appendBatchOn(open.writes, batch, premises)
+    const [found] = await vault.database.query<{ events: number, queued: number }>(
+      'select (select count(*)::int from audit_events where batch_id = $1) as events, (select count(*)::int from audit_unsealed where batch_id = $1) + (select count(*)::int from audit_chain where batch_id = $1) as queued', [batch.id],
+    )
+    return { failed: failed.map((failedId) => rows.findIndex((row) => row.id === failedId)), ...found }
+  }
+  const [first, second] = [await premise(one), await premise(two)]
+  t.same(await append(first, second), { failed: [], events: 2, queued: 1 })
+  t.same(await append(first, undefined), { failed: [], events: 2, queued: 1 }, 'a record may rest on nothing')
+  t.same(await append(first, first), { failed: [1], events: 0, queued: 0 }, 'a stamp is that of its own connection')
+  const now = (await vault.database.query<{ now: Date }>('select vault_now() as now'))[0]?.now.getTime() ?? 0
+  t.same(await append({ ...first, until: new Date(now + 60_000) }, second), { failed: [], events: 2, queued: 1 })
+  t.same(await append({ ...first, until: new Date(now - 1) }, second), { failed: [0], events: 0, queued: 0 }, 'by the database’s clock')
+  await vault.request('POST', `/v1/workspaces/${two.workspaceId}/connections/${two.id}/disable`)
+  t.same(await append(first, second), { failed: [1], events: 0, queued: 0 })
+  t.same(await append(first, await premise(two)), { failed: [], events: 2, queued: 1 })
+  await vault.request('POST', `/v1/workspaces/${two.workspaceId}/connections/${two.id}/enable`)
+})
+
+t.test('a look-up does not remember: a change is seen by the next', async (t) => {
   const table = createUsableTable(open.reads)
   const place = places[0] as { workspaceId: WorkspaceId, id: ConnectionId }
   t.equal((await table.find(place.workspaceId, place.id))?.disabled_at, null)

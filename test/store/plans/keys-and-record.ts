@@ -1,3 +1,4 @@
+import { toRow } from '../../../src/ledger/record.ts'
 import * as store from '../../../src/store/index.ts'
 import { createKekCheckTable, createKeyTable } from '../../../src/store/index.ts'
 import { BOTH, daysAgo, HASH, of, OLD_KEY, OTHER_KEY, SCOPE, SOME, SYSTEM, versionOf, W, type Case, type Here } from './here.ts'
@@ -76,6 +77,10 @@ export const KEY_AND_RECORD_CASES: Readonly<Record<string, Case | readonly Case[
   deleteWorkspace: async ({ tx }) => await store.deleteWorkspace(tx, W),
 
   appendBatch: async () => {},
+  appendBatchOn: async ({ reads, connection }) => {
+    const row = toRow({ event: 'connection.resolved', outcome: 'ok', principal: { kind: 'system', id: null, actor: null }, workspaceId: W, connectionId: connection.id }, new Date())
+    await store.appendBatchOn(reads, { ...batch, rows: [row] }, [{ stamp: 'none', until: new Date() }])
+  },
   appendBatchIn: async ({ tx }) => { await store.appendBatchIn(tx, batch) },
   ensureAuditPartitions: async ({ tx }) => { await store.ensureAuditPartitions(tx) },
   judgeAuditPartitions: async ({ tx }) => await store.judgeAuditPartitions(tx),
