@@ -7,7 +7,7 @@
  * - Nothing that comes back holds the credential.
  */
 export { buildRawRequest, buildRequest, buildTestRequest, type RawRequest } from './build-request.ts'
-export type { BuiltRequest } from './built-request.ts'
+export type { BuildOptions, BuiltRequest } from './built-request.ts'
 export { createCalls, describeRequest, isHostAllowed, type CallCredential, type CallResult, type Calls, type DescribedRequest } from './call.ts'
 export { describeAuth, injectAuth, type AuthFields, type InjectedAuth } from './inject-auth.ts'
 export type { ShapedResponse } from './shape-response.ts'

@@ -20,8 +20,8 @@ const LENGTH_MIN = 8
  * for as it is and in the forms that providers echo: base64, base64url, hex and URL-encoded.
  */
 export function createRedactor (secrets: SecretFields, sent: readonly string[]): Redactor {
-  const values = [...Object.values(secrets).map(reveal), ...sent, ...sent.map((value) => value.slice(value.indexOf(' ') + 1))]
-  const forms = [...new Set(values.filter((value) => value.length >= LENGTH_MIN).flatMap(spell))].sort((a, b) => b.length - a.length)
+  const values = new Set([...Object.values(secrets).map(reveal), ...sent, ...sent.map((value) => value.slice(value.indexOf(' ') + 1))])
+  const forms = [...new Set([...values].filter((value) => value.length >= LENGTH_MIN).flatMap(spell))].sort((a, b) => b.length - a.length)
 
   const text = (value: string): string => {
     let clean = value
@@ -45,6 +45,7 @@ export function createRedactor (secrets: SecretFields, sent: readonly string[]):
 
 function spell (value: string): string[] {
   const buffer = Buffer.from(value)
+  const base64 = buffer.toString('base64')
   const hex = buffer.toString('hex')
-  return [value, encodeURIComponent(value), buffer.toString('base64'), buffer.toString('base64').replace(/=+$/, ''), buffer.toString('base64url'), hex, hex.toUpperCase()]
+  return [value, encodeURIComponent(value), base64, base64.replace(/=+$/, ''), buffer.toString('base64url'), hex, hex.toUpperCase()]
 }

@@ -1,4 +1,4 @@
-import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuiltRequest, type DescribedRequest } from '../calls/index.ts'
+import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuildOptions, type BuiltRequest, type DescribedRequest } from '../calls/index.ts'
 import { isPrivate, type Catalog } from '../catalog/index.ts'
 import { describeUsable, isRenewable, PremiseFailed, requireUsable, type Caller, type Connections, type RecordedCall, type RememberedConnection, type UsableConnection } from '../connections/index.ts'
 import { ERRORS, isVaultError, VaultError } from '../errors.ts'
@@ -190,12 +190,19 @@ function authOf (connection: UsableConnection) {
   return { scheme: connection.scheme, config: connection.config, secretNames: connection.row.field_set }
 }
 
-function buildOptions (connection: UsableConnection) {
-  return {
+/** Of a connection that is remembered they are worked out once. */
+const optionsOf = new WeakMap<UsableConnection, BuildOptions>()
+
+function buildOptions (connection: UsableConnection): BuildOptions {
+  const known = optionsOf.get(connection)
+  if (known !== undefined) return known
+  const options = {
     manifest: connection.integration.manifest,
     baseUrl: connection.baseUrl,
     fields: connection.row.field_set,
     injected: Object.keys(describeAuth(authOf(connection)).headers),
     satisfied: connection.scheme.inject.flatMap(({ of }) => of === undefined ? [] : [of]),
   }
+  optionsOf.set(connection, options)
+  return options
 }
