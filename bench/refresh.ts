@@ -33,9 +33,15 @@ async function withCluster<T> (work: (cluster: EmbeddedPostgres, dir: string) =>
 }
 
 /** In a folder of its own: everything in it is taken for a manifest. */
-function writeManifest (dir: string, url: string): string {
+function makeCatalog (dir: string, url: string): string {
   const catalog = join(dir, 'catalog')
   mkdirSync(catalog)
+  writeManifest(catalog, url)
+  return catalog
+}
+
+/** An integration whose tokens come from that address. */
+export function writeManifest (catalog: string, url: string): void {
   writeFileSync(join(catalog, `${INTEGRATION}.yaml`), JSON.stringify({
     id: INTEGRATION, name: 'Tokens', category: 'bench', docs: 'https://example.com/docs', environments: ['sandbox'], separation: 'none',
     auth: [{
@@ -50,7 +56,6 @@ function writeManifest (dir: string, url: string): string {
     servers: { sandbox: url }, hosts: [new URL(url).host], conventions: { body: 'json' }, errors: [],
     test: { method: 'GET', path: '/me', auth_failed: [{ status: 401 }] }, actions: [{ name: 'me', title: 'Me', method: 'GET', path: '/me', effect: 'read' }],
   }))
-  return catalog
 }
 
 /** How many a second are renewed when all are due: by two processes against by one. */
@@ -62,8 +67,8 @@ export async function compareReplicas ({ rounds }: Options): Promise<Compared> {
       await migrate(owner)
       const keyring = join(dir, 'keyring.json')
       createLocalKeyring(keyring, new Date())
-      const env = { DATABASE_URL: service, KEYRING_FILE: keyring, CATALOG_DIR: writeManifest(dir, endpoint.url), EGRESS_ALLOW_PROVIDER: new URL(endpoint.url).host, LOG_LEVEL: 'info' }
-      await seed(env, endpoint.url, 4_000)
+      const env = { DATABASE_URL: service, KEYRING_FILE: keyring, CATALOG_DIR: makeCatalog(dir, endpoint.url), EGRESS_ALLOW_PROVIDER: new URL(endpoint.url).host, LOG_LEVEL: 'info' }
+      await seedTokens(env, endpoint.url, 4_000)
       await query(owner, 'vacuum analyze')
       const measured: { one: number, two: number }[] = []
       for (let round = 0; round < rounds; round++) {
@@ -78,7 +83,8 @@ export async function compareReplicas ({ rounds }: Options): Promise<Compared> {
   }
 }
 
-async function seed (env: Record<string, string>, url: string, count: number): Promise<void> {
+/** Connections of it in the workspace `bench`, whose tokens end in a minute; answers their ids. */
+export async function seedTokens (env: Readonly<Record<string, string>>, url: string, count: number): Promise<string[]> {
   const config = readConfig('serve', { NODE_ENV: 'test', ...env })
   const rooms = await openRooms({ ...config, databaseUrl: env['DATABASE_URL'] ?? '', keyringFile: env['KEYRING_FILE'] ?? '' }, createLog('error', process.stderr))
   try {
@@ -87,7 +93,7 @@ async function seed (env: Record<string, string>, url: string, count: number): P
     const settings = { clientId: 'bench', clientSecret: wrapSecret('a-secret-of-the-bench'), preview: '', scopes: {}, overlapSeconds: 0, hosts: [host] }
     const { app } = await rooms.oauth.apps.put(place, settings, { principal: { kind: 'operator', id: 'bench', actor: null }, by: 'bench', requestId: undefined })
     const grants = Array.from({ length: count }, (_, index) => ({ accessToken: `access-${index}`, refreshToken: `refresh-${index}`, expiresAt: new Date(Date.now() + 60_000), nextRefreshAt: null }))
-    await seedLinked(rooms, { workspaceId: WORKSPACE, environment: 'sandbox', integration: INTEGRATION, auth: 'oauth', hosts: [host], app: { owner: GLOBAL_OWNER, id: app.id } }, grants)
+    return await seedLinked(rooms, { workspaceId: WORKSPACE, environment: 'sandbox', integration: INTEGRATION, auth: 'oauth', hosts: [host], app: { owner: GLOBAL_OWNER, id: app.id } }, grants)
   } finally {
     await rooms.close()
   }
