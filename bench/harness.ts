@@ -16,6 +16,8 @@ export interface Load {
 }
 
 export const CONNECTIONS = 32
+/** Until what is hot is compiled. */
+const WARM_UP_SECONDS = 5
 
 /** Runs the load generator in its own process. Throws when a single answer was not 2xx. */
 export async function measure (load: Load, seconds: number): Promise<Measure> {
@@ -61,8 +63,8 @@ export interface Compared {
 
 /** Two loads in turn, after a warm-up: the ratio of each round, and the medians. */
 export async function compare (ours: Load, reference: Load, options: { rounds: number, seconds: number }): Promise<Compared> {
-  await measure(reference, options.seconds)
-  await measure(ours, options.seconds)
+  await measure(reference, WARM_UP_SECONDS)
+  await measure(ours, WARM_UP_SECONDS)
   const rounds: { ours: Measure, reference: Measure }[] = []
   for (let round = 0; round < options.rounds; round++) {
     // Who goes first alternates: a machine that warms up or slows down favours nobody.

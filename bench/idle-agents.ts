@@ -1,14 +1,23 @@
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** Agents that wait for work which never comes: on each line of standard input one enrolment's id, on standard output what they have seen. */
 const { VAULT_URL: url = '', AGENTS: ids = '' } = process.env
 const { publicKey, privateKey } = generateKeyPairSync('ed25519')
 console.log(`key ${publicKey.export({ format: 'jwk' }).x ?? ''}`)
 
+const post = async (path: string, body: object, token?: string) => await fetch(`${url}/v1/agent/${path}`, {
+  method: 'POST', headers: { 'content-type': 'application/json', ...token !== undefined && { authorization: `Bearer ${token}` } }, body: JSON.stringify(body),
+})
+
 const ask = async (path: string, body: object, token?: string) => {
-  const response = await fetch(`${url}/v1/agent/${path}`, {
-    method: 'POST', headers: { 'content-type': 'application/json', ...token !== undefined && { authorization: `Bearer ${token}` } }, body: JSON.stringify(body),
-  })
+  let response = await post(path, body, token)
+  // A thousand of them come at once, as after a restart: some are asked to come again, and do at a time of their own.
+  while (response.status === 503) {
+    await response.body?.cancel()
+    await wait((Number(response.headers.get('retry-after')) + Math.random()) * 1_000)
+    response = await post(path, body, token)
+  }
   const text = await response.text()
   if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`)
   return text === '' ? undefined : JSON.parse(text) as Record<string, string>

@@ -95,7 +95,12 @@ export async function compareIdle (): Promise<Compared> {
     let text = ''
     child.stdout.on('data', (chunk: Buffer) => { text += chunk.toString() })
     const count = (word: string) => text.split(`${word}\n`).length - 1
-    const until = async (what: () => boolean) => { while (!what()) await new Promise((resolve) => { setTimeout(resolve, 100) }) }
+    const until = async (what: () => boolean) => {
+      while (!what()) {
+        if (child.exitCode !== null) throw new Error(`the agents ended with ${child.exitCode}`)
+        await new Promise((resolve) => { setTimeout(resolve, 100) })
+      }
+    }
     await until(() => text.includes('\n'))
     await enrol(stage.databaseUrl, { group, ids, key: /^key (\S+)/.exec(text)?.[1] ?? '' })
     child.stdin.write('go\n')

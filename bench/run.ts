@@ -238,7 +238,7 @@ type Options = Parameters<Case['run']>[0]
 
 const USUAL: Options = { rounds: 7, seconds: 6 }
 /** Of each case when all are run. */
-const AMONG_ALL: Options = { rounds: 5, seconds: 2 }
+const AMONG_ALL: Options = { rounds: 3, seconds: 3 }
 /** Ten minutes of their own. */
 const ALONE: ReadonlySet<string> = new Set(['soak'])
 

@@ -1,7 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { eventually } from './vault.ts'
 
 const CLI = new URL('../../src/cli.ts', import.meta.url).pathname
+
+/** As `npm start` and the image run it. */
+const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { scripts: { start: string } }
+const SERVE_FLAGS = scripts.start.split(' ').filter((word) => word.startsWith('--'))
 
 /** What is compiled once is not compiled with each of the many processes that tests start. */
 const NODE_COMPILE_CACHE = new URL('../../node_modules/.cache/connection-vault/compiled', import.meta.url).pathname
@@ -51,7 +56,8 @@ export interface RunningCli {
 export function runCli (args: readonly string[], env: Record<string, string>, input?: string): RunningCli {
   const { PATH = '', HOME = '', TMPDIR = '' } = process.env
   const inherited = { PATH, HOME, ...TMPDIR !== '' && { TMPDIR }, NODE_COMPILE_CACHE }
-  const child = spawn(process.execPath, [CLI, ...args], { env: { ...inherited, ...env }, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] })
+  const flags = args[0] === 'serve' ? SERVE_FLAGS : []
+  const child = spawn(process.execPath, [...flags, CLI, ...args], { env: { ...inherited, ...env }, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] })
   child.stdin?.end(input)
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { text += chunk.toString('utf8') })
