@@ -58,7 +58,7 @@ export function appendIf (source: string): string {
   )`
 }
 
-/** What a record of a use rests on: its connection is as it was when it was read, and its token is good until then. */
+/** What a record of a use rests on: its connection and its credential are as they were when they were read, and its token is good until then. */
 export interface Premise {
   readonly stamp: string
   /** By the database's clock; null for a credential without an end. */
@@ -71,7 +71,8 @@ const APPEND_ON: Statement = {
   text: `with r as materialized (select * from json_to_recordset($8::json) as given (${EVENT_TYPES}, stamp text, until timestamptz)),
   failed as materialized (
     select r.id from r where r.stamp is not null and not exists (
-      select from connections c where c.workspace_id = r.workspace_id and c.id = r.connection_id and ${STAMP} = r.stamp and (r.until is null or vault_now() < r.until) offset 0)
+      select from connections c join credential_versions v on v.workspace_id = c.workspace_id and v.connection_id = c.id and v.id = c.current_version
+       where c.workspace_id = r.workspace_id and c.id = r.connection_id and ${STAMP} = r.stamp and (r.until is null or vault_now() < r.until) offset 0)
   ), queued as (
     insert into audit_unsealed (batch_id, events, first_at, last_at, digest, key_id, mac) select $1, $2, $3, $4, $5, $6, $7 where not exists (select from failed)
   ), recorded as (

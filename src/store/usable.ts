@@ -42,11 +42,10 @@ interface Place {
 const places = sql<{ workspace_id: WorkspaceId, id: ConnectionId }>`unnest(${[]}::text[], ${[]}::text[])`.as<'place'>(sql`place (workspace_id, id)`)
 
 /**
- * The state of a connection `c`: each committed change of its row gives that another xmin (PostgreSQL manual, 5.6 System
- * Columns). The numbers come again only after 2^32 transactions, or on a standby that was promoted, which started at another
- * time. The version it points to changes in nothing but the key it is sealed under, and opens under the one before or not at all.
+ * The state of a connection `c` with its version `v`: each change of a row gives it another xmin (PostgreSQL manual, 5.6 System
+ * Columns). The numbers come again only after 2^32 transactions, or on a standby that was promoted, which started at another time.
  */
-export const STAMP = "c.xmin::text || ' ' || (select extract(epoch from pg_postmaster_start_time())::text)"
+export const STAMP = "c.xmin::text || ' ' || v.xmin::text || ' ' || (select extract(epoch from pg_postmaster_start_time())::text)"
 
 // `offset 0` keeps the planner from turning the look-ups by primary key into a join of whole tables.
 const FIND = prepare('usable', builder.selectFrom(places).innerJoinLateral((lateral) => lateral

@@ -167,7 +167,8 @@ t.test('invocations whose process died are closed as unknown', async (t) => {
   await eventually(async () => {
     await query(url, "update open_invocations set deadline_at = vault_now() - interval '1 second'")
     return (await query(url, "select from audit_events where event = 'invoke.finished'")).length >= started.length
-  })
+    // Ten seconds until the dead process's lease on sealing ends, and five each until what is sealed is looked at and what is overdue is closed.
+  }, 40_000)
   const finished = await query<{ id: string, outcome: string }>(url, "select invocation_id as id, outcome from audit_events where event = 'invoke.finished'")
   t.equal(new Set(finished.map((one) => one.id)).size, started.length, 'each that started has one end')
   t.equal(finished.length, started.length)

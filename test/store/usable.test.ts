@@ -101,9 +101,13 @@ t.test('a batch is stored only if all its premises hold', async (t) => {
   const now = (await vault.database.query<{ now: Date }>('select vault_now() as now'))[0]?.now.getTime() ?? 0
   t.same(await append({ ...first, until: new Date(now + 60_000) }, second), { failed: [], events: 2, queued: 1 })
   t.same(await append({ ...first, until: new Date(now - 1) }, second), { failed: [0], events: 0, queued: 0 }, 'by the database’s clock')
+  await vault.database.query('update credential_versions set sealed = sealed where connection_id = $1', [one.id])
+  t.same(await append(first, second), { failed: [0], events: 0, queued: 0 }, 'nor the credential touched')
+  const again = await premise(one)
+  t.same(await append(again, second), { failed: [], events: 2, queued: 1 })
   await vault.request('POST', `/v1/workspaces/${two.workspaceId}/connections/${two.id}/disable`)
-  t.same(await append(first, second), { failed: [1], events: 0, queued: 0 })
-  t.same(await append(first, await premise(two)), { failed: [], events: 2, queued: 1 })
+  t.same(await append(again, second), { failed: [1], events: 0, queued: 0 })
+  t.same(await append(again, await premise(two)), { failed: [], events: 2, queued: 1 })
   await vault.request('POST', `/v1/workspaces/${two.workspaceId}/connections/${two.id}/enable`)
 })
 
