@@ -83,15 +83,12 @@ interface OpenerOptions {
 }
 
 export function createCredentialOpener ({ database, crypto, ledger, metrics }: OpenerOptions): CredentialOpener {
-  const decrypt = async (row: UsableRow, caller: Caller): Promise<SecretFields> => {
-    if (row.sealed === null) throw new VaultError('integrity_failure', { detail: 'The current version holds no credential.' })
-    return await crypto.open(contextOf(row), row.sealed, caller.stepAside)
-  }
   return Object.freeze({
     openAgain: (row: UsableRow) => row.sealed === null ? undefined : crypto.openAgain(contextOf(row), row.sealed),
     open: async (row: UsableRow, caller: Caller) => {
       try {
-        return await decrypt(row, caller)
+        if (row.sealed === null) throw new VaultError('integrity_failure', { detail: 'The current version holds no credential.' })
+        return await crypto.open(contextOf(row), row.sealed, caller.stepAside)
       } catch (error) {
         if (isVaultError(error, 'integrity_failure')) {
           // Deleted since it was read, and with it its workspace's keys.

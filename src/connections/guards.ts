@@ -2,22 +2,38 @@ import { VaultError } from '../errors.ts'
 import type { Environment } from '../ids.ts'
 import type { UsableRow } from '../store/index.ts'
 
+/** For what a connection is used. */
+interface Run {
+  readonly environment: Environment
+  /** What the caller sees. */
+  readonly visible: readonly Environment[]
+}
+
 /**
- * Whether a connection may be used in this run. In order: the caller sees its environment, the
- * run's environment is the connection's, it is enabled, finished, and not known to be refused.
+ * What keeps a connection from being used in this run; undefined when nothing does. In order: the
+ * caller sees its environment, the run's environment is the connection's, it is enabled, finished,
+ * and not known to be refused.
  */
-export function requireUsable (row: UsableRow | undefined, run: { environment: Environment, visible: readonly Environment[] }): UsableRow {
-  if (row === undefined || !run.visible.includes(row.environment)) throw new VaultError('not_found')
+export function judgeUsable (row: UsableRow, run: Run): VaultError | undefined {
+  if (!run.visible.includes(row.environment)) return new VaultError('not_found')
   if (row.environment !== run.environment) {
-    throw new VaultError('environment_mismatch', { detail: `This is a ${row.environment} connection and the run is ${run.environment}.` })
+    return new VaultError('environment_mismatch', { detail: `This is a ${row.environment} connection and the run is ${run.environment}.` })
   }
-  if (row.disabled_at !== null) throw new VaultError('connection_disabled')
-  if (row.health === 'pending') throw new VaultError('connection_pending')
+  if (row.disabled_at !== null) return new VaultError('connection_disabled')
+  if (row.health === 'pending') return new VaultError('connection_pending')
   // A grant that is not renewed any more is good until its token ends.
   const lasts = ENDED_GRANTS.has(row.health_reason ?? '') && row.token_ttl !== null && row.token_ttl > 0
   if ((row.health === 'needs_reauth' || row.health === 'error') && !lasts) {
-    throw new VaultError('connection_needs_reauth', { detail: REASONS[row.health_reason ?? ''] ?? 'The provider refuses the stored credential.' })
+    return new VaultError('connection_needs_reauth', { detail: REASONS[row.health_reason ?? ''] ?? 'The provider refuses the stored credential.' })
   }
+  return undefined
+}
+
+/** The row, if it may be used in this run. Throws what keeps it from that. */
+export function requireUsable (row: UsableRow | undefined, run: Run): UsableRow {
+  if (row === undefined) throw new VaultError('not_found')
+  const wrong = judgeUsable(row, run)
+  if (wrong !== undefined) throw wrong
   return row
 }
 

@@ -4,6 +4,7 @@ import type { Environment } from '../ids.ts'
 import type { Database, Premise, UsableRow } from '../store/index.ts'
 import { describedAs, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
+import { judgeUsable } from './guards.ts'
 import { lastsFor, MARGIN_SECONDS } from './renew.ts'
 
 /** A connection as it was when it was last read. It may be used only with a record that the premise is committed with. */
@@ -11,6 +12,12 @@ export interface RememberedConnection {
   readonly connection: UsableConnection
   readonly secrets: SecretFields
   readonly premise: Premise
+}
+
+/** What a use rests on, and whether it has been found to be so: from then on it is on record. */
+export interface Rest {
+  readonly premise: Premise
+  held: boolean
 }
 
 /** The premise of a use was not true any more. Nothing has happened: the connection is to be read anew. */
@@ -38,7 +45,7 @@ export function createRecall ({ database, opener }: { database: Pick<Database, '
     const recalled = database.usable.recall(workspaceId, id)
     if (recalled === undefined) return undefined
     const { row, stamp } = recalled
-    if (row.environment !== environment || !visible.includes(environment) || row.disabled_at !== null || row.health !== 'active') return undefined
+    if (judgeUsable(row, { environment, visible }) !== undefined) return undefined
     const connection = describedAs(row)
     const lastSeconds = Math.max(minTtlSeconds, MARGIN_SECONDS)
     if (connection === undefined || isPrivate(connection.integration.manifest)) return undefined

@@ -5,9 +5,8 @@ import type { Clock } from '../clock.ts'
 import { VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, InvocationId, VersionId, WorkspaceId } from '../ids.ts'
 import type { AuditOutcome, AuditRecord, Ledger, UseContext } from '../ledger/index.ts'
-import type { Premise } from '../store/index.ts'
 import type { Caller } from './caller.ts'
-import { PremiseFailed } from './recall.ts'
+import { PremiseFailed, type Rest } from './recall.ts'
 import { ATTEMPT_MIN_MS, isDoubtful, judgeRetry, settle } from './retry.ts'
 
 /** A call that is about to be made, as the record names it. */
@@ -33,8 +32,8 @@ export interface OutgoingCall {
   readonly repeatable: boolean
   /** Ends the call early. */
   readonly signal?: AbortSignal | undefined
-  /** What the call rests on; `held` is set when the record that it is committed with is on disk. */
-  readonly rest?: { readonly premise: Premise, held: boolean } | undefined
+  /** What the call rests on, if on anything; set to `held` once its first record is on disk. */
+  readonly rest?: Rest | undefined
   /** Ends the waiting for a turn, before anything is on record or sent. */
   readonly queueSignal?: AbortSignal | undefined
 }
@@ -117,7 +116,7 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
   })
 }
 
-async function begin (ledger: Pick<Ledger, 'record' | 'recordIf'>, started: AuditRecord, rest: OutgoingCall['rest']): Promise<void> {
+async function begin (ledger: Pick<Ledger, 'record' | 'recordIf'>, started: AuditRecord, rest: Rest | undefined): Promise<void> {
   if (rest === undefined) {
     await ledger.record(started)
     return

@@ -87,7 +87,19 @@ export function createResolver (options: Options): Resolver {
   const openOne = async (id: ConnectionId, row: UsableRow | undefined, { request, caller }: Asked): Promise<ResolvedOne> =>
     await open(row, request, caller).then((resolved) => ({ id, resolved }), (error: unknown) => ({ id, error: requireOwn(error) }))
 
-  const resolveRead = async ({ workspaceId, ids }: OfMany, request: ResolveRequest, caller: Caller): Promise<ResolvedOne[]> => {
+  const resolveRead = async ({ workspaceId, id }: Of, request: ResolveRequest, caller: Caller): Promise<Resolved> => {
+    let found = await database.usable.find(workspaceId, id)
+    if (found !== undefined && request.rejectedVersion === found.version_id && !isRenewable(await describeUsable(catalog, found))) {
+      await refusals.count(requireUsable(found, { environment: request.environment, visible: caller.environments }), caller)
+      // Somebody may have rotated it meanwhile: then the new one is what the caller is after.
+      found = await database.usable.find(workspaceId, id)
+    }
+    const resolved = await open(found, request, caller)
+    await ledger.record(recordUse(resolved.row, request, caller))
+    return resolved
+  }
+
+  const resolveManyRead = async ({ workspaceId, ids }: OfMany, request: ResolveRequest, caller: Caller): Promise<ResolvedOne[]> => {
     const rows = await database.usable.findMany(workspaceId, ids)
     const results = await Promise.all(ids.map(async (id, index) => await openOne(id, rows[index], { request, caller })))
     await ledger.record(...results.map((result) => 'resolved' in result
@@ -97,20 +109,8 @@ export function createResolver (options: Options): Resolver {
   }
 
   return Object.freeze({
-    resolve: async ({ workspaceId, id }: Of, request: ResolveRequest, caller: Caller) => {
-      const remembered = await resolveRemembered({ workspaceId, id }, request, caller)
-      if (remembered !== undefined) {
-        metrics.resolves.inc({ result: 'ok' })
-        return remembered
-      }
-      let found = await database.usable.find(workspaceId, id)
-      if (found !== undefined && request.rejectedVersion === found.version_id && !isRenewable(await describeUsable(catalog, found))) {
-        await refusals.count(requireUsable(found, { environment: request.environment, visible: caller.environments }), caller)
-        // Somebody may have rotated it meanwhile: then the new one is what the caller is after.
-        found = await database.usable.find(workspaceId, id)
-      }
-      const resolved = await open(found, request, caller)
-      await ledger.record(recordUse(resolved.row, request, caller))
+    resolve: async (of: Of, request: ResolveRequest, caller: Caller) => {
+      const resolved = await resolveRemembered(of, request, caller) ?? await resolveRead(of, request, caller)
       metrics.resolves.inc({ result: 'ok' })
       return resolved
     },
@@ -118,7 +118,7 @@ export function createResolver (options: Options): Resolver {
     resolveMany: async ({ workspaceId, ids }: OfMany, request: ResolveRequest, caller: Caller) => {
       const remembered = await Promise.all(ids.map((id) => resolveRemembered({ workspaceId, id }, request, caller)))
       const others = ids.filter((_, place) => remembered[place] === undefined)
-      const read = others.length === 0 ? [] : await resolveRead({ workspaceId, ids: others }, request, caller)
+      const read = others.length === 0 ? [] : await resolveManyRead({ workspaceId, ids: others }, request, caller)
       const results = ids.map((id, place): ResolvedOne | undefined => remembered[place] === undefined ? read.shift() : { id, resolved: remembered[place] })
         .filter((result) => result !== undefined)
       for (const result of results) metrics.resolves.inc({ result: 'resolved' in result ? 'ok' : result.error.code })

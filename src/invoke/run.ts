@@ -1,6 +1,6 @@
 import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuildOptions, type BuiltRequest, type DescribedRequest } from '../calls/index.ts'
 import { isPrivate, type Catalog } from '../catalog/index.ts'
-import { describeUsable, isRenewable, PremiseFailed, requireUsable, type Caller, type Connections, type RecordedCall, type RememberedConnection, type UsableConnection } from '../connections/index.ts'
+import { describeUsable, isRenewable, PremiseFailed, requireUsable, type Caller, type Connections, type RecordedCall, type RememberedConnection, type Rest, type UsableConnection } from '../connections/index.ts'
 import { ERRORS, isVaultError, VaultError } from '../errors.ts'
 import { newId, type InvocationId } from '../ids.ts'
 import type { Metrics } from '../metrics.ts'
@@ -40,15 +40,11 @@ interface Prepared {
   /** All that makes this call the one it is. */
   readonly meant: object
   readonly around?: AroundCall | undefined
-  /** What the connection is, if it is only remembered. */
-  readonly rest?: Rest | undefined
+  /** Of a connection that is only remembered: what that rests on, and its credential. */
+  readonly rest?: Remembered | undefined
 }
 
-interface Rest {
-  readonly premise: RememberedConnection['premise']
-  readonly secrets: RememberedConnection['secrets']
-  held: boolean
-}
+type Remembered = RememberedConnection & Rest
 
 const TIMEOUT_MS = 30_000
 
@@ -126,7 +122,7 @@ export function createRunner (options: Options): Runner {
    * Works on the connection as it is remembered where there is nothing to lose by that, and on the
    * one that is read where the memory was no good: before the first record nothing has happened yet.
    */
-  const onConnection = async <T> (use: Use, caller: Caller, work: (connection: UsableConnection, rest?: Rest) => Promise<T>): Promise<T> => {
+  const onConnection = async <T> (use: Use, caller: Caller, work: (connection: UsableConnection, rest?: Remembered) => Promise<T>): Promise<T> => {
     const { workspaceId, connectionId: id, environment } = use
     const plain = use.idempotencyKey === undefined && use.dryRun !== true && !('storeAs' in use && use.storeAs !== undefined)
     const known = plain ? connections.recall({ workspaceId, id }, { environment, visible: caller.environments }) : undefined
