@@ -1,6 +1,6 @@
 import { isVaultError, VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
-import { encodeBinding, type BindingContext, type KeyScope } from './binding.ts'
+import { encodeBinding, type BindingContext } from './binding.ts'
 import { deriveOpener, envelopeKeyId, openEnvelope, openWith, sealEnvelope, type EnvelopeOpener, type Sealed, type SealedPayload } from './envelope.ts'
 import type { Keyring, ScopeKey } from './keyring.ts'
 import { reveal } from './reveal.ts'
@@ -38,26 +38,32 @@ export interface Sealer {
   isIntact (context: BindingContext, sealed: Sealed | SealedPayload): Promise<boolean>
 }
 
-interface Opening {
-  /** The context's encoding, if it is known already. */
-  readonly binding?: Buffer
+interface Asked {
+  readonly sealed: Sealed | SealedPayload
+  readonly beforeWait?: (() => void) | undefined
+}
+
+/** The key that sealed it. Throws `integrity_failure` when its scope has none such. */
+async function keyFor (keyring: Keyring, { scope }: BindingContext, { sealed, beforeWait }: Asked): Promise<ScopeKey> {
+  const id = envelopeKeyId(sealed)
+  if (id === undefined) throw integrityFailure()
+  const known = keyring.peek(scope, id)
+  if (known !== undefined) return known
+  beforeWait?.()
+  const found = await keyring.find(scope, id)
+  if (found === undefined) throw integrityFailure()
+  return found
 }
 
 /** What opens credentials: the most often of all, and the same ones again and again. */
 function createFieldOpener (keyring: Keyring): Pick<Sealer, 'open' | 'openAgain'> {
   const remembered = createOpenerMemory()
-  const fetchKey = async (scope: KeyScope, id: KeyId, beforeWait?: () => void): Promise<ScopeKey | undefined> => {
-    beforeWait?.()
-    return await keyring.find(scope, id)
-  }
   return {
     open: async (context: BindingContext, sealed: Sealed, beforeWait?: () => void) => {
-      const id = envelopeKeyId(sealed)
-      if (id === undefined) throw integrityFailure()
-      const key = keyring.peek(context.scope, id) ?? await fetchKey(context.scope, id, beforeWait)
-      const opener = key && deriveOpener(key, encodeBinding(context), sealed)
+      const key = await keyFor(keyring, context, { sealed, beforeWait })
+      const opener = deriveOpener(key, encodeBinding(context), sealed)
       const plaintext = opener && openWith(opener, sealed)
-      if (key === undefined || opener === undefined || plaintext === undefined) throw integrityFailure()
+      if (opener === undefined || plaintext === undefined) throw integrityFailure()
       remembered.add({ context, sealed, key, opener })
       return readFields(context, plaintext)
     },
@@ -102,11 +108,8 @@ export function createSealer (keyring: Keyring): Sealer {
     plaintext.fill(0)
     return { sealed, keyId: key.id }
   }
-  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, how: Opening = {}): Promise<Buffer> => {
-    const id = envelopeKeyId(sealed)
-    if (id === undefined) throw integrityFailure()
-    const key = await keyring.find(context.scope, id)
-    const plaintext = key && openEnvelope(key, how.binding ?? encodeBinding(context), sealed)
+  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, binding = encodeBinding(context)): Promise<Buffer> => {
+    const plaintext = openEnvelope(await keyFor(keyring, context, { sealed }), binding, sealed)
     if (plaintext === undefined) throw integrityFailure()
     return plaintext
   }
@@ -120,7 +123,7 @@ export function createSealer (keyring: Keyring): Sealer {
     openPayload: async (context: BindingContext, sealed: SealedPayload) => await openBytes(context, sealed),
     reseal: async <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
       const binding = encodeBinding(context)
-      return await sealBytes(context, await openBytes(context, sealed, { binding }), binding) as SealedWithKey<T>
+      return await sealBytes(context, await openBytes(context, sealed, binding), binding) as SealedWithKey<T>
     },
     keyOf: envelopeKeyId,
     isIntact: async (context: BindingContext, sealed: Sealed | SealedPayload) => {
