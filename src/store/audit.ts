@@ -46,15 +46,15 @@ const APPEND: Statement = {
 
 /**
  * Common table expressions that store a batch if `source` has a row; its eight values are the
- * statement's first parameters.
+ * statement's first parameters. `records` are those of the eighth as a table `r`.
  */
-export function appendIf (source: string): string {
+export function appendIf (source: string, records = `json_to_recordset($8::json) as r (${EVENT_TYPES})`): string {
   return `queued as (
     insert into audit_unsealed (batch_id, events, first_at, last_at, digest, key_id, mac)
     select $1::text, $2::integer, $3::timestamptz, $4::timestamptz, $5::bytea, $6::text, $7::bytea from ${source}
   ), recorded as (
     insert into audit_events (batch_id, ${EVENT_COLUMNS})
-    select $1::text, ${EVENT_COLUMNS.split(',').map((column) => `r.${column.trim()}`).join(', ')} from ${source}, json_to_recordset($8::json) as r (${EVENT_TYPES})
+    select $1::text, ${EVENT_COLUMNS.split(',').map((column) => `r.${column.trim()}`).join(', ')} from ${source}, ${records}
   )`
 }
 
@@ -73,11 +73,8 @@ const APPEND_ON: Statement = {
     select r.id from r where r.stamp is not null and not exists (
       select from connections c join credential_versions v on v.workspace_id = c.workspace_id and v.connection_id = c.id and v.id = c.current_version
        where c.workspace_id = r.workspace_id and c.id = r.connection_id and ${STAMP} = r.stamp and (r.until is null or vault_now() < r.until) offset 0)
-  ), queued as (
-    insert into audit_unsealed (batch_id, events, first_at, last_at, digest, key_id, mac) select $1, $2, $3, $4, $5, $6, $7 where not exists (select from failed)
-  ), recorded as (
-    insert into audit_events (batch_id, ${EVENT_COLUMNS}) select $1, ${EVENT_COLUMNS} from r where not exists (select from failed)
-  )
+  ), held as (select where not exists (select from failed)),
+  ${appendIf('held', 'r')}
   select id from failed`,
 }
 
