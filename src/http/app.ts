@@ -103,7 +103,7 @@ export const compileValidator: FastifySchemaCompiler<unknown> = (part) => TypeBo
 /** What a route has no schema for it does not read, and what is not read must not look as if it were. */
 function judgeUnread (request: FastifyRequest): VaultError | undefined {
   const { schema, config } = request.routeOptions
-  if (config.access === 'open' || (schema?.querystring !== undefined && schema.body !== undefined)) return undefined
+  if (config.access === 'open') return undefined
   const unread = [
     ...schema?.querystring === undefined ? Object.keys(request.query as object).map((name) => `/query/${name}`) : [],
     ...schema?.body === undefined ? listMembers(request.body).map((name) => `/${name}`) : [],
