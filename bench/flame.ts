@@ -2,9 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { retargetCatalog } from '../test/support/catalog.ts'
 import { measure, startServer } from './harness.ts'
-import { requireOurs, setStage, WORKSPACE } from './stage.ts'
+import { reachStripe, requireOurs, setStage, WORKSPACE } from './stage.ts'
 
 /** `node bench/flame.ts resolve|invoke FILE.svg [--seconds N]`: where a vault under load spends its time, as a flame graph; wider is more, callers below what they call. */
 const { positionals: [what = '', file = ''], values } = parseArgs({ allowPositionals: true, options: { seconds: { type: 'string', default: '10' } } })
@@ -47,7 +46,7 @@ try {
 async function profile (folder: string): Promise<string> {
   const provider = await startServer('./provider.ts', {})
   const stage = await setStage(500, {
-    CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: new URL(provider.url).host, NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}`,
+    ...reachStripe(provider.url), NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}`,
   })
   try {
     await requireOurs(stage)

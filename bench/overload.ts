@@ -1,7 +1,8 @@
 import { runCli } from '../test/support/process.ts'
-import type { FloodCaller, FloodOrder, FloodResult } from './flood.ts'
-import { median, run, type Compared } from './harness.ts'
-import { requireOurs, setStage, WORKSPACE, type Stage } from './stage.ts'
+import type { FloodResult } from './flood.ts'
+import { median, type Compared } from './harness.ts'
+import { requireOurs, setStage, type Stage } from './stage.ts'
+import { flood, writeRequest } from './wire.ts'
 
 /** What becomes of those who are served, of those who are refused and of a polite caller while one token sends three times what there is room for. */
 const TIMES = 3
@@ -9,7 +10,6 @@ const TIMES = 3
 const SOCKETS_AT_CAPACITY = 128
 /** Twice what one caller may have at work and waiting: without any, callers would wait for each other at home. */
 const SOCKETS_IN_FLOOD = 1_024
-const WARM_UP_SECONDS = 1
 const POLITE_PER_SECOND = 50
 const REFUSED_MS = 100
 
@@ -87,18 +87,8 @@ function judgeRound (capacity: number, [noisy, polite]: readonly FloodResult[], 
   return { capacity, goodput: (noisy.ok + polite.ok) / seconds, refusedMs: noisy.refusedMs.p99, polite: polite.ok / polite.sent }
 }
 
-async function flood (stage: Stage, seconds: number, callers: readonly FloodCaller[]): Promise<FloodResult[]> {
-  const order: FloodOrder = { url: stage.vault.urls.internal, seconds, warmUpSeconds: WARM_UP_SECONDS, callers }
-  return JSON.parse(await run(new URL('./flood.ts', import.meta.url).pathname, JSON.stringify(order))) as FloodResult[]
-}
-
 function requestsOf (stage: Stage, token: string): string[] {
-  const { host } = new URL(stage.vault.urls.internal)
-  const body = JSON.stringify({ environment: 'sandbox' })
-  return stage.ids.map((id) => [
-    `POST /v1/workspaces/${WORKSPACE}/connections/${id}/resolve HTTP/1.1`, `host: ${host}`, `authorization: Bearer ${token}`,
-    'content-type: application/json', `content-length: ${body.length}`, '', body,
-  ].join('\r\n'))
+  return stage.ids.map((id) => writeRequest(stage, { method: 'POST', path: `connections/${id}/resolve`, body: { environment: 'sandbox' } }, token))
 }
 
 async function mint (stage: Stage): Promise<string> {

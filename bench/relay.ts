@@ -1,9 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
-import { retargetCatalog } from '../test/support/catalog.ts'
 import { median, startServer, type Compared } from './harness.ts'
-import { requireOurs, setStage, WORKSPACE, type Stage } from './stage.ts'
+import { reachStripe, requireOurs, setStage, WORKSPACE, type Stage } from './stage.ts'
 
 /** Calls made one after another, in milliseconds each. */
 async function time (stage: Stage, calls: number, body: { url: string, json: object }): Promise<number[]> {
@@ -34,7 +33,7 @@ async function openGroup (stage: Stage): Promise<{ group: string, connection: st
 /** A call that does nothing, through an agent ÷ a call to a provider that does nothing; medians, one after another. */
 export async function compareRelay (options: { rounds: number, seconds: number }): Promise<Compared> {
   const provider = await startServer('./provider.ts', {})
-  const stage = await setStage(1, { CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: new URL(provider.url).host })
+  const stage = await setStage(1, reachStripe(provider.url))
   let agent: ChildProcess | undefined
   try {
     await requireOurs(stage)

@@ -1,5 +1,4 @@
 import { compare, startServer, type Compared } from './harness.ts'
-import { retargetCatalog } from '../test/support/catalog.ts'
 import { compareClient } from './client.ts'
 import { compareBlocks, compareMemory } from './import.ts'
 import { compareClaims, compareReplicas } from './refresh.ts'
@@ -8,7 +7,7 @@ import { record } from './page.ts'
 import { compareIdle, compareRelay } from './relay.ts'
 import { compareScale } from './scale.ts'
 import { compareResident, compareStart } from './start.ts'
-import { requireOurs, setStage, WORKSPACE } from './stage.ts'
+import { reachStripe, requireOurs, setStage, WORKSPACE } from './stage.ts'
 import { compareSoak } from './soak.ts'
 import { compareSweep, compareSweepLatency } from './sweep.ts'
 
@@ -25,6 +24,8 @@ interface Case {
   readonly unit: string
   /** Where the usual rounds would take too long among all the others. */
   readonly rounds?: number
+  /** Of a case that is not among all the others: how many rounds it takes. */
+  readonly alone?: number
   run (options: { rounds: number, seconds: number }): Promise<Compared>
 }
 
@@ -57,8 +58,7 @@ const CASES: Readonly<Record<string, Case>> = {
     unit: 'req/s',
     run: async (options) => {
       const provider = await startServer('./provider.ts', {})
-      const { host } = new URL(provider.url)
-      const stage = await setStage(500, { CATALOG_DIR: retargetCatalog(provider.url, ['stripe']), EGRESS_ALLOW_PROVIDER: host })
+      const stage = await setStage(500, reachStripe(provider.url))
       const hop = await startServer('./hop.ts', { PROVIDER_URL: provider.url })
       try {
         await requireOurs(stage)
@@ -230,6 +230,7 @@ const CASES: Readonly<Record<string, Case>> = {
     goal: 1.1,
     below: true,
     unit: 'ms',
+    alone: 10,
     run: compareSoak,
   },
 }
@@ -239,34 +240,35 @@ type Options = Parameters<Case['run']>[0]
 const USUAL: Options = { rounds: 7, seconds: 6 }
 /** Of each case when all are run. */
 const AMONG_ALL: Options = { rounds: 3, seconds: 3 }
-/** Ten minutes of their own. */
-const ALONE: ReadonlySet<string> = new Set(['soak'])
 
 const [name = '', ...flags] = process.argv.slice(2)
-const names = name === 'all' ? Object.keys(CASES).filter((one) => !ALONE.has(one)) : [name].filter((one) => one in CASES)
-if (names.length === 0) {
+const wanted = Object.entries(CASES).filter(([one, { alone }]) => name === 'all' ? alone === undefined : one === name)
+if (wanted.length === 0) {
   console.error(`npm run bench -- <case> [--json], a case being all or one of: ${Object.keys(CASES).join(', ')}`)
   process.exit(2)
 }
 const began = performance.now()
 const failed: string[] = []
-for (const one of names) {
+for (const [one, chosen] of wanted) {
   try {
-    await runCase(one)
+    await runCase(one, chosen)
   } catch (error) {
     // Among all, the others are measured nevertheless.
     console.error(error)
     failed.push(one)
   }
 }
-if (name === 'all') console.error(`${names.length - failed.length} of ${names.length} cases in ${Math.round((performance.now() - began) / 1_000)} s`)
+if (name === 'all') console.error(`${wanted.length - failed.length} of ${wanted.length} cases in ${Math.round((performance.now() - began) / 1_000)} s`)
 if (failed.length > 0) process.exitCode = 1
 
-async function runCase (one: string): Promise<void> {
-  const chosen = CASES[one]
-  if (chosen === undefined) return
+function optionsOf ({ rounds, alone }: Case): Options {
+  if (name !== 'all') return { ...USUAL, ...alone !== undefined && { rounds: alone } }
+  return { ...AMONG_ALL, ...rounds !== undefined && { rounds } }
+}
+
+async function runCase (one: string, chosen: Case): Promise<void> {
   const flag = (flagName: string, otherwise: number) => Number(flags.find((given) => given.startsWith(`--${flagName}=`))?.split('=')[1] ?? otherwise)
-  const { rounds, seconds } = name === 'all' ? { ...AMONG_ALL, ...chosen.rounds !== undefined && { rounds: chosen.rounds } } : USUAL
+  const { rounds, seconds } = optionsOf(chosen)
   const result = await chosen.run({ rounds: flag('rounds', rounds), seconds: flag('seconds', seconds) })
   const round = (value: number) => Math.round(value * 100) / 100
   const line = {

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { retargetCatalog } from '../test/support/catalog.ts'
-import type { FloodCaller, FloodOrder, FloodResult } from './flood.ts'
+import type { FloodCaller, FloodResult } from './flood.ts'
 import { seedTokens, writeManifest } from './refresh.ts'
-import { median, readMemory, run, startServer, type Compared } from './harness.ts'
-import { requireOurs, setStage, WORKSPACE, type Stage } from './stage.ts'
+import { median, readMemory, startServer, type Compared } from './harness.ts'
+import { reachStripe, requireOurs, setStage, type Stage } from './stage.ts'
+import { flood, writeRequest, type Wanted } from './wire.ts'
 
 const SHARE_OF_CAPACITY = 0.7
 /** What callers do to a vault, in a hundred requests. */
@@ -30,13 +30,13 @@ interface Minute {
 export async function compareSoak ({ rounds: minutes }: { rounds: number }): Promise<Compared> {
   const provider = await startServer('./provider.ts', {})
   const tokens = await startServer('./token-endpoint.ts', { TOKEN_SECONDS: String(LINKED.tokenSeconds) })
-  const catalog = retargetCatalog(provider.url, ['stripe'])
-  writeManifest(catalog, tokens.url)
-  const stage = await setStage(500, { CATALOG_DIR: catalog, EGRESS_ALLOW_PROVIDER: [provider, tokens].map(({ url }) => new URL(url).host).join(',') })
+  const { CATALOG_DIR, EGRESS_ALLOW_PROVIDER } = reachStripe(provider.url)
+  writeManifest(CATALOG_DIR, tokens.url)
+  const stage = await setStage(500, { CATALOG_DIR, EGRESS_ALLOW_PROVIDER: `${EGRESS_ALLOW_PROVIDER},${new URL(tokens.url).host}` })
   try {
     await requireOurs(stage)
     const requests = mix(stage, await seedTokens({ ...stage.settings, KEYRING_FILE: stage.keyringFile }, tokens.url, LINKED.connections))
-    const capacity = (await flood(stage, CAPACITY_SECONDS, { name: 'capacity', perSecond: 0, sockets: SOCKETS, requests })).ok / CAPACITY_SECONDS
+    const capacity = (await send(stage, CAPACITY_SECONDS, { name: 'capacity', perSecond: 0, sockets: SOCKETS, requests })).ok / CAPACITY_SECONDS
     const perSecond = Math.round(capacity * SHARE_OF_CAPACITY)
     console.error(`capacity ${Math.round(capacity)} requests a second of the mix; from now on ${perSecond}`)
     const done: Minute[] = []
@@ -58,15 +58,15 @@ async function soak (stage: Stage, caller: FloodCaller): Promise<Minute> {
       await wait(SAMPLE_MS, undefined, { signal: sampling.signal }).catch(() => undefined)
     }
   })()
-  const result = await flood(stage, MINUTE_SECONDS, caller).finally(() => { sampling.abort() })
+  const result = await send(stage, MINUTE_SECONDS, caller).finally(() => { sampling.abort() })
   await samples
   console.error(`${result.ok} answers, p50 ${result.okMs.p50.toFixed(1)} ms, p99 ${result.okMs.p99.toFixed(1)} ms, memory ${Math.round(median(memoryMb))} MB`)
   return { p99: result.okMs.p99, memoryMb }
 }
 
-async function flood (stage: Stage, seconds: number, caller: FloodCaller): Promise<FloodResult> {
-  const order: FloodOrder = { url: stage.vault.urls.internal, seconds, warmUpSeconds: 1, callers: [caller] }
-  const [result] = JSON.parse(await run(new URL('./flood.ts', import.meta.url).pathname, JSON.stringify(order))) as FloodResult[]
+/** What came of one caller's requests. Throws when an answer is not 2xx. */
+async function send (stage: Stage, seconds: number, caller: FloodCaller): Promise<FloodResult> {
+  const [result] = await flood(stage, seconds, [caller])
   if (result === undefined || result.ok === 0 || result.refused + result.wrong > 0) throw new Error(`not all answers were 2xx: ${JSON.stringify(result)}`)
   // A turn of the event loop or a flush that took a moment longer held the generator up: part of what callers see, and no error.
   if (result.unsent > result.sent / 50) throw new Error(`the load generator came to ${result.sent} requests only, ${result.unsent} were not sent`)
@@ -96,32 +96,23 @@ function mix (stage: Stage, linked: readonly string[]): string[] {
   const kinds = (Object.keys(MIX) as (keyof typeof MIX)[]).flatMap((kind) => Array.from({ length: MIX[kind] }, (_, n) => ({ kind, at: (n + 0.5) / MIX[kind] })))
     .sort((a, b) => a.at - b.at).map(({ kind }) => kind)
   return Array.from({ length: stage.ids.length * 20 }, (_, n) => {
-    const id = stage.ids[n % stage.ids.length] ?? ''
+    const pasted = (at: number) => stage.ids[at % stage.ids.length] ?? ''
     const kind = kinds[n % kinds.length] ?? 'resolve'
     const isLinked = kind === 'resolve' && n % LINKED.everyResolve === 0
-    if (isLinked) return requestOf(stage, kind, { id: linked[n / LINKED.everyResolve % linked.length] ?? '', twenty: [] })
-    return requestOf(stage, kind, { id, twenty: Array.from({ length: 20 }, (_, k) => stage.ids[(n + k) % stage.ids.length] ?? '') })
+    const id = isLinked ? linked[n / LINKED.everyResolve % linked.length] ?? '' : pasted(n)
+    return writeRequest(stage, describeRequest(kind, id, Array.from({ length: 20 }, (_, k) => pasted(n + k))))
   })
 }
 
-function requestOf (stage: Stage, kind: keyof typeof MIX, { id, twenty }: { id: string, twenty: string[] }): string {
+function describeRequest (kind: keyof typeof MIX, id: string, twenty: readonly string[]): Wanted {
   const one = `connections/${id}`
   switch (kind) {
-    case 'resolve': return write(stage, 'POST', `${one}/resolve`, { environment: 'sandbox' })
-    case 'invoke': return write(stage, 'POST', `${one}/invoke`, { environment: 'sandbox', action: 'get_balance' })
-    case 'batch': return write(stage, 'POST', 'resolve', { environment: 'sandbox', connection_ids: twenty })
-    case 'list': return write(stage, 'GET', 'connections?limit=20')
-    case 'get': return write(stage, 'GET', one)
-    case 'change': return write(stage, 'PATCH', one, { labels: { seen: id.slice(-4) } })
-    case 'test': return write(stage, 'POST', `${one}/test`)
+    case 'resolve': return { method: 'POST', path: `${one}/resolve`, body: { environment: 'sandbox' } }
+    case 'invoke': return { method: 'POST', path: `${one}/invoke`, body: { environment: 'sandbox', action: 'get_balance' } }
+    case 'batch': return { method: 'POST', path: 'resolve', body: { environment: 'sandbox', connection_ids: twenty } }
+    case 'list': return { method: 'GET', path: 'connections?limit=20' }
+    case 'get': return { method: 'GET', path: one }
+    case 'change': return { method: 'PATCH', path: one, body: { labels: { seen: id.slice(-4) } } }
+    case 'test': return { method: 'POST', path: `${one}/test` }
   }
-}
-
-function write (stage: Stage, method: string, path: string, body?: object): string {
-  const text = body === undefined ? '' : JSON.stringify(body)
-  const { host } = new URL(stage.vault.urls.internal)
-  return [
-    `${method} /v1/workspaces/${WORKSPACE}/${path} HTTP/1.1`, `host: ${host}`, `authorization: Bearer ${stage.token}`, 'if-match: *',
-    ...body === undefined ? [] : ['content-type: application/json'], `content-length: ${text.length}`, '', text,
-  ].join('\r\n')
 }

@@ -3,8 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Request } from 'autocannon'
 import pg from 'pg'
+import { retargetCatalog } from '../test/support/catalog.ts'
 import { migrate, prepareEmbedded, startEmbeddedPostgres } from '../src/store/index.ts'
 import { runCli, startVaultProcess, type VaultProcess } from '../test/support/process.ts'
+
+/** Settings with which Stripe is at an address of ours. */
+export function reachStripe (url: string): { readonly CATALOG_DIR: string, readonly EGRESS_ALLOW_PROVIDER: string } {
+  return { CATALOG_DIR: retargetCatalog(url, ['stripe']), EGRESS_ALLOW_PROVIDER: new URL(url).host }
+}
 
 /** A database with fsync on, as in production, a vault on it, and connections to resolve. */
 export interface Stage {
