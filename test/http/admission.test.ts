@@ -1,9 +1,14 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
 import t from 'tap'
 import { createCallers } from '../../src/http/admission/callers.ts'
 import { createPlaces, createShare, type Share } from '../../src/http/admission/places.ts'
 import { judgeLimit } from '../../src/http/admission/pressure.ts'
+import { createRests } from '../../src/http/admission/rests.ts'
+import { turnAway } from '../../src/http/admission/turn-away.ts'
 
-/** Who gets a place, who waits and in which order, and who is turned away: without a clock and without a network. */
+/** Who gets a place, who waits and in which order, and who is turned away: without a clock. */
 const PATIENCE = { burstMs: 250, standingMs: 50, calmMs: 1_000 }
 
 function stage (most: number) {
@@ -158,4 +163,28 @@ t.test('callers are known by tokens that were accepted, and everybody else is on
   t.equal(callers.find(bearer('aaaaaaaaaaaaa')), callers.strangers)
   t.equal(callers.find(bearer('bbbbbbbbbbbbb')), one)
   t.equal(callers.know('Bearer short', 'tok_1'), callers.strangers, 'of what is no token nothing is remembered')
+})
+
+t.test('a connection over which a request was refused is not read for a moment, though nobody has read its body', async (t) => {
+  const rests = createRests()
+  const seenMs: number[] = []
+  const server = createServer((request, response) => {
+    seenMs.push(performance.now())
+    turnAway(request, response)
+    rests.rest(request.socket)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  t.teardown(() => {
+    socket.destroy()
+    server.close()
+  })
+  const refusedMs: number[] = []
+  for (let one = 0; one < 3; one++) {
+    socket.write('POST / HTTP/1.1\r\nhost: vault\r\ncontent-length: 3\r\n\r\nabc')
+    const [answer] = await once(socket, 'data') as [Buffer]
+    t.match(answer.toString('latin1'), /^HTTP\/1\.1 503 [^]*retry-after: \d/i)
+    refusedMs.push(performance.now())
+  }
+  for (const after of [1, 2]) t.ok((seenMs[after] ?? 0) - (refusedMs[after - 1] ?? 0) > 30, 'what was sent at once is looked at later')
 })

@@ -33,7 +33,7 @@ export interface AdmissionOptions {
 }
 
 /** While an overload lasts, with the turn of the event loop in which it is noticed, and its own, a refusal leaves within 100 ms. */
-const PATIENCE = { burstMs: 250, standingMs: 50, calmMs: 1_000 }
+const PATIENCE = { burstMs: 500, standingMs: 50, calmMs: 100 }
 const LOOK_MS = 10
 /** However late turns are, so much of the places is left. */
 const LEAST_SHARE = 8

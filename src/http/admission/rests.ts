@@ -8,8 +8,8 @@ export interface Rests {
   rest (socket: Socket): void
 }
 
-const REST_MS = 30
-const LOOK_MS = 10
+const REST_MS = 40
+const LOOK_MS = 5
 
 /**
  * A caller that repeats at once what was refused would otherwise be refused as often as the
@@ -19,6 +19,7 @@ const LOOK_MS = 10
 export function createRests (): Rests {
   // In the order of their ends, which all are as far away.
   const resting: { readonly socket: Socket, readonly untilMs: number }[] = []
+  const answered: Socket[] = []
   let timer: NodeJS.Timeout | undefined
   const wake = (): void => {
     const nowMs = performance.now()
@@ -26,11 +27,16 @@ export function createRests (): Rests {
     for (const { socket } of resting.splice(0, awake === -1 ? resting.length : awake)) if (!socket.destroyed) socket.resume()
     timer = resting.length === 0 ? undefined : setTimeout(wake, LOOK_MS).unref()
   }
-  return {
-    rest: (socket) => {
+  const begin = (): void => {
+    const untilMs = performance.now() + REST_MS
+    for (const socket of answered.splice(0)) {
       socket.pause()
-      resting.push({ socket, untilMs: performance.now() + REST_MS })
-      timer ??= setTimeout(wake, LOOK_MS).unref()
-    },
+      resting.push({ socket, untilMs })
+    }
+    timer ??= setTimeout(wake, LOOK_MS).unref()
+  }
+  return {
+    // Once its answer has been written Node reads on, for the rest of a body that nobody wanted: a pause before that does not last.
+    rest: (socket) => { if (answered.push(socket) === 1) setImmediate(begin) },
   }
 }
