@@ -32,8 +32,8 @@ export interface AdmissionOptions {
   readonly metrics: Pick<Metrics, 'admissions' | 'admissionWaits' | 'work' | 'refusals' | 'onScrape'>
 }
 
-/** While an overload lasts, with the turn of the event loop in which it is noticed, and its own, a refusal leaves within 100 ms. */
-const PATIENCE = { burstMs: 500, standingMs: 50, calmMs: 100 }
+/** While an overload lasts, with the turn of the event loop in which it is noticed, and its own, a refusal leaves within 100 ms of when its request is read. */
+export const PATIENCE = { burstMs: 500, standingMs: 50, calmMs: 100 }
 const LOOK_MS = 10
 /** However late turns are, so much of the places is left. */
 const LEAST_SHARE = 8

@@ -19,7 +19,6 @@ const LOOK_MS = 5
 export function createRests (): Rests {
   // In the order of their ends, which all are as far away.
   const resting: { readonly socket: Socket, readonly untilMs: number }[] = []
-  const answered: Socket[] = []
   let timer: NodeJS.Timeout | undefined
   const wake = (): void => {
     const nowMs = performance.now()
@@ -27,16 +26,13 @@ export function createRests (): Rests {
     for (const { socket } of resting.splice(0, awake === -1 ? resting.length : awake)) if (!socket.destroyed) socket.resume()
     timer = resting.length === 0 ? undefined : setTimeout(wake, LOOK_MS).unref()
   }
-  const begin = (): void => {
-    const untilMs = performance.now() + REST_MS
-    for (const socket of answered.splice(0)) {
-      socket.pause()
-      resting.push({ socket, untilMs })
-    }
+  const begin = (socket: Socket): void => {
+    socket.pause()
+    resting.push({ socket, untilMs: performance.now() + REST_MS })
     timer ??= setTimeout(wake, LOOK_MS).unref()
   }
   return {
     // Once its answer has been written Node reads on, for the rest of a body that nobody wanted: a pause before that does not last.
-    rest: (socket) => { if (answered.push(socket) === 1) setImmediate(begin) },
+    rest: (socket) => { setImmediate(begin, socket) },
   }
 }
