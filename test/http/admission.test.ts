@@ -2,17 +2,18 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import t from 'tap'
+import { PATIENCE } from '../../src/http/admission/admission.ts'
 import { createCallers } from '../../src/http/admission/callers.ts'
 import { createPlaces, createShare, type Share } from '../../src/http/admission/places.ts'
 import { judgeLimit } from '../../src/http/admission/pressure.ts'
 import { createRests } from '../../src/http/admission/rests.ts'
 import { turnAway } from '../../src/http/admission/turn-away.ts'
 
-/** Who gets a place, who waits and in which order, and who is turned away: without a clock. */
-const PATIENCE = { burstMs: 250, standingMs: 50, calmMs: 1_000 }
+/** Who gets a place, who waits and in which order, and who is turned away: without a clock and without a network, but for connections that rest. */
+const SHORT = { burstMs: 250, standingMs: 50, calmMs: 1_000 }
 
-function stage (most: number) {
-  const places = createPlaces(most, PATIENCE)
+function stage (most: number, patience = SHORT) {
+  const places = createPlaces(most, patience)
   const said: string[] = []
   const wait = (share: Share, name: string, sinceMs = 0) => {
     const waiter = { sinceMs, gone: false, enter: () => { said.push(`${name} in`) }, turnAway: () => { said.push(`${name} away`) } }
@@ -111,8 +112,22 @@ t.test('a burst is waited for longer than a queue that does not end', async (t) 
   t.notOk(said.includes('later away'), 'after a while it begins anew')
 })
 
+t.test('queues behind a few late commits in a row are bursts, with the patience of the service', async (t) => {
+  const { places, said, wait } = stage(4, PATIENCE)
+  const one = createShare()
+  for (const atMs of [0, 500, 900]) {
+    t.ok(places.take(one) && places.take(one))
+    wait(one, `${atMs}`, atMs)
+    places.expire(atMs + 300)
+    places.leave(one)
+    places.leave(one)
+    places.leave(one)
+  }
+  t.same(said, ['0 in', '500 in', '900 in'])
+})
+
 t.test('a request that ends at once does not pile up on those before it', async (t) => {
-  const places = createPlaces(40_000, PATIENCE)
+  const places = createPlaces(40_000, SHORT)
   const one = createShare()
   places.resize(2)
   t.ok(places.take(one))
