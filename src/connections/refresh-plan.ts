@@ -15,6 +15,8 @@ const MARGIN_SECONDS = 300
 const MARGIN_SHARE = 0.1
 /** A margin is up to this much longer, so that what was linked together is not renewed together. */
 const JITTER = 0.2
+/** The same of a token that lasts for minutes, whose margin is half of its life: a fifth would be seconds, and all in them. */
+const SHORT_JITTER = 1 / 3
 
 /**
  * When a grant is renewed if nobody asks for it before: well ahead of the end of its access token,
@@ -27,8 +29,7 @@ export function planRefresh (refresh: Refreshing, times: GrantTimes, random: num
   if (times.tokenExpiresAt !== null) {
     const lifetime = times.tokenExpiresAt.getTime() - at
     const margin = (refresh.margin_seconds ?? Math.max(MARGIN_SECONDS, lifetime / 1_000 * MARGIN_SHARE)) * 1_000
-    // A short life has a shorter margin: half of it is left with the jitter.
-    due.push(times.tokenExpiresAt.getTime() - Math.min(margin * jitter, lifetime / 2))
+    due.push(times.tokenExpiresAt.getTime() - Math.min(margin * jitter, lifetime / 2 * (1 + SHORT_JITTER * random)))
   }
   if (refresh.idle_seconds !== undefined) due.push(at + refresh.idle_seconds * 500 / jitter)
   if (times.refreshExpiresAt !== null) due.push(at + (times.refreshExpiresAt.getTime() - at) / 2 / jitter)

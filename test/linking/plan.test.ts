@@ -15,12 +15,13 @@ t.test('before the end of the token', async (t) => {
   t.equal(secondsAfter(planRefresh(rotating, times(3_600), 0)), 3_240, 'a tenth of its life')
   t.equal(secondsAfter(planRefresh(rotating, times(1_800), 0)), 1_500, 'or five minutes, whichever is longer')
   t.equal(secondsAfter(planRefresh({ ...rotating, margin_seconds: 600 }, times(3_600), 0)), 3_000, 'or what the manifest says')
-  t.equal(secondsAfter(planRefresh(rotating, times(20), 1)), 10, 'a short life is halved')
+  t.equal(secondsAfter(planRefresh(rotating, times(60), 0)), 30, 'of a short life half is left')
+  t.equal(secondsAfter(planRefresh(rotating, times(60), 1)), 20, 'or up to two thirds: what was linked together is not renewed together')
   t.equal(planRefresh(rotating, times(null), 0), null, 'one without an end is not renewed by itself')
   fc.assert(fc.property(fc.integer({ min: 1, max: 400 * DAY }), fc.double({ min: 0, max: 1, noNaN: true }), (life, random) => {
     const due = secondsAfter(planRefresh(rotating, times(life), random)) ?? -1
     const margin = Math.min(Math.max(300, life / 10), life / 2)
-    return due <= life - margin + 0.001 && due >= Math.min(life - margin * 1.2, life / 2) - 0.001 && due >= 0
+    return due <= life - margin + 0.001 && due >= (life < 600 ? life / 3 : life - margin * 1.2) - 0.001
   }))
 })
 
