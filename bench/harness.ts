@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Request } from 'autocannon'
+import type { LoadOrder, TurnResult } from './load.ts'
 
 export interface Measure {
   readonly perSecond: number
@@ -18,13 +19,21 @@ export interface Load {
 export const CONNECTIONS = 32
 /** Until what is hot is compiled. */
 const WARM_UP_SECONDS = 5
+const TURN_SECONDS = 1
 
 /** Runs the load generator in its own process. Throws when a single answer was not 2xx. */
 export async function measure (load: Load, seconds: number): Promise<Measure> {
-  const text = await run('./load.ts', JSON.stringify({ ...load, connections: CONNECTIONS, seconds }))
-  const result = JSON.parse(text) as Measure & { ok: number, failed: number }
-  if (result.failed > 0 || result.ok === 0) throw new Error(`${result.failed} of ${result.ok + result.failed} answers of ${load.url} were not 2xx`)
+  const [result] = await take({ loads: [load], turns: [0], seconds })
+  if (result === undefined) throw new Error('the load generator has lost a turn')
   return result
+}
+
+async function take (order: Omit<LoadOrder, 'connections'>): Promise<TurnResult[]> {
+  const results = JSON.parse(await run('./load.ts', JSON.stringify({ ...order, connections: CONNECTIONS }))) as TurnResult[]
+  for (const [at, { ok, failed }] of results.entries()) {
+    if (failed > 0 || ok === 0) throw new Error(`${failed} of ${ok + failed} answers of ${order.loads[order.turns[at] ?? 0]?.url ?? 'nobody'} were not 2xx`)
+  }
+  return results
 }
 
 /** Runs a script of this folder in a process of its own: an order in, what it has printed out. */
@@ -61,18 +70,23 @@ export interface Compared {
   readonly p99: number
 }
 
-/** Two loads in turn, after a warm-up: the ratio of each round, and the medians. */
-export async function compare (ours: Load, reference: Load, options: { rounds: number, seconds: number }): Promise<Compared> {
+/**
+ * Two loads in turn, after a warm-up: the ratio of each round, and the medians. A round has as many
+ * turns of either as it has seconds; what else the machine does meanwhile it does to both.
+ */
+export async function compare (ours: Load, reference: Load, { rounds, seconds }: { rounds: number, seconds: number }): Promise<Compared> {
   await measure(reference, WARM_UP_SECONDS)
   await measure(ours, WARM_UP_SECONDS)
-  const rounds: { ours: Measure, reference: Measure }[] = []
-  for (let round = 0; round < options.rounds; round++) {
-    // Who goes first alternates: a machine that warms up or slows down favours nobody.
-    const first = round % 2 === 0 ? await measure(reference, options.seconds) : undefined
-    const mine = await measure(ours, options.seconds)
-    rounds.push({ ours: mine, reference: first ?? await measure(reference, options.seconds) })
+  // Who goes first alternates: a machine that warms up or slows down favours nobody.
+  const turns = Array.from({ length: rounds * seconds }, (_, pair) => pair % 2 === 0 ? [1, 0] : [0, 1]).flat()
+  const results = await take({ loads: [ours, reference], turns, seconds: TURN_SECONDS })
+  const ofRound = (round: number, load: number): Measure => {
+    const from = round * seconds * 2
+    const some = results.filter((_, at) => at >= from && at < from + seconds * 2 && turns[at] === load)
+    const middle = (pick: (one: Measure) => number) => median(some.map(pick))
+    return { perSecond: some.reduce((sum, { perSecond }) => sum + perSecond, 0) / some.length, p50: middle(({ p50 }) => p50), p99: middle(({ p99 }) => p99) }
   }
-  return summarise(rounds)
+  return summarise(Array.from({ length: rounds }, (_, round) => ({ ours: ofRound(round, 0), reference: ofRound(round, 1) })))
 }
 
 /** The ratio of each round, and the medians. */
