@@ -28,14 +28,26 @@ t.test('half of the places and of the queue is all that one caller gets', async 
   const [noisy, polite] = [createShare(), createShare()]
   t.same(Array.from({ length: 6 }, () => places.take(noisy)), [true, true, true, true, false, false])
   for (let one = 0; one < 16; one++) {
-    t.ok(places.hasRoom(noisy, 0), 'a burst may be larger')
+    t.ok(places.hasRoom(noisy, 0), 'of a burst four times as much')
     wait(noisy, `noisy ${one}`)
-    t.equal(places.hasRoom(noisy, 500), one < 3, 'than a queue that stands')
   }
   t.notOk(places.hasRoom(noisy, 0))
   t.ok(places.hasRoom(polite, 0))
   t.same(Array.from({ length: 5 }, () => places.take(polite)), [true, true, true, true, false])
   t.match(places.count(), { inside: 8, waiting: 16, limit: 8 })
+})
+
+t.test('a queue that stands may be as long as there are places', async (t) => {
+  const { places, wait } = stage(8)
+  const one = createShare()
+  for (let place = 0; place < 4; place++) places.take(one)
+  wait(one, 'first')
+  places.expire(300)
+  for (let count = 0; count < 4; count++) {
+    t.ok(places.hasRoom(one, 310))
+    wait(one, `${count}`, 310)
+  }
+  t.notOk(places.hasRoom(one, 310))
 })
 
 t.test('who waits takes turns with the others, whatever each has in line', async (t) => {
@@ -124,6 +136,29 @@ t.test('queues behind a few late commits in a row are bursts, with the patience 
     places.leave(one)
   }
   t.same(said, ['0 in', '500 in', '900 in'])
+})
+
+/** How many are turned away of a queue of 40, with a burst’s patience of 250 ms, when so many come in each tenth of a second and 20 are done. */
+function workOff (arrivals: readonly number[]): number {
+  const { places, said, wait } = stage(4)
+  const one = createShare()
+  for (let place = 0; place < 2; place++) places.take(one)
+  for (let count = 0; count < 40; count++) wait(one, '', 0)
+  for (const [at, coming] of arrivals.entries()) {
+    const nowMs = (at + 1) * 100
+    for (let done = 0; done < 20 && one.inside > 0; done++) places.leave(one)
+    while (one.inside < 2) places.take(one)
+    for (let count = 0; count < coming; count++) wait(one, '', nowMs)
+    places.expire(nowMs)
+  }
+  return said.filter((word) => word.includes('away')).length
+}
+
+t.test('a queue that becomes shorter is a burst, however long it takes', async (t) => {
+  t.equal(workOff([14, 14, 14, 14, 14, 14, 14, 14]), 0, 'at 70 % of what can be done it takes three times as long as the patience with a burst')
+  t.ok(workOff([20, 20, 20, 20, 20, 20]) > 0, 'one that stays as long as it is does not')
+  t.ok(workOff([8, 32, 8, 32, 8, 32, 8, 32]) > 0, 'nor one that goes up and down')
+  t.equal(workOff([8, 8, 8, 34, 14, 14, 14, 14, 14, 14]), 0, 'a second burst behind the first is worked off with it')
 })
 
 t.test('a request that ends at once does not pile up on those before it', async (t) => {

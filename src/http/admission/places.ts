@@ -4,8 +4,13 @@ export interface Share {
   inside: number
   outside: number
   readonly queue: Waiter[]
-  /** When its queue began that has not been gone for long since. */
+  /** When its queue began. */
   queueSinceMs: number
+  /** How long it was when it was last seen to become shorter, at most before that; and when. */
+  length: number
+  lengthMs: number
+  /** It does not become shorter: more keeps coming than is done. */
+  standing: boolean
   /** When one of its requests had to wait the last time. */
   lastWaitMs: number
   /** It is in the round of those with a queue. */
@@ -40,16 +45,16 @@ export interface Places {
 
 /** How long a place may be waited for. */
 export interface Patience {
-  /** In a queue that has just begun: a burst is served, if a little late. */
+  /** In a queue that has just begun, or becomes shorter by a quarter in every such time: a burst is served, if a little late. */
   readonly burstMs: number
-  /** In one that has been there for longer than that: waiting is of no use where more keeps coming than is done. */
+  /** In one that stands: waiting is of no use where more keeps coming than is done. */
   readonly standingMs: number
   /** One that was gone for so long begins anew. */
   readonly calmMs: number
 }
 
 export function createShare (): Share {
-  return { inside: 0, outside: 0, queue: [], queueSinceMs: 0, lastWaitMs: -Infinity, queued: false }
+  return { inside: 0, outside: 0, queue: [], queueSinceMs: 0, length: 0, lengthMs: 0, standing: false, lastWaitMs: -Infinity, queued: false }
 }
 
 interface State {
@@ -63,6 +68,8 @@ interface State {
   entering: boolean
 }
 
+/** A queue has become shorter when no more than this is left of what it was. */
+const SHORTER = 0.75
 /** A burst may be so much larger than what is let wait while an overload lasts, which would only be turned away later. */
 const BURST_TIMES = 4
 
@@ -72,12 +79,13 @@ export function createPlaces (most: number, patience: Patience): Places {
   return Object.freeze({
     take: (share: Share) => findFirst(share) === undefined && take(state, share),
     hasRoom: (share: Share, nowMs: number) => {
-      const times = isStanding(share, { nowMs, patience }) ? 1 : BURST_TIMES
+      const times = judge(share, { nowMs, patience }) ? 1 : BURST_TIMES
       return state.waiting < most * times && share.queue.length < halfOf(most) * times
     },
     wait: (share: Share, waiter: Waiter) => {
       state.waiting++
-      if (waiter.sinceMs - share.lastWaitMs > patience.calmMs) share.queueSinceMs = waiter.sinceMs
+      const emptied = !share.standing && findFirst(share) === undefined
+      if (emptied || isCalm(share, waiter.sinceMs, patience)) begin(share, waiter.sinceMs)
       share.lastWaitMs = waiter.sinceMs
       share.queue.push(waiter)
       if (!share.queued) state.round.push(share)
@@ -95,7 +103,7 @@ export function createPlaces (most: number, patience: Patience): Places {
     },
     expire: (nowMs: number) => {
       for (const share of state.round) {
-        const beforeMs = nowMs - (isStanding(share, { nowMs, patience }) ? patience.standingMs : patience.burstMs)
+        const beforeMs = nowMs - (judge(share, { nowMs, patience }) ? patience.standingMs : patience.burstMs)
         for (let first = findFirst(share); first !== undefined && first.sinceMs < beforeMs; first = findFirst(share)) {
           shift(state, share)
           first.turnAway()
@@ -115,8 +123,35 @@ function halfOf (places: number): number {
   return Math.max(1, Math.ceil(places / 2))
 }
 
-function isStanding ({ queueSinceMs, lastWaitMs }: Share, { nowMs, patience }: { nowMs: number, patience: Patience }): boolean {
-  return nowMs - queueSinceMs > patience.burstMs && nowMs - lastWaitMs <= patience.calmMs
+function isCalm ({ lastWaitMs }: Share, nowMs: number, { calmMs }: Patience): boolean {
+  return nowMs - lastWaitMs > calmMs
+}
+
+function begin (share: Share, nowMs: number): void {
+  share.queueSinceMs = nowMs
+  share.length = 0
+  share.lengthMs = nowMs
+  share.standing = false
+}
+
+/**
+ * Looks at a queue and answers whether it stands. One behind a moment in which nothing could be done
+ * is worked off as fast as what is done exceeds what comes: at 70 % of the capacity that takes more
+ * than twice as long as the moment took. Its length counts only downwards once it has become shorter,
+ * so that one that goes up and down stands in the end. One that stands does so until it has been gone for a while.
+ */
+function judge (share: Share, { nowMs, patience }: { nowMs: number, patience: Patience }): boolean {
+  if (isCalm(share, nowMs, patience)) return false
+  if (share.standing) return true
+  const { length } = share.queue
+  if (length <= share.length * SHORTER) {
+    share.length = length
+    share.lengthMs = nowMs
+  } else if (share.lengthMs === share.queueSinceMs) {
+    share.length = Math.max(share.length, length)
+  }
+  share.standing = nowMs - share.lengthMs > patience.burstMs
+  return share.standing
 }
 
 function take (state: State, share: Share): boolean {
