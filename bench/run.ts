@@ -250,6 +250,7 @@ if (wanted.length === 0) {
 const began = performance.now()
 const failed: string[] = []
 for (const [one, chosen] of wanted) {
+  const startedMs = performance.now()
   try {
     await runCase(one, chosen)
   } catch (error) {
@@ -257,6 +258,7 @@ for (const [one, chosen] of wanted) {
     console.error(error)
     failed.push(one)
   }
+  if (name === 'all') console.error(`${one}: ${Math.round((performance.now() - startedMs) / 1_000)} s`)
 }
 if (name === 'all') console.error(`${wanted.length - failed.length} of ${wanted.length} cases in ${Math.round((performance.now() - began) / 1_000)} s`)
 if (failed.length > 0) process.exitCode = 1
