@@ -18,7 +18,7 @@ export interface Load {
 
 export const CONNECTIONS = 32
 /** Until what is hot is compiled. */
-const WARM_UP_SECONDS = 5
+const WARM_UP_SECONDS = 4
 const TURN_SECONDS = 1
 
 /** Runs the load generator in its own process. Throws when a single answer was not 2xx. */

@@ -68,7 +68,7 @@ export async function compareReplicas ({ rounds }: Options): Promise<Compared> {
       const keyring = join(dir, 'keyring.json')
       createLocalKeyring(keyring, new Date())
       const env = { DATABASE_URL: service, KEYRING_FILE: keyring, CATALOG_DIR: makeCatalog(dir, endpoint.url), EGRESS_ALLOW_PROVIDER: new URL(endpoint.url).host, LOG_LEVEL: 'info' }
-      await seedTokens(env, endpoint.url, 4_000)
+      await seedTokens(env, endpoint.url, 2_500)
       await query(owner, 'vacuum analyze')
       const measured: { one: number, two: number }[] = []
       for (let round = 0; round < rounds; round++) {
@@ -125,7 +125,7 @@ async function measureReplicas (replicas: number, { env, owner }: { env: Record<
 const DUE = 6_000
 const BATCH = 100
 /** Of a round, on either side. */
-const PASSES = 6
+const PASSES = 4
 
 interface Claims {
   readonly owner: string
