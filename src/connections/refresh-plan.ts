@@ -15,7 +15,7 @@ const MARGIN_SECONDS = 300
 const MARGIN_SHARE = 0.1
 /** A margin is up to this much longer, so that what was linked together is not renewed together. */
 const JITTER = 0.2
-/** The same of a token that lasts for minutes, whose margin is half of its life: a fifth would be seconds, and all in them. */
+/** The same of a token that lasts for minutes, whose margin is half of its life: with a fifth all would come within seconds. */
 const SHORT_JITTER = 1 / 3
 
 /**
