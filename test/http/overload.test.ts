@@ -96,7 +96,8 @@ t.test('a flood of one token', async (t) => {
 
   const flooding = new AbortController()
   const counts = new Map<number, number>()
-  const senders = Array.from({ length: 40 }, async () => {
+  // Twice what may be at work and waiting of a burst.
+  const senders = Array.from({ length: 80 }, async () => {
     while (!flooding.signal.aborted) {
       const answer = await resolve(id, noisy)
       counts.set(answer.status, (counts.get(answer.status) ?? 0) + 1)
@@ -125,7 +126,7 @@ t.test('a flood of tokens that nobody knows', async (t) => {
   t.equal((await resolve(id, known)).status, 200)
   const flooding = new AbortController()
   const counts = new Map<number, number>()
-  const senders = Array.from({ length: 30 }, async () => {
+  const senders = Array.from({ length: 60 }, async () => {
     while (!flooding.signal.aborted) {
       const { status } = await resolve(id, createBearerToken().token)
       counts.set(status, (counts.get(status) ?? 0) + 1)
