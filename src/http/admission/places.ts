@@ -4,11 +4,11 @@ export interface Share {
   inside: number
   outside: number
   readonly queue: Waiter[]
-  /** When its queue began. */
-  queueSinceMs: number
-  /** How long it was when it was last seen to become shorter, at most before that; and when. */
+  /** How long its queue was when it was last seen to become shorter, at most before that; and when that was, or when it began. */
   length: number
   lengthMs: number
+  /** It has become shorter since it began. */
+  shrank: boolean
   /** It does not become shorter: more keeps coming than is done. */
   standing: boolean
   /** When one of its requests had to wait the last time. */
@@ -54,7 +54,7 @@ export interface Patience {
 }
 
 export function createShare (): Share {
-  return { inside: 0, outside: 0, queue: [], queueSinceMs: 0, length: 0, lengthMs: 0, standing: false, lastWaitMs: -Infinity, queued: false }
+  return { inside: 0, outside: 0, queue: [], length: 0, lengthMs: 0, shrank: false, standing: false, lastWaitMs: -Infinity, queued: false }
 }
 
 interface State {
@@ -128,9 +128,9 @@ function isCalm ({ lastWaitMs }: Share, nowMs: number, { calmMs }: Patience): bo
 }
 
 function begin (share: Share, nowMs: number): void {
-  share.queueSinceMs = nowMs
   share.length = 0
   share.lengthMs = nowMs
+  share.shrank = false
   share.standing = false
 }
 
@@ -147,7 +147,8 @@ function judge (share: Share, { nowMs, patience }: { nowMs: number, patience: Pa
   if (length <= share.length * SHORTER) {
     share.length = length
     share.lengthMs = nowMs
-  } else if (share.lengthMs === share.queueSinceMs) {
+    share.shrank = true
+  } else if (!share.shrank) {
     share.length = Math.max(share.length, length)
   }
   share.standing = nowMs - share.lengthMs > patience.burstMs
