@@ -143,9 +143,12 @@ export async function compareClaims ({ rounds }: Options): Promise<Compared> {
       // The first round finds nothing in memory.
       for (let round = -1; round < rounds; round++) {
         for (const { owner } of sides) await query(owner, 'vacuum connections')
-        const times = new Map<Claims, number[]>([[few, []], [many, []]])
-        for (let pass = 0; pass < PASSES; pass++) for (const side of pass % 2 === 0 ? [few, many] : [many, few]) times.get(side)?.push(...await claimAll(side))
-        if (round >= 0) measured.push({ few: times.get(few) ?? [], many: times.get(many) ?? [] })
+        const times = { few: [] as number[], many: [] as number[] }
+        for (let pass = 0; pass < PASSES; pass++) {
+          times.few.push(...await claimAll(few))
+          times.many.push(...await claimAll(many))
+        }
+        if (round >= 0) measured.push(times)
       }
       // Of all rounds together: in one of them it is the few claims that the machine held up.
       const ours = percentile(measured.flatMap(({ many: times }) => times), 0.99)
