@@ -32,8 +32,11 @@ interface Options {
   readonly metrics: Pick<Metrics, 'auditFlushes' | 'auditQueue'>
 }
 
-/** More would make one statement so large that its commit is late for all in it. */
-const BATCH_MAX = 1_000
+/** While the database stores so many, the process gets as many ready. */
+const BATCH_MAX = 200
+/** One statement is under way at a time; with so many waiting for their turn, two are. */
+const SECOND_WORTH = 100
+const LANES_MAX = 2
 /** At 10,000 records a second this is a database that has not committed for a second. */
 const QUEUE_MAX = 10_000
 /** Who has waited for so long when a commit fails because the database is away does not wait for the next one to fail, too. */
@@ -59,15 +62,41 @@ function createAppender ({ database, macs, log }: Options): (entries: readonly W
   }
 }
 
+/** Works on what is queued, a batch at a time; where much waits, on a second batch beside the first. `work` never throws. */
+function createLanes<T> (queue: T[], work: (batch: readonly T[]) => Promise<void>) {
+  const lanes = new Set<Promise<void>>()
+  let open = 0
+  const run = async (): Promise<void> => {
+    open++
+    while (queue.length >= (open > 1 ? SECOND_WORTH : 1)) {
+      await untilQuiet(() => Math.min(queue.length, BATCH_MAX))
+      const batch = queue.splice(0, BATCH_MAX)
+      // The other lane may have taken all.
+      if (batch.length > 0) await work(batch)
+    }
+    // At once, not when the promise is settled: two that end together would each leave the rest to the other.
+    open--
+  }
+  return {
+    wake: () => {
+      if (open >= (queue.length >= SECOND_WORTH ? LANES_MAX : 1)) return
+      const lane = run().finally(() => { lanes.delete(lane) })
+      lanes.add(lane)
+    },
+    /** Until all that was queued before has been worked on. The last lane ends with an empty queue; what is queued meanwhile opens another. */
+    drain: async () => { while (lanes.size > 0) await Promise.all(lanes) },
+  }
+}
+
 /**
  * Commits records of many callers together: one multi-row INSERT and one fsync for all that
- * arrived while the commit before was under way. One is under way at a time.
+ * arrived while the commit before was under way. Of single uses that is all there is; where many
+ * are asked for at once, a second commit is sent while the first is under way.
  */
 export function createGroupCommit (options: Options): GroupCommit {
   const { clock, log, metrics } = options
   const write = createAppender(options)
   const queue: Waiting[] = []
-  let running: Promise<void> | undefined
 
   const giveUp = (error: unknown): void => {
     const patient = queue.findIndex((entry) => clock.monotonicMs() - entry.sinceMs < PATIENCE_MS)
@@ -101,29 +130,21 @@ export function createGroupCommit (options: Options): GroupCommit {
     }
   }
 
-  const run = async (): Promise<void> => {
-    while (queue.length > 0) {
-      await untilQuiet(() => queue.length)
-      await flush(queue.splice(0, BATCH_MAX))
-      metrics.auditQueue.set(queue.length)
-    }
-    running = undefined
-  }
-
+  const lanes = createLanes(queue, async (entries) => {
+    await flush(entries)
+    metrics.auditQueue.set(queue.length)
+  })
   const enqueue = async (row: AuditRow, premise: Premise | undefined): Promise<boolean> => {
     if (queue.length >= QUEUE_MAX) throw new VaultError('overloaded', { detail: 'Audit records wait for the database.', retryAfterSeconds: 1 })
     return await new Promise<boolean>((resolve, reject) => {
       queue.push({ row, premise, sinceMs: clock.monotonicMs(), resolve, reject })
-      running ??= run()
+      lanes.wake()
     })
   }
 
   return Object.freeze({
     commit: async (row: AuditRow) => { await enqueue(row, undefined) },
     commitIf: enqueue,
-    drain: async () => {
-      // Each run ends with an empty queue; records handed in meanwhile have started another.
-      for (let under = running; under !== undefined; under = running) await under
-    },
+    drain: lanes.drain,
   })
 }

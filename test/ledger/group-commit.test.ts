@@ -1,6 +1,7 @@
 import t from 'tap'
+import { systemClock } from '../../src/clock.ts'
 import { newId } from '../../src/ids.ts'
-import type { AuditRecord } from '../../src/ledger/index.ts'
+import { createLedger, type AuditRecord } from '../../src/ledger/index.ts'
 import { openTestRooms } from '../support/rooms.ts'
 
 const rooms = await openTestRooms()
@@ -11,6 +12,20 @@ const record = (changes: Partial<AuditRecord> = {}): AuditRecord => ({
   event: 'connection.resolved', outcome: 'ok', principal: { kind: 'service_token', id: 'tok_1', actor: null }, workspaceId: 'acme', environment: 'sandbox', ...changes,
 })
 
+/** A ledger on the same database, and how many of its statements were under way at most. */
+function countLanes () {
+  let [now, most] = [0, 0]
+  const writes = Object.freeze({
+    ...open.writes,
+    run: async (...args: Parameters<typeof open.writes.run>) => {
+      most = Math.max(most, ++now)
+      return await open.writes.run(...args).finally(() => { now-- })
+    },
+  }) as typeof open.writes
+  const lanes = createLedger({ database: { ...open, writes }, macs: rooms.crypto.macs, clock: systemClock, log: rooms.log, metrics: rooms.metrics, owner: 'lanes' })
+  return { lanes, most: () => most }
+}
+
 const count = async (where = 'true') => (await database.query<{ n: number }>(`select count(*)::int as n from audit_events where ${where}`))[0]?.n
 
 t.test('records of many callers share commits, and each is there when its caller goes on', async (t) => {
@@ -19,6 +34,32 @@ t.test('records of many callers share commits, and each is there when its caller
   const [batches] = await database.query<{ n: number, events: number }>('select count(*)::int as n, sum(events)::int as events from audit_unsealed')
   t.equal(batches?.events, 1_000)
   t.ok((batches?.n ?? 0) < 50, `${batches?.n} commits for 1,000 records`)
+})
+
+t.test('while the database is busy with one statement, a second is sent if many wait, and never a third', async (t) => {
+  const { lanes, most } = countLanes()
+  const [before] = await database.query<{ n: number }>('select count(*)::int as n from audit_unsealed')
+  await Promise.all(Array.from({ length: 40 }, async () => { await lanes.record(record({ requestId: 'few' })) }))
+  t.equal(most(), 1, 'few have one after the other')
+  await Promise.all(Array.from({ length: 1_000 }, async () => { await lanes.record(record({ requestId: 'many' })) }))
+  t.equal(most(), 2)
+  t.equal(await count("request_id = 'many'"), 1_000)
+  const [after] = await database.query<{ n: number }>('select count(*)::int as n from audit_unsealed')
+  t.ok((after?.n ?? 0) - (before?.n ?? 0) >= 6, 'no statement is so large that its answer is late for all in it')
+})
+
+t.test('nobody is left waiting when two statements end together', async (t) => {
+  let sent = 0
+  for (let burst = 0; burst < 60; burst++) {
+    const size = 1 + burst * 53 % 320
+    sent += size
+    await Promise.all(Array.from({ length: size }, async (_, at) => {
+      if (at % 3 === 0) await new Promise((resolve) => { setImmediate(resolve) })
+      await ledger.record(record({ requestId: 'burst' }))
+    }))
+  }
+  await ledger.drain()
+  t.equal(await count("request_id = 'burst'"), sent)
 })
 
 t.test('a record is written with all it says', async (t) => {
