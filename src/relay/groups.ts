@@ -1,12 +1,11 @@
-import { createOneTimeToken, isAgentKey, sha256 } from '../crypto/index.ts'
+import { createOneTimeToken, isAgentKey, sha256, type Fingerprint } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
-import { newId, type AgentId, type Environment, type WorkspaceId } from '../ids.ts'
+import { newId, type AgentId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
 import {
-  deleteAgentGroup, endLeasesOf, findAgentGroup, guard, insertAgent, insertAgentGroup, insertEnrolmentCode, isUniqueViolation, listAgentGroups, listAgents,
-  listConnectionsOfGroup, lockAgentGroup,
-  revokeAgent, takeEnrolmentCode,
-  type AgentGroupRow, type AgentRow, type Database, type GroupPage, type GroupPlace,
+  claimIdempotencyKey, deleteAgentGroup, endLeasesOf, findAgentGroup, findEnrolmentCode, guard, insertAgent, insertAgentGroup, insertEnrolmentCode,
+  isUniqueViolation, listAgentGroups, listAgents, listConnectionsOfGroup, lockAgentGroup, revokeAgent, takeEnrolmentCode,
+  type AgentGroupRow, type AgentRow, type Database, type GroupPage, type GroupPlace, type Tx,
 } from '../store/index.ts'
 import { revocationOf } from './broker.ts'
 
@@ -33,16 +32,28 @@ export interface Enrolled {
   readonly group: AgentGroupRow
 }
 
+/** What makes a repeat of a request one. */
+interface Idempotency {
+  readonly keyHash: Buffer
+  readonly fingerprint: Fingerprint
+}
+
+export interface GroupRequest {
+  readonly name: string
+  readonly environment: Environment
+  readonly idempotency?: Idempotency | undefined
+}
+
 export interface AgentGroups {
-  /** Throws `name_taken`, and `not_found` for an environment that is not the keeper's. */
-  create (workspaceId: WorkspaceId, group: { name: string, environment: Environment }, keeper: Keeper): Promise<AgentGroupRow>
+  /** Throws `name_taken`, `idempotency_conflict`, and `not_found` for an environment that is not the keeper's. */
+  create (workspaceId: WorkspaceId, request: GroupRequest, keeper: Keeper): Promise<{ group: AgentGroupRow, replayed: boolean }>
   /** Throws `not_found`. */
   get (of: GroupPlace, keeper: Keeper): Promise<AgentGroupRow>
   list (workspaceId: WorkspaceId, page: GroupPage): Promise<AgentGroupRow[]>
   /** Throws `not_found`, `agent_group_in_use`. */
   remove (of: GroupPlace, keeper: Keeper): Promise<void>
-  /** A code for one agent, shown once. Throws `not_found`. */
-  createCode (of: GroupPlace, keeper: Keeper): Promise<{ code: string, expiresAt: Date }>
+  /** A code for one agent, shown once: a repeat is without it. Throws `not_found`, `idempotency_conflict`. */
+  createCode (of: GroupPlace, keeper: Keeper, idempotency?: Idempotency): Promise<{ code?: string, expiresAt: Date }>
   listAgents (of: GroupPlace, keeper: Keeper): Promise<AgentRow[]>
   /** Doing it twice changes nothing. Throws `not_found`. */
   revoke (of: GroupPlace, agentId: AgentId, keeper: Keeper): Promise<void>
@@ -62,15 +73,20 @@ export function createAgentGroups ({ database, ledger }: Options): AgentGroups {
   const get = async (of: GroupPlace, keeper: Keeper) => requireVisible(await guard(() => findAgentGroup(database.db, of)), keeper)
 
   return Object.freeze({
-    create: async (workspaceId: WorkspaceId, { name, environment }: { name: string, environment: Environment }, keeper: Keeper) => {
+    create: async (workspaceId: WorkspaceId, { name, environment, idempotency }: GroupRequest, keeper: Keeper) => {
       if (!keeper.environments.includes(environment)) throw new VaultError('not_found')
       const id = newId('group')
-      await database.transaction(async (tx) => {
+      const earlier = await database.transaction(async (tx) => {
+        const known = await findEarlier(tx, { workspaceId, resourceId: id }, idempotency)
+        if (known !== undefined) return known as GroupId
         const row = { workspace_id: workspaceId, id, environment, name, name_key: name.normalize('NFKC').toLowerCase().trim(), created_by: keeper.by }
         await insertAgentGroup(tx, row).catch((error: unknown) => { throw isUniqueViolation(error, 'agent_groups_name') ? new VaultError('name_taken') : error })
         await ledger.recordIn(tx, recordOf('agent_group.created', { group: { workspace_id: workspaceId, id, environment }, keeper }))
+        return undefined
       })
-      return await get({ workspaceId, id }, keeper)
+      const group = await guard(() => findAgentGroup(database.db, { workspaceId, id: earlier ?? id }))
+      if (group === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a group that has been deleted since.' })
+      return { group, replayed: earlier !== undefined }
     },
 
     get,
@@ -94,17 +110,22 @@ export function createAgentGroups ({ database, ledger }: Options): AgentGroups {
 /** Who is in a group, and how one gets in and out. */
 function createMembership ({ database, ledger }: Options, get: AgentGroups['get']): Pick<AgentGroups, 'createCode' | 'listAgents' | 'revoke' | 'enrol'> {
   return {
-    createCode: async (of: GroupPlace, keeper: Keeper) => {
+    createCode: async (of: GroupPlace, keeper: Keeper, idempotency?: Idempotency) => {
       const { token } = createOneTimeToken()
       const code = `${CODE_PREFIX}${token}`
-      const expiresAt = await database.transaction(async (tx) => {
+      const hash = sha256(code)
+      return await database.transaction(async (tx) => {
         const group = requireVisible(await lockAgentGroup(tx, of), keeper)
-        const row = { workspace_id: of.workspaceId, group_id: of.id, code_hash: sha256(code), created_by: keeper.by }
-        const end = await insertEnrolmentCode(tx, row, CODE_SECONDS)
+        const known = await findEarlier(tx, { workspaceId: of.workspaceId, resourceId: hash.toString('base64url') }, idempotency)
+        if (known !== undefined) {
+          const expiresAt = await findEnrolmentCode(tx, of, Buffer.from(known, 'base64url'))
+          if (expiresAt === undefined) throw new VaultError('idempotency_conflict', { detail: 'The code that this key made has been used, or has ended.' })
+          return { expiresAt }
+        }
+        const expiresAt = await insertEnrolmentCode(tx, { workspace_id: of.workspaceId, group_id: of.id, code_hash: hash, created_by: keeper.by }, CODE_SECONDS)
         await ledger.recordIn(tx, recordOf('enrolment_code.created', { group, keeper }))
-        return end
+        return { code, expiresAt }
       })
-      return { code, expiresAt }
     },
 
     listAgents: async (of: GroupPlace, keeper: Keeper) => {
@@ -138,6 +159,19 @@ function createMembership ({ database, ledger }: Options, get: AgentGroups['get'
       })
     },
   }
+}
+
+interface Made {
+  readonly workspaceId: WorkspaceId
+  readonly resourceId: string
+}
+
+/** What an earlier request under this key has made; undefined for the first. Throws `idempotency_conflict`. */
+async function findEarlier (tx: Tx, made: Made, idempotency: Idempotency | undefined): Promise<string | undefined> {
+  const earlier = idempotency && await claimIdempotencyKey(tx, { ...made, ...idempotency })
+  if (earlier === undefined) return undefined
+  if (idempotency?.fingerprint.matches(earlier.fingerprint) !== true) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another request.' })
+  return earlier.resourceId
 }
 
 function requireVisible (row: AgentGroupRow | undefined, keeper: Keeper): AgentGroupRow {

@@ -65,6 +65,13 @@ export async function insertEnrolmentCode (tx: Tx, row: Omit<Insertable<Enrolmen
   return expiresAt
 }
 
+/** When a code of a group ends that is not spent; undefined when there is none, or none any more. */
+export async function findEnrolmentCode (tx: Tx, { workspaceId, id }: GroupPlace, codeHash: Buffer): Promise<Date | undefined> {
+  const row = await tx.selectFrom('enrolment_codes').select('expires_at')
+    .where('workspace_id', '=', workspaceId).where('group_id', '=', id).where('code_hash', '=', codeHash).where('expires_at', '>', NOW).executeTakeFirst()
+  return row?.expires_at
+}
+
 /** Spends a code; undefined when there is none, or none any more. Of two that bring it at once, one gets it. */
 export async function takeEnrolmentCode (tx: Tx, codeHash: Buffer): Promise<GroupPlace | undefined> {
   const taken = await tx.deleteFrom('enrolment_codes').where('code_hash', '=', codeHash).returning(['workspace_id', 'group_id', sql<boolean>`expires_at > vault_now()`.as('valid')])

@@ -52,6 +52,38 @@ t.test('enrolment', async (t) => {
   await vault.database.advance('0')
 })
 
+t.test('a group and a code that are asked for twice are made once', async (t) => {
+  const under = (key: string) => ({ headers: { 'idempotency-key': key } })
+  const body = { name: 'Once', environment: 'sandbox' }
+  const first = await vault.request('POST', W, { body, ...under('group-1') })
+  const second = await vault.request('POST', W, { body, ...under('group-1') })
+  t.match([first.status, second.status], [201, 201])
+  t.strictSame(second.body, first.body)
+  t.strictSame([first.headers.get('idempotent-replayed'), second.headers.get('idempotent-replayed')], [null, 'true'])
+  const conflict = { status: 409, body: { code: 'idempotency_conflict' } }
+  t.match(await vault.request('POST', W, { body: { ...body, name: 'Twice' }, ...under('group-1') }), conflict)
+  const raced = await Promise.all(Array.from({ length: 5 }, async () => await vault.request('POST', W, { body: { ...body, name: 'Raced' }, ...under('race') })))
+  t.equal(new Set(raced.map((one) => one.body.id as string)).size, 1)
+  t.equal(raced.filter((one) => one.headers.get('idempotent-replayed') === null).length, 1)
+  t.match(await vault.request('POST', '/v1/workspaces/other/agent-groups', { body: { ...body, name: 'Elsewhere' }, ...under('group-1') }), { status: 201 }, 'keys are a workspace’s own')
+
+  const codes = `${W}/${first.body.id as string}/enrolment-codes`
+  const code = await vault.request('POST', codes, under('code-1'))
+  const again = await vault.request('POST', codes, under('code-1'))
+  t.match([code.status, again.status], [201, 201])
+  t.strictSame(again.body, { expires_at: code.body.expires_at as string }, 'without the code')
+  t.equal(again.headers.get('idempotent-replayed'), 'true')
+  t.match(await vault.request('POST', `${W}/${raced[0]?.body.id as string}/enrolment-codes`, under('code-1')), conflict, 'of another group')
+  t.match(await vault.database.query("select count(*)::int as n from audit_events where event = 'enrolment_code.created' and details->>'group_id' = $1", [first.body.id]), [{ n: 1 }])
+  t.match(await call('enrol', { code: code.body.code, public_key: newAgentKeys().publicKey, name: 'box' }), { status: 201 })
+  t.match(await vault.request('POST', codes, under('code-1')), conflict, 'used')
+  t.match(await vault.request('POST', codes, under('not a key')), { status: 400, body: { code: 'request_invalid' } })
+
+  const gone = raced[0]?.body.id as string
+  t.match(await vault.request('DELETE', `${W}/${gone}`), { status: 204 })
+  t.match(await vault.request('POST', W, { body: { ...body, name: 'Raced' }, ...under('race') }), conflict, 'deleted since')
+})
+
 t.test('a signature for a challenge, a token for a signature', async (t) => {
   const agent = await enrol(await newGroup())
   const other = await enrol(await newGroup())

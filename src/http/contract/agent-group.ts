@@ -34,7 +34,7 @@ export const AgentGroup = Type.Object({
 export const AgentGroupPage = Type.Object({ agent_groups: Type.Array(AgentGroupSummary), next_cursor: NextCursor }, closed)
 export const ListAgentGroups = Type.Object({ environment: Type.Optional(Environment), limit: Type.Optional(Limit), cursor: Type.Optional(Cursor) }, closed)
 
-export const EnrolmentCode = Type.Object({ code: Type.String({ description: 'For one agent. Shown once.' }), expires_at: Instant }, closed)
+export const EnrolmentCode = Type.Object({ code: Type.Optional(Type.String({ description: 'For one agent. Shown once: a repeat under the same key is without it.' })), expires_at: Instant }, closed)
 
 export const Agents = Type.Object({
   agents: Type.Array(Type.Object({

@@ -1,11 +1,12 @@
 import { Type } from 'typebox'
+import { sha256, type Macs } from '../../crypto/index.ts'
 import type { AgentId, GroupId, WorkspaceId } from '../../ids.ts'
 import type { Relay } from '../../relay/index.ts'
 import type { AgentGroupRow, AgentRow } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
 import { AgentGroup, AgentGroupPage, AgentGroupSummary, AgentParams, Agents, CreateAgentGroup, EnrolmentCode, GroupParams, ListAgentGroups } from '../contract/agent-group.ts'
-import { WorkspaceParams } from '../contract/parts.ts'
+import { IdempotencyHeaders, WorkspaceParams } from '../contract/parts.ts'
 import { pageOf, readCursor } from './paging.ts'
 
 const BASE = '/v1/workspaces/:workspace_id/agent-groups'
@@ -13,16 +14,8 @@ const ONE = `${BASE}/:group_id`
 const tags = ['private']
 
 /** Groups of agents in customers' networks, and who is in them. */
-export function agentGroupRoutes (app: App, { relay: { groups, announcer } }: { relay: Relay }): void {
-  app.post(BASE, {
-    schema: { tags, operationId: 'createAgentGroup', summary: 'Make a group of agents', params: WorkspaceParams, body: CreateAgentGroup, response: { 201: AgentGroupSummary } },
-    config: { errors: ['not_found', 'name_taken'] },
-  }, async (request, reply) => {
-    const { name, environment } = request.body
-    const group = await groups.create(request.params.workspace_id as WorkspaceId, { name: name.trim(), environment }, callerOf(request))
-    return await reply.code(201).header('location', `${BASE.replace(':workspace_id', group.workspace_id)}/${group.id}`).send(present(group))
-  })
-
+export function agentGroupRoutes (app: App, { relay: { groups, announcer }, macs }: { relay: Relay, macs: Macs }): void {
+  createRoutes(app, groups, macs)
   app.get(BASE, {
     schema: { tags, operationId: 'listAgentGroups', summary: 'List groups of agents, newest first', params: WorkspaceParams, querystring: ListAgentGroups, response: { 200: AgentGroupPage } },
   }, async (request) => {
@@ -60,15 +53,38 @@ export function agentGroupRoutes (app: App, { relay: { groups, announcer } }: { 
   membershipRoutes(app, groups)
 }
 
-function membershipRoutes (app: App, groups: Relay['groups']): void {
-  app.post(`${ONE}/enrolment-codes`, {
-    schema: { tags, operationId: 'createEnrolmentCode', summary: 'Let one agent into the group', description: 'The code is for one agent and for 15 minutes.', params: GroupParams, response: { 201: EnrolmentCode } },
-    config: { errors: ['not_found'] },
+function createRoutes (app: App, groups: Relay['groups'], macs: Macs): void {
+  const readKey = async (key: string | undefined, meant: object) => key === undefined
+    ? undefined
+    : { keyHash: sha256(`agents ${key}`), fingerprint: await macs.fingerprint(JSON.stringify(meant)) }
+
+  app.post(BASE, {
+    schema: { tags, operationId: 'createAgentGroup', summary: 'Make a group of agents', params: WorkspaceParams, headers: IdempotencyHeaders, body: CreateAgentGroup, response: { 201: AgentGroupSummary } },
+    config: { errors: ['not_found', 'name_taken', 'idempotency_conflict'] },
   }, async (request, reply) => {
-    const { code, expiresAt } = await groups.createCode(placeOf(request.params), callerOf(request))
-    return await reply.code(201).send({ code, expires_at: expiresAt.toISOString() })
+    const { name, environment } = request.body
+    const idempotency = await readKey(request.headers['idempotency-key'], { name, environment })
+    const { workspace_id: workspaceId } = request.params
+    const { group, replayed } = await groups.create(workspaceId as WorkspaceId, { name: name.trim(), environment, idempotency }, callerOf(request))
+    if (replayed) reply.header('idempotent-replayed', 'true')
+    return await reply.code(201).header('location', `${BASE.replace(':workspace_id', group.workspace_id)}/${group.id}`).send(present(group))
   })
 
+  app.post(`${ONE}/enrolment-codes`, {
+    schema: {
+      tags, operationId: 'createEnrolmentCode', summary: 'Let one agent into the group', description: 'The code is for one agent and for 15 minutes. It is shown once.', params: GroupParams,
+      headers: IdempotencyHeaders, response: { 201: EnrolmentCode },
+    },
+    config: { errors: ['not_found', 'idempotency_conflict'] },
+  }, async (request, reply) => {
+    const of = placeOf(request.params)
+    const { code, expiresAt } = await groups.createCode(of, callerOf(request), await readKey(request.headers['idempotency-key'], { group: of.id }))
+    if (code === undefined) reply.header('idempotent-replayed', 'true')
+    return await reply.code(201).send({ ...code !== undefined && { code }, expires_at: expiresAt.toISOString() })
+  })
+}
+
+function membershipRoutes (app: App, groups: Relay['groups']): void {
   app.get(`${ONE}/agents`, {
     schema: { tags, operationId: 'listAgents', summary: 'List the agents of a group', params: GroupParams, response: { 200: Agents } },
     config: { errors: ['not_found'] },

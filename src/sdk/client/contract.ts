@@ -2651,7 +2651,10 @@ export interface operations {
     readonly createAgentGroup: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description Repeats of a request with the same key within 24 hours make nothing new. */
+                readonly "idempotency-key"?: string;
+            };
             readonly path: {
                 /** @description The host product’s id of the tenant, compared exactly. */
                 readonly workspace_id: string;
@@ -2682,6 +2685,38 @@ export interface operations {
                         readonly created_by: string;
                         /** Format: date-time */
                         readonly created_at: string;
+                    };
+                };
+            };
+        };
+    };
+    readonly createEnrolmentCode: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description Repeats of a request with the same key within 24 hours make nothing new. */
+                readonly "idempotency-key"?: string;
+            };
+            readonly path: {
+                /** @description The host product’s id of the tenant, compared exactly. */
+                readonly workspace_id: string;
+                readonly group_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Created. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": {
+                        /** @description For one agent. Shown once: a repeat under the same key is without it. */
+                        readonly code?: string;
+                        /** Format: date-time */
+                        readonly expires_at: string;
                     };
                 };
             };
@@ -2758,35 +2793,6 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content?: never;
-            };
-        };
-    };
-    readonly createEnrolmentCode: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path: {
-                /** @description The host product’s id of the tenant, compared exactly. */
-                readonly workspace_id: string;
-                readonly group_id: string;
-            };
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Created. */
-            readonly 201: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": {
-                        /** @description For one agent. Shown once. */
-                        readonly code: string;
-                        /** Format: date-time */
-                        readonly expires_at: string;
-                    };
-                };
             };
         };
     };

@@ -113,15 +113,15 @@ export const OPERATIONS = {
   /** Get an action with its input. */
   getCustomApiAction: { method: 'GET', path: '/v1/workspaces/{workspace_id}/integrations/{integration_id}/actions/{action}', query: ['revision'] },
   /** Make a group of agents. */
-  createAgentGroup: { method: 'POST', path: '/v1/workspaces/{workspace_id}/agent-groups', body: true },
+  createAgentGroup: { method: 'POST', path: '/v1/workspaces/{workspace_id}/agent-groups', body: true, key: true },
   /** List groups of agents, newest first. */
   listAgentGroups: { method: 'GET', path: '/v1/workspaces/{workspace_id}/agent-groups', query: ['environment', 'limit', 'cursor'], list: 'agent_groups' },
+  /** Let one agent into the group. The code is for one agent and for 15 minutes. It is shown once. */
+  createEnrolmentCode: { method: 'POST', path: '/v1/workspaces/{workspace_id}/agent-groups/{group_id}/enrolment-codes', key: true },
   /** Get a group with what its agents can run. */
   getAgentGroup: { method: 'GET', path: '/v1/workspaces/{workspace_id}/agent-groups/{group_id}' },
   /** Delete a group whose agents are all revoked. */
   deleteAgentGroup: { method: 'DELETE', path: '/v1/workspaces/{workspace_id}/agent-groups/{group_id}' },
-  /** Let one agent into the group. The code is for one agent and for 15 minutes. */
-  createEnrolmentCode: { method: 'POST', path: '/v1/workspaces/{workspace_id}/agent-groups/{group_id}/enrolment-codes' },
   /** List the agents of a group. */
   listAgents: { method: 'GET', path: '/v1/workspaces/{workspace_id}/agent-groups/{group_id}/agents' },
   /** Revoke an agent, at once. */

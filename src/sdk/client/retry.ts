@@ -13,7 +13,7 @@ const TWICE_AS_ONCE: Readonly<Record<BarePost, boolean>> = {
   testConnection: true,
   cancelInvocation: true,
   previewOpenapi: true,
-  // A second one would go further back, replace the replaced, use up a code, make another or send again.
+  // A second one would go further back, replace the replaced, use up a code or send again.
   rotateConnection: false,
   rollbackConnection: false,
   refreshConnection: false,
@@ -21,8 +21,6 @@ const TWICE_AS_ONCE: Readonly<Record<BarePost, boolean>> = {
   rotateWebhookSecret: false,
   testWebhook: false,
   replayWebhook: false,
-  createAgentGroup: false,
-  createEnrolmentCode: false,
   rotateKeys: false,
   sweepKeys: false,
   retireKeys: false,
