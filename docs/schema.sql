@@ -868,8 +868,8 @@ begin
         execute format('alter table public.audit_events attach partition public.%I for values from (%L) to (%L)', name,
           first::timestamp at time zone 'UTC', (first + interval '1 month')::timestamp at time zone 'UTC');
         made := made + 1;
-      exception when duplicate_table then
-        null; -- another replica was first
+      exception when duplicate_table or unique_violation then
+        null; -- another session was first: before the look, or since
       end;
     end if;
   end loop;

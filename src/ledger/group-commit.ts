@@ -32,8 +32,8 @@ interface Options {
   readonly metrics: Pick<Metrics, 'auditFlushes' | 'auditQueue'>
 }
 
-/** While the database stores so many, the process gets as many ready. */
-const BATCH_MAX = 200
+/** While the database stores so many, the process gets as many ready: half of what waits, so that each of two lanes has a share, within these bounds. */
+const BATCH = { least: 200, most: 1_000 }
 /** One statement is under way at a time; with so many waiting for their turn, two are. */
 const SECOND_WORTH = 100
 const LANES_MAX = 2
@@ -49,6 +49,8 @@ function createAppender ({ database, macs, log }: Options): (entries: readonly W
     await appendBatch(database.writes, batch)
     return []
   }
+  // Two statements that miss it wait for one making.
+  let making: Promise<void> | undefined
   return async (entries) => {
     const batch = toBatch(entries.map((entry) => entry.row), await macs.key('audit-batch'))
     try {
@@ -56,7 +58,7 @@ function createAppender ({ database, macs, log }: Options): (entries: readonly W
     } catch (error) {
       if (!isMissingPartition(error)) throw error
       log.warn('an audit partition was missing and is made now')
-      await ensureAuditPartitions(database.db)
+      await (making ??= ensureAuditPartitions(database.db).finally(() => { making = undefined }))
       return await append(batch, entries)
     }
   }
@@ -66,11 +68,12 @@ function createAppender ({ database, macs, log }: Options): (entries: readonly W
 function createLanes<T> (queue: T[], work: (batch: readonly T[]) => Promise<void>) {
   const lanes = new Set<Promise<void>>()
   let open = 0
+  const share = (): number => Math.min(BATCH.most, Math.max(BATCH.least, Math.ceil(queue.length / LANES_MAX)))
   const run = async (): Promise<void> => {
     open++
     while (queue.length >= (open > 1 ? SECOND_WORTH : 1)) {
-      await untilQuiet(() => Math.min(queue.length, BATCH_MAX))
-      const batch = queue.splice(0, BATCH_MAX)
+      await untilQuiet(() => Math.min(queue.length, BATCH.most))
+      const batch = queue.splice(0, share())
       // The other lane may have taken all.
       if (batch.length > 0) await work(batch)
     }

@@ -85,7 +85,7 @@ export function createAgentGroups ({ database, ledger }: Options): AgentGroups {
         return undefined
       })
       const group = await guard(() => findAgentGroup(database.db, { workspaceId, id: earlier ?? id }))
-      if (group === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a group that has been deleted since.' })
+      if (group === undefined) throw earlier === undefined ? new VaultError('not_found') : new VaultError('idempotency_conflict', { detail: 'This key made a group that has been deleted since.' })
       return { group, replayed: earlier !== undefined }
     },
 

@@ -54,6 +54,8 @@ const CONNECT_TIMEOUT_MS = 3_000
 /** Nothing asks for an answer of a session that listens: only the system can notice that the other end has gone. */
 const PROBE_AFTER_MS = 10_000
 const READ_CLIENTS = 2
+/** So that two commits can wait for the disk, or for a standby, at the same time. */
+const WRITE_CLIENTS = 2
 
 // int8 and dates: counters stay far below 2^53, and a date is a calendar day, not an instant.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
@@ -80,7 +82,7 @@ export function openDatabase (options: Options): Database {
   }
   const pipeline = (name: 'reads' | 'writes', of: { clients: number, byKey: boolean }) => createPipeline({ name, ...single, ...of })
   const reads = pipeline('reads', { clients: READ_CLIENTS, byKey: true })
-  const writes = pipeline('writes', { clients: 1, byKey: true })
+  const writes = pipeline('writes', { clients: WRITE_CLIENTS, byKey: true })
   const signals = createSignals({ connection, reads, log, enabled: options.notify !== false })
   return Object.freeze({
     db,

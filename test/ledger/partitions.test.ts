@@ -68,6 +68,16 @@ t.test('nobody has run the job for months: a use makes the partition it needs', 
   t.equal((await rooms.list())[0]?.partition, nameOf(rooms.month))
 })
 
+t.test('as do many uses at once, of several processes', async (t) => {
+  const rooms = await openAt(6)
+  t.teardown(() => rooms.close())
+  await rooms.moveTo(rooms.month)
+  const ledgers = ['one', 'two', 'three'].map((owner) => rooms.createOwnedLedger(owner, rooms.clockAt(rooms.month)))
+  const ends = await Promise.allSettled(Array.from({ length: 900 }, async (_, at) => { await ledgers[at % 3]?.record(record(`${at}`)) }))
+  t.same(ends.filter(({ status }) => status === 'rejected'), [])
+  t.equal((await rooms.list())[0]?.partition, nameOf(rooms.month))
+})
+
 t.test('nobody has run a vault for months: it makes them before anybody can ask it for anything', async (t) => {
   const vault = await startTestVault()
   t.teardown(() => vault.close())

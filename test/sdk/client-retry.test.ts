@@ -43,11 +43,12 @@ t.test('keys', async (t) => {
   await calls.keyed(client)
   await calls.bare(client)
   await calls.post(client)
+  await calls.code(client)
   await client.createConnection({ workspace_id: 'acme', integration: 'stripe', environment: 'sandbox', name: 'A', credentials: {} }, { idempotencyKey: 'mine' })
   const keys = server.heard.map(({ headers }) => headers['idempotency-key'])
   t.match(keys.slice(0, 2), [/^[0-9a-f-]{36}$/, /^[0-9a-f-]{36}$/])
   t.not(keys[0], keys[1])
-  t.same(keys.slice(2), ['run_1/step_1', undefined, undefined, 'mine'])
+  t.same(keys.slice(2), ['run_1/step_1', undefined, undefined, undefined, 'mine'])
 })
 
 t.test('turned away before anything was done: sent again, whatever it is', async (t) => {

@@ -11,7 +11,7 @@ export const C = { ...ONE, environment: 'sandbox' } as const
 /** What any of the calls below is content with. */
 export const GOOD = answers.json({ connection_id: 'conn_1', credentials: { secret_key: SECRET }, request: { base_url: 'https://x', headers: {}, query: {} } })
 
-export const REPEATABLE = ['resolve', 'get', 'delete', 'create', 'keyed', 'read', 'dry'] as const
+export const REPEATABLE = ['resolve', 'get', 'delete', 'create', 'keyed', 'read', 'dry', 'code'] as const
 export const ONCE = ['bare', 'post', 'edit', 'rotate', 'guarded'] as const
 type CallName = (typeof REPEATABLE)[number] | (typeof ONCE)[number]
 
@@ -24,6 +24,7 @@ export const calls: Readonly<Record<CallName, (client: Client) => Promise<unknow
   keyed: async (client) => await client.invoke({ ...C, action: 'charge', input: { card: SECRET } }, { idempotencyKey: 'run_1/step_1' }),
   read: async (client) => await client.request({ ...C, method: 'GET', path: '/v1/balance' }),
   dry: async (client) => await client.invoke({ ...C, action: 'charge', dry_run: true }),
+  code: async (client) => await client.createEnrolmentCode({ workspace_id: 'acme', group_id: 'grp_1' }),
   bare: async (client) => await client.invoke({ ...C, action: 'charge', input: { card: SECRET } }),
   post: async (client) => await client.request({ ...C, method: 'POST', path: '/v1/charges', body: { card: SECRET } }),
   edit: async (client) => await client.updateConnection({ ...ONE, name: 'B' }, { ifMatch: '"1"' }),

@@ -60,7 +60,7 @@ function createRoutes (app: App, groups: Relay['groups'], macs: Macs): void {
 
   app.post(BASE, {
     schema: { tags, operationId: 'createAgentGroup', summary: 'Make a group of agents', params: WorkspaceParams, headers: IdempotencyHeaders, body: CreateAgentGroup, response: { 201: AgentGroupSummary } },
-    config: { errors: ['not_found', 'name_taken', 'idempotency_conflict'] },
+    config: { errors: ['not_found', 'name_taken', 'idempotency_conflict', 'kek_unavailable'] },
   }, async (request, reply) => {
     const { name, environment } = request.body
     const idempotency = await readKey(request.headers['idempotency-key'], { name, environment })
@@ -75,7 +75,7 @@ function createRoutes (app: App, groups: Relay['groups'], macs: Macs): void {
       tags, operationId: 'createEnrolmentCode', summary: 'Let one agent into the group', description: 'The code is for one agent and for 15 minutes. It is shown once.', params: GroupParams,
       headers: IdempotencyHeaders, response: { 201: EnrolmentCode },
     },
-    config: { errors: ['not_found', 'idempotency_conflict'] },
+    config: { errors: ['not_found', 'idempotency_conflict', 'kek_unavailable'] },
   }, async (request, reply) => {
     const of = placeOf(request.params)
     const { code, expiresAt } = await groups.createCode(of, callerOf(request), await readKey(request.headers['idempotency-key'], { group: of.id }))

@@ -103,9 +103,12 @@ function planCall (to: { name: OperationName, address: Address, base: string }, 
   }
 }
 
-/** What creates something is safe to repeat under a key. A call to a provider is not given one unasked: it would be kept for a day. */
+/** A call to a provider would be kept for a day. A second enrolment code does no harm, and the replay of the first would be without it. */
+const UNASKED: ReadonlySet<OperationName> = new Set(['invokeAction', 'sendRequest', 'createEnrolmentCode'])
+
+/** What creates something is safe to repeat under a key. */
 function makeKey (name: OperationName): string | undefined {
-  return 'key' in OPERATIONS[name] && name !== 'invokeAction' && name !== 'sendRequest' ? crypto.randomUUID() : undefined
+  return 'key' in OPERATIONS[name] && !UNASKED.has(name) ? crypto.randomUUID() : undefined
 }
 
 interface Means {
