@@ -162,7 +162,7 @@ const SETTINGS = {
   tlsKeyFile: text('TLS_KEY_FILE', 'PEM private key for TLS_CERT_FILE.'),
   tlsClientCaFile: text('TLS_CLIENT_CA_FILE', 'PEM CA: callers of the internal listener must show a certificate it signed.'),
   trustedIssuersFile: text('TRUSTED_ISSUERS_FILE', 'JSON list of JWT issuers whose tokens are accepted; see docs/callers.md.'),
-  catalogDir: text('CATALOG_DIR', 'Folder of further integration manifests (*.yaml). One with the id of a built-in integration replaces it.'),
+  catalogDir: text('CATALOG_DIR', 'Folder of further integration manifests (*.yaml, *.json). One with the id of a built-in integration replaces it.'),
   egressAllowProvider: endpoints('EGRESS_ALLOW_PROVIDER', 'Private host:port pairs that manifests may name, plain http allowed there. Everything else private is refused.'),
   egressAllowIssuer: endpoints('EGRESS_ALLOW_ISSUER', 'Private host:port pairs from which keys of trusted issuers may be fetched, plain http allowed there.'),
   egressAllowWebhook: endpoints('EGRESS_ALLOW_WEBHOOK', 'Private host:port pairs that webhooks may name, plain http allowed there.'),

@@ -4,9 +4,11 @@
  */
 const TABLE = {
   request_invalid: [400, 'The request is malformed', false, 'A header, path or query parameter or a property of the body is missing, unknown or of the wrong type. `errors[]` points at each.'],
-  body_not_json: [400, 'The body is not JSON', false, 'The body must be valid UTF-8 and valid JSON (RFC 8259), without a name twice in one object, a number that a double can’t hold, NUL or half a surrogate pair.'],
+  body_not_json: [400, 'The body is not JSON', false, 'The body must be valid UTF-8 and valid JSON (RFC 8259), without a name twice in one object, a name that objects have of their own (`__proto__`), a number that a double can’t hold, NUL or half a surrogate pair.'],
   body_too_complex: [400, 'The body is too complex', false, 'The JSON is nested deeper, or has more keys, than the vault reads.'],
   body_too_large: [413, 'The body is too large', false, 'Send less: the limit is in `detail`.'],
+  headers_too_large: [431, 'The headers are too large', false, 'All headers together may have 16 KiB.'],
+  request_timeout: [408, 'The request took too long to arrive', true, 'A request has to be there, with its body, within 30 seconds.'],
   media_type_unsupported: [415, 'The media type is not supported', false, 'Send `Content-Type: application/json`.'],
   unauthenticated: [401, 'No valid token', false, 'Send `Authorization: Bearer <service token>`. The token is missing, unknown, expired or revoked.'],
   insufficient_scope: [403, 'The token lacks a scope', false, 'Use a token that has the scope, or is for the environments, named in `detail`.'],

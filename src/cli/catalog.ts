@@ -26,7 +26,7 @@ function describeOne ({ manifest }: Integration): string {
     action.name, action.effect, action.method, `${action.server ?? ''}${action.path}`, action.body ?? (action.input?.body === undefined ? '' : conventions.body), action.title,
   ])
   return [
-    `${manifest.name} (${manifest.id}), ${manifest.category}: ${manifest.docs}`,
+    `${manifest.name} (${manifest.id}), ${manifest.category}${manifest.docs === undefined ? '' : `: ${manifest.docs}`}`,
     table(['auth', 'how', 'fields (* secret)'], auth),
     table(['action', 'effect', 'method', 'path', 'body', 'what it does'], actions),
   ].join('\n\n')

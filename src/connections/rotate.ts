@@ -3,12 +3,13 @@ import type { Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Ledger } from '../ledger/index.ts'
 import {
-  findRollbackVersion, guard, holdCurrentKey, listVersions, retireCurrentVersion, swapVersions, updateConnection, findConnection, whileKeyChanges,
+  claimIdempotencyKey, findConnection, findRollbackVersion, guard, holdCurrentKey, listVersions, retireCurrentVersion, swapVersions, updateConnection,
+  whileKeyChanges,
   type ConnectionRow, type ConnectionView, type Database, type Tx, type UsableRow, type VersionRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
-import { insertSealedVersion, omit, requireGroup, sealVersion, type NewCredential, type SealedVersion } from './create.ts'
-import { describeUsable } from './credential.ts'
+import { insertSealedVersion, omit, requireGroup, sealVersion, type Created, type NewConnection, type NewCredential, type SealedVersion } from './create.ts'
+import { describeUsable, type VersionPlace } from './credential.ts'
 import { recordOf, recoveryOf, requireLocked, requireView, type Of } from './edit.ts'
 import type { Tester } from './test.ts'
 
@@ -21,15 +22,18 @@ export interface Rotation {
   /** How long the replaced version can be rolled back to; 0 destroys it at once. */
   readonly graceSeconds: number
   readonly allowedHosts: readonly string[] | undefined
+  readonly idempotency?: Idempotency | undefined
 }
 
 export interface Rotator {
-  /** From the next call on everybody gets the new credential. Throws `credential_refused`, `upstream_unreachable`, `etag_mismatch`. */
-  rotate (of: Of, rotation: Rotation, caller: Caller): Promise<ConnectionView>
+  /** From the next call on everybody gets the new credential. Throws `credential_refused`, `upstream_unreachable`, `etag_mismatch`, `idempotency_conflict`. */
+  rotate (of: Of, rotation: Rotation, caller: Caller): Promise<Created>
   /** Points back to the previous version while its grace lasts. Throws `rollback_unavailable`. */
   rollback (of: Of, caller: Caller): Promise<ConnectionView>
   listVersions (of: Of, caller: Caller): Promise<VersionRow[]>
 }
+
+type Idempotency = Exclude<NewConnection['idempotency'], undefined>
 
 interface Options {
   readonly database: Pick<Database, 'db' | 'transaction'>
@@ -75,9 +79,10 @@ export function createRotator (options: Options): Rotator {
       return await database.transaction(async (tx) => {
         if (!await holdCurrentKey(tx, of.workspaceId, version.sealed.keyId)) return undefined
         const row = await requireLocked(tx, of, caller)
+        if (await isRepeat(tx, version.place, rotation.idempotency)) return { view: await requireView(tx, of), replayed: true }
         if (row.revision !== rotation.seen.revision) throw new VaultError('etag_mismatch', { detail: 'The connection was changed while the new credential was being checked; nothing was replaced. Repeat.' })
         await replace(tx, row, { rotation, version, caller })
-        return await requireView(tx, of)
+        return { view: await requireView(tx, of), replayed: false }
       })
     }),
 
@@ -101,6 +106,14 @@ export function createRotator (options: Options): Rotator {
       return await listVersions(database.db, view)
     }),
   })
+}
+
+/** Whether an earlier request under this key has done it. Throws `idempotency_conflict`. */
+async function isRepeat (tx: Tx, { workspaceId, versionId }: VersionPlace, idempotency: Idempotency | undefined): Promise<boolean> {
+  const earlier = idempotency && await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: versionId })
+  if (earlier === undefined) return false
+  if (idempotency?.fingerprint.matches(earlier.fingerprint) !== true) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another request.' })
+  return true
 }
 
 /** A limit on hosts outlives a change of the credential as long as it still is one; a host that moved makes it void. */

@@ -9,6 +9,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Admission } from './admission/admission.ts'
 import { authenticate } from './authenticate.ts'
 import { boundLargeBodies } from './body-budget.ts'
+import { answerClientError } from './client-error.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { createLazySerialisers } from './lazy-serialisers.ts'
 import { sendProblem, toVaultError } from './problem.ts'
@@ -51,6 +52,7 @@ export function createApp (options: AppOptions): App {
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 256 },
     http: { maxHeaderSize: 16_384 },
+    clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => { answerError(error, request, reply) },
     ...options.tls && { https: { ...options.tls, ...options.tls.ca && { requestCert: true, rejectUnauthorized: true }, minVersion: 'TLSv1.2', maxHeaderSize: 16_384 } },
   }
@@ -80,6 +82,8 @@ export function createApp (options: AppOptions): App {
       throw new VaultError('shutting_down', { retryAfterSeconds: 1 })
     }
     if (options.access !== undefined) await authenticate(request, options.access)
+    // No name that Postgres can keep has one: there is no such object.
+    if (hasNul(request.params)) throw new VaultError('not_found')
   })
   boundLargeBodies(app)
   app.addHook('onResponse', (request, reply, done) => {
@@ -95,6 +99,11 @@ export function createApp (options: AppOptions): App {
     app.addHook('preValidation', (request, _reply, done) => { done(judgeUnread(request)) })
   }
   return app
+}
+
+function hasNul (params: unknown): boolean {
+  for (const value of Object.values(params as Record<string, string>)) if (value.includes('\0')) return true
+  return false
 }
 
 /** Only a query string has numbers and booleans to be made of its texts. */
@@ -123,10 +132,9 @@ function listMembers (body: unknown): string[] {
 const ALWAYS: readonly ErrorCode[] = ['request_invalid', 'unauthenticated', 'insufficient_scope', 'rate_limited', 'internal', 'database_unavailable', 'overloaded', 'shutting_down']
 const WITH_BODY: readonly ErrorCode[] = ['body_not_json', 'body_too_complex', 'body_too_large', 'media_type_unsupported']
 
-/** A body of many types is not parsed on the way in. */
+/** A body that is not asked for is parsed all the same; one of many types is not parsed on the way in. */
 function bodyErrors (body: unknown): readonly ErrorCode[] {
-  if (body === undefined) return []
-  return body !== null && typeof body === 'object' && 'content' in body ? ['body_too_large'] : WITH_BODY
+  return typeof body === 'object' && body !== null && 'content' in body ? ['body_too_large'] : WITH_BODY
 }
 
 /** Ties a route to its row in the table, and writes the problems it may answer into its schema. */
@@ -136,7 +144,7 @@ function describeRoute (route: RouteOptions): void {
     if (access === undefined) throw new Error(`${method} ${route.url} is not in the route table`)
     route.config = { ...route.config, access }
     if (access === 'open' || route.schema === undefined) continue
-    const codes: ErrorCode[] = [...route.config.errors ?? [], ...ALWAYS, ...access.over === 'workspace' ? ['not_found' as const] : [], ...bodyErrors(route.schema.body)]
+    const codes: ErrorCode[] = [...route.config.errors ?? [], ...ALWAYS, ...access.over === 'workspace' ? ['not_found' as const] : [], ...method === 'GET' ? [] : bodyErrors(route.schema.body)]
     const byStatus = Map.groupBy(new Set(codes), (code) => ERRORS[code].status)
     const problems = [...byStatus].sort(([a], [b]) => a - b).map(([status, some]) => [status, {
       description: `Codes: ${some.toSorted().join(', ')}.`,

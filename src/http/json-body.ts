@@ -35,11 +35,15 @@ export function acceptJsonOnly (app: FastifyInstance): void {
       return
     }
     parse(request, text, (error, value) => {
-      const wrong = error === null ? judgeParsed(text, value, keys) : 'The body is not valid JSON.'
+      const wrong = error === null ? judgeParsed(text, value, keys) : judgeUnparsed(error)
       if (wrong === undefined) done(null, value)
       else done(new VaultError('body_not_json', { detail: wrong }))
     })
   })
+}
+
+function judgeUnparsed ({ message }: Error): string {
+  return /prototype/.test(message) ? 'An object in the body has a name that objects have of their own (`__proto__`, `constructor`).' : 'The body is not valid JSON.'
 }
 
 /** What valid JSON can say and the vault would not pass on as it was said. */

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { ERRORS, type VaultError } from '../errors.ts'
-import { isId, type Environment } from '../ids.ts'
+import { isId, isWorkspaceId, type Environment } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
 import { auditPrincipalOf } from './authenticate.ts'
@@ -49,7 +49,8 @@ export function createRefusalRecorder (options: { ledger: Pick<Ledger, 'recordSo
       const { workspace_id: workspaceId, connection_id: connectionId } = request.params as { workspace_id?: string, connection_id?: string }
       const { environment } = (request.body ?? {}) as { environment?: Environment }
       ledger.recordSoon({
-        event: 'request.refused', outcome: 'refused', reason: error.code, principal: auditPrincipalOf(request), workspaceId,
+        event: 'request.refused', outcome: 'refused', reason: error.code, principal: auditPrincipalOf(request),
+        workspaceId: workspaceId !== undefined && isWorkspaceId(workspaceId) ? workspaceId : undefined,
         connectionId: connectionId !== undefined && isId('connection', connectionId) ? connectionId : undefined,
         requestId: request.id, details: { route: routeOf(request), environment: environment === 'sandbox' || environment === 'live' ? environment : null },
       })

@@ -122,7 +122,8 @@ export function createGroupCommit (options: Options): GroupCommit {
     } catch (error) {
       // One record that Postgres can't store must not take the others with it.
       if (isUnstorable(error) && entries.length > 1) {
-        for (const entry of entries) await flush([entry])
+        const middle = Math.ceil(entries.length / 2)
+        for (const half of [entries.slice(0, middle), entries.slice(middle)]) await flush(half)
         return
       }
       log.error({ err: error, count: entries.length }, 'audit records could not be committed')

@@ -16,6 +16,8 @@ t.test('what is refused, and why', async (t) => {
   const refused: [what: string, value: unknown, pointer: string, why: RegExp][] = [
     ['nothing', '', '', /not an object|neither/], ['a list', '[]', '', /not an object/], ['a number', '42', '', /not an object/], ['a page', '<html><body>Not found</body></html>', '', /not an object|neither/],
     ['half of it', '{"openapi": "3.1.0", "paths": {', '', /neither JSON nor YAML/], ['tabs', 'openapi: 3.0.0\n\tpaths:\n', '', /neither JSON nor YAML/],
+    ['a name twice', JSON.stringify(base()).replace('"paths"', '"paths":{},"paths"'), '', /same name twice/], ['a name twice, deep', JSON.stringify(base()).replace('"title"', '"title":"A","t\\u0069tle"'), '', /same name twice/],
+    ['a name twice in YAML', 'openapi: 3.0.0\npaths: {}\npaths: {}\n', '', /neither JSON nor YAML: Map keys must be unique/], ['two documents', 'openapi: 3.0.0\n---\nopenapi: 3.0.0\n', '', /neither JSON nor YAML: .*multiple documents/],
     ['another thing', { name: 'package', version: '1.0.0' }, '', /neither `openapi` nor `swagger`/], ['a version of old', { swagger: '1.2' }, '/openapi', /version 1\.2/],
     ['a version to come', { openapi: '4.0.0' }, '/openapi', /version 4\.0\.0/], ['no version', { openapi: {} }, '', /neither/],
     ['no paths', base({ paths: {} }), '/paths', /no operations/], ['paths of no kind', base({ paths: 'all' }), '/paths', /no operations/], ['only hooks', { ...base(), paths: undefined, webhooks: { a: { post: OK } } }, '/paths', /no operations/],
@@ -32,6 +34,12 @@ t.test('what is refused, and why', async (t) => {
   t.throws(() => importDocument(Buffer.alloc(30 * 1_048_576, 0x20), { id: 'bad' }), { message: /larger than 25 MB/ })
   t.throws(() => importDocument(Buffer.from([0x7b, 0xff, 0xfe]), { id: 'bad' }), { message: /not UTF-8/ })
   t.notMatch(JSON.stringify(t.throws(() => read('password: hunter2\n  - x: [')) ?? {}), /hunter2/, 'words of the document stay out of the message')
+})
+
+t.test('choices for names that no operation has', async (t) => {
+  const { report } = importDocument(bytes(base({ paths: { '/a': { get: { ...OK, operationId: 'getA' } } } })), { id: 'bad', effects: { get_a: 'unsafe', get_b: 'read' }, select: { names: ['get_a', 'get_c'] } })
+  t.match(report.warnings.filter((one) => one.startsWith('No operation')), ['No operation is called get_b, get_c: what was chosen for it has no effect.'])
+  t.match(report.actions, [{ name: 'get_a', effect: 'unsafe' }])
 })
 
 t.test('what is left out, and why', async (t) => {

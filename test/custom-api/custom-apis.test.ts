@@ -87,6 +87,9 @@ t.test('preview: as it is, in an envelope, in a form, and fetched', async (t) =>
     ['a document of no kind', JSON.stringify({ document: 5 }), 'application/json', { status: 400, body: { errors: [{ pointer: '/document' }] } }],
     ['a form of no kind', 'x', 'multipart/form-data; boundary=y', { status: 422, body: { code: 'openapi_invalid' } }],
     ['a server of the inside', JSON.stringify({ document, servers: { live: 'http://169.254.169.254/' } }), 'application/json', { status: 422, body: { errors: [{ pointer: '/servers' }] } }],
+    ['a header of the connection', JSON.stringify({ document, auth: { type: 'api_key', in: 'header', name: 'Host' } }), 'application/json', { status: 400, body: { code: 'request_invalid', errors: [{ pointer: '/auth/name' }] } }],
+    ['hosts said twice', JSON.stringify({ document, servers: { live: 'https://a.dev' } }).replace('{"document"', '{"servers":{"live":"https://b.dev"},"document"'), 'application/json', { status: 400, body: { errors: [{ message: /same name twice/ }] } }],
+    ['an envelope too deep', `{"document":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`, 'application/json', { status: 400, body: { errors: [{ message: /levels deep/ }] } }],
     ['a file', JSON.stringify({ url: 'file:///etc/passwd' }), 'application/json', { status: 400, body: { errors: [{ pointer: '/url' }] } }],
     ['metadata', JSON.stringify({ url: 'http://169.254.169.254/latest' }), 'application/json', { status: 422, body: { errors: [{ pointer: '/url', message: /can’t be fetched/ }] } }],
     ['the operator’s own', JSON.stringify({ url: `${internal.url}/openapi.json` }), 'application/json', { status: 422, body: { errors: [{ pointer: '/url' }] } }],
@@ -259,6 +262,9 @@ t.test('repeated, at once, and in number', async (t) => {
   t.match([first, again], [{ status: 201 }, { status: 201, body: { id: first.body.id } }])
   t.equal(again.headers.get('idempotent-replayed'), 'true')
   t.match(await post({ name: 'Twice' }), { status: 409, body: { code: 'idempotency_conflict' } })
+  const gone = await vault.request('POST', '/v1/workspaces/once/integrations', { body, headers: { 'idempotency-key': 'k2' } })
+  t.match(await vault.request('DELETE', `/v1/workspaces/once/integrations/${gone.body.id as string}`), { status: 204 })
+  t.match(await vault.request('POST', '/v1/workspaces/once/integrations', { body, headers: { 'idempotency-key': 'k2' } }), { status: 409, body: { code: 'idempotency_conflict', detail: /deleted since/ } })
   const revising = await Promise.all(['/b', '/c', '/d'].map(async (path) => await vault.request('PUT', `/v1/workspaces/once/integrations/${first.body.id as string}`, { body: { document: documentOf({ [path]: { get: {} } }) }, headers: { 'if-match': '"1"' } })))
   t.strictSame(revising.map(({ status }) => status).sort(), [200, 412, 412], 'one of them is first')
   const many = await Promise.all(Array.from({ length: 14 }, async () => await vault.request('POST', '/v1/openapi/preview', { body })))

@@ -57,6 +57,7 @@ t.test('bodies', async (t) => {
     ['a blank name', JSON.stringify({ ...good, name: ' \u00a0 ' }), 400, 'request_invalid'],
     ['a day that is in no calendar', JSON.stringify({ ...good, expires_on: '2027-02-29' }), 400, 'request_invalid'],
     ['a config field that is not known', JSON.stringify({ ...good, config: { nope: 'x' } }), 422, 'config_invalid'],
+    ['a day in the year 0', JSON.stringify({ ...good, expires_on: '0000-01-01' }), 400, 'request_invalid'],
     ['a name of 201 characters', JSON.stringify({ ...good, name: 'x'.repeat(201) }), 400, 'request_invalid'],
   ]
   for (const [name, raw, status, code, headers] of table) {
@@ -80,6 +81,10 @@ t.test('paths, queries and headers', async (t) => {
     ['GET', '/v1/workspaces/acme/connections/conn_0000000000000000000000000%30', 404, 'not_found'],
     ['GET', '/v1/workspaces/a%20b/connections', 404, 'not_found'],
     ['GET', '/v1/workspaces/a%2Fb/connections', 404, 'not_found'],
+    ['GET', '/v1/workspaces/ac%00me/connections', 404, 'not_found'],
+    ['GET', '/v1/oauth-apps/sl%00ack/live', 404, 'not_found'],
+    ['DELETE', '/v1/workspaces/acme/oauth-apps/sl%00ack/live', 404, 'not_found'],
+    ['GET', '/v1/integrations/sl%00ack', 404, 'not_found'],
     ['GET', `/v1/workspaces/${'x'.repeat(65)}/connections`, 404, 'not_found'],
     ['GET', `/v1/workspaces/${'x'.repeat(300)}/connections`, 400, 'request_invalid'],
     ['GET', '/v1/workspaces/acme/connections/%', 400, 'request_invalid'],
@@ -107,6 +112,13 @@ t.test('paths, queries and headers', async (t) => {
     t.equal(answer.status, status, `${method} ${url} ${JSON.stringify(headers ?? {})}`)
     if (code !== '') t.equal(answer.body.code, code)
   }
+  const refusals = await eventually(async () => {
+    const rows = await vault.database.query("select workspace_id, details->>'route' as route from audit_events where event = 'request.refused' and details->>'route' like '%oauth-apps%'")
+    return rows.length >= 2 && rows
+  })
+  t.match(refusals, [{ route: /oauth-apps/ }, { route: /oauth-apps/ }])
+  t.same(await vault.database.query("select distinct workspace_id from audit_events where event = 'request.refused' and workspace_id !~ '^[A-Za-z0-9_-]{1,64}$'"), [], 'what can be no workspace is not on record as one')
+  t.same(vault.logs.filter((line) => line.includes('could not be')), [], 'and every refusal is on record')
   t.equal((await vault.request('GET', path, { headers: { 'x-actor': 'ada@acme.example|7' } })).status, 200)
   for (const [body, pointer] of [[{ dry_run: true }, '/dry_run'], [[1], '/'], ['x', '/']] as const) {
     for (const verb of ['rollback', 'disable', 'enable', 'test']) {

@@ -135,3 +135,29 @@ t.test('a shutdown does not wait for connections that were never used', async (t
   await closed
   t.ok(performance.now() - startedMs < 5_000)
 })
+
+t.test('what is no request is answered with a problem, and its connection ends', async (t) => {
+  const vault = await startTestVault()
+  t.teardown(() => vault.close())
+  const table: [what: string, bytes: string, status: number, code: string][] = [
+    ['no HTTP', 'HELLO\r\n\r\n', 400, 'request_invalid'],
+    ['an unknown method', 'FETCH /v1/integrations HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'request_invalid'],
+    ['two lengths', 'POST /v1/integrations HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', 400, 'request_invalid'],
+    ['headers of 20 KB', `GET /v1/integrations HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large'],
+  ]
+  for (const [what, bytes, status, code] of table) {
+    for (const listener of ['internal', 'public', 'operations'] as const) {
+      const { hostname, port } = new URL(vault.urls[listener])
+      const socket = connect(Number(port), hostname)
+      let text = ''
+      socket.setEncoding('utf8').on('data', (chunk: string) => { text += chunk }).on('error', () => undefined)
+      const ended = new Promise((resolve) => { socket.once('close', resolve) })
+      socket.write(bytes)
+      await ended
+      const [head = '', body = ''] = text.split('\r\n\r\n')
+      t.match(head, new RegExp(`^HTTP/1.1 ${status} `), `${what}, ${listener}`)
+      t.match(head, /\r\nContent-Type: application\/problem\+json\r\n/)
+      t.match(JSON.parse(body), { status, code, instance: /^req_/, type: `urn:connection-vault:error:${code}` })
+    }
+  }
+})

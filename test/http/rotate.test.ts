@@ -34,6 +34,23 @@ t.test('everybody gets the new credential from the next call on', async (t) => {
   t.match(await versions(id), [{ number: 2, state: 'current', id: rotated.body.credential_version }, { number: 1, state: 'previous', grace_until: /^20/ }])
 })
 
+t.test('a rotation that is asked for twice under one key is done once', async (t) => {
+  const id = await vault.connect('acme')
+  const under = (key: string) => ({ 'idempotency-key': key })
+  const body = { credentials: { secret_key: NEXT_KEY } }
+  const first = await rotate(id, body, under('rot-1'))
+  const second = await rotate(id, body, under('rot-1'))
+  t.match([first, second], [{ status: 200, body: { version_number: 2 } }, { status: 200, body: { version_number: 2 } }])
+  t.same([first, second].map(({ headers }) => headers.get('idempotent-replayed')), [null, 'true'])
+  t.match(await versions(id), [{ number: 2, state: 'current' }, { number: 1, state: 'previous' }], 'what can be rolled back to is still there')
+  t.match((await rotate(id, { credentials: { secret_key: LAST_KEY } }, under('rot-1'))).body, { status: 409, code: 'idempotency_conflict' })
+  t.match((await rotate(await vault.connect('acme'), body, under('rot-1'))).body, { status: 409, code: 'idempotency_conflict' }, 'of another connection')
+  const raced = await Promise.all(Array.from({ length: 5 }, async () => await rotate(id, { credentials: { secret_key: LAST_KEY } }, under('rot-2'))))
+  t.ok(raced.every(({ status, body: { code } }) => status === 200 || code === 'etag_mismatch'), JSON.stringify(raced.map(({ status }) => status)))
+  t.match(await versions(id), [{ number: 3, state: 'current' }, { number: 2, state: 'previous' }, { number: 1, state: 'destroyed' }])
+  t.match((await rotate(id, body)).body, { version_number: 4 }, 'without a key each is one')
+})
+
 t.test('rollback re-points, and can be undone', async (t) => {
   const id = await vault.connect('acme')
   t.match((await vault.request('POST', at(id, '/rollback'))).body, { status: 409, code: 'rollback_unavailable' })

@@ -12,18 +12,19 @@ const record = (changes: Partial<AuditRecord> = {}): AuditRecord => ({
   event: 'connection.resolved', outcome: 'ok', principal: { kind: 'service_token', id: 'tok_1', actor: null }, workspaceId: 'acme', environment: 'sandbox', ...changes,
 })
 
-/** A ledger on the same database, and how many of its statements were under way at most. */
+/** A ledger on the same database, how many of its statements were under way at most, and how many there were. */
 function countLanes () {
-  let [now, most] = [0, 0]
+  let [now, most, sent] = [0, 0, 0]
   const writes = Object.freeze({
     ...open.writes,
     run: async (...args: Parameters<typeof open.writes.run>) => {
+      sent++
       most = Math.max(most, ++now)
       return await open.writes.run(...args).finally(() => { now-- })
     },
   }) as typeof open.writes
   const lanes = createLedger({ database: { ...open, writes }, macs: rooms.crypto.macs, clock: systemClock, log: rooms.log, metrics: rooms.metrics, owner: 'lanes' })
-  return { lanes, most: () => most }
+  return { lanes, most: () => most, sent: () => sent }
 }
 
 const count = async (where = 'true') => (await database.query<{ n: number }>(`select count(*)::int as n from audit_events where ${where}`))[0]?.n
@@ -82,6 +83,11 @@ t.test('one record that can’t be stored does not take the others with it', asy
   ])
   t.same(results.map((result) => result.status), ['fulfilled', 'rejected', 'fulfilled'])
   t.equal(await count("request_id like 'good_%'"), 2)
+  const { lanes, sent } = countLanes()
+  const crowd = await Promise.allSettled(Array.from({ length: 150 }, async (_, at) => { await lanes.record(record({ requestId: at === 77 ? 'bad\0' : 'neighbour' })) }))
+  t.equal(crowd.filter(({ status }) => status === 'rejected').length, 1)
+  t.equal(await count("request_id = 'neighbour'"), 149)
+  t.ok(sent() < 25, `${sent()} statements until it is found`)
 })
 
 t.test('a record in a transaction is there only if the change is', async (t) => {

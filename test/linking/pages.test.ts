@@ -76,6 +76,7 @@ t.test('a key that is pasted', async (t) => {
   const { url, id } = await vault.openSession(W, { integration: 'stripe', name: 'By hand', labels: { team: 'a' } })
   const person = new Person()
   const form = await person.visit(url)
+  t.match(form.text, /does not confirm the connection within 10 minutes, what you entered is destroyed here. Only you can withdraw it at Stripe/)
   stripe.answer = (_received, reply) => { json(reply, 401, { error: { message: 'Invalid API Key provided' } }) }
   const refused = await person.submit(form, { 'field.secret_key': KEY })
   t.match(refused, { status: 422 })
@@ -156,7 +157,9 @@ t.test('without a confirmation, in a sandbox', async (t) => {
   t.match(await vault.request('POST', `/v1/workspaces/${W}/connect-sessions`, { body: { integration: 'linear', environment: 'live', name: 'x', actor: 'u', confirmation: 'none' } }), { status: 400, body: { errors: [{ pointer: '/confirmation' }] } })
   const { url, id } = await vault.openSession(W, { integration: 'stripe', confirmation: 'none', return_url: undefined })
   const person = new Person()
-  const page = await person.submit(await person.visit(url), { 'field.secret_key': KEY })
+  const form = await person.visit(url)
+  t.notMatch(form.text, /confirm the connection/, 'nobody will')
+  const page = await person.submit(form, { 'field.secret_key': KEY })
   t.match(page.text, /Stripe is connected You can close this window/)
   t.match((await vault.request('GET', `/v1/workspaces/${W}/connect-sessions/${id}`)).body, { state: 'completed', connection_id: String })
 })

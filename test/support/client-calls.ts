@@ -11,8 +11,8 @@ export const C = { ...ONE, environment: 'sandbox' } as const
 /** What any of the calls below is content with. */
 export const GOOD = answers.json({ connection_id: 'conn_1', credentials: { secret_key: SECRET }, request: { base_url: 'https://x', headers: {}, query: {} } })
 
-export const REPEATABLE = ['resolve', 'get', 'delete', 'create', 'keyed', 'read', 'dry', 'code'] as const
-export const ONCE = ['bare', 'post', 'edit', 'rotate', 'guarded'] as const
+export const REPEATABLE = ['resolve', 'get', 'delete', 'create', 'keyed', 'read', 'dry', 'code', 'rotate'] as const
+export const ONCE = ['bare', 'post', 'edit', 'guarded'] as const
 type CallName = (typeof REPEATABLE)[number] | (typeof ONCE)[number]
 
 /** Calls that differ in what twice would come to. */

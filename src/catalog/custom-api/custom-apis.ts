@@ -1,5 +1,5 @@
 import type { Fingerprint } from '../../crypto/index.ts'
-import { VaultError } from '../../errors.ts'
+import { isVaultError, VaultError } from '../../errors.ts'
 import { newId, type Environment, type IntegrationId, type WorkspaceId } from '../../ids.ts'
 import type { Egress } from '../../egress/index.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../../ledger/index.ts'
@@ -128,6 +128,11 @@ function createReadings ({ database }: Options): Pick<CustomApis, 'get' | 'getAc
   }
 }
 
+/** What the repeat of a request is told of an integration that the first has made and nobody finds. */
+function goneSince (error: unknown): unknown {
+  return isVaultError(error, 'not_found') ? new VaultError('idempotency_conflict', { detail: 'This key made an integration that has been deleted since.' }) : error
+}
+
 function createChanges ({ database, ledger }: Options, { compile, get }: { compile: Reader, get: CustomApis['get'] }): Pick<CustomApis, 'create' | 'revise' | 'remove'> {
   return {
     create: async (workspaceId: WorkspaceId, { upload, idempotency }: Creation, importer: Importer) => {
@@ -146,7 +151,8 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
         throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
       }
       const place = { workspaceId, id: (earlier?.resourceId ?? id) as IntegrationId }
-      return { api: await get(place), replayed: earlier !== undefined }
+      const api = await get(place).catch((error: unknown) => { throw earlier === undefined ? error : goneSince(error) })
+      return { api, replayed: earlier !== undefined }
     },
 
     revise: async (of: IntegrationPlace, { upload, expected }: Revising, importer: Importer) => {

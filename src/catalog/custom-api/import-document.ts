@@ -91,9 +91,16 @@ export function importDocument (bytes: Uint8Array, options: ImportOptions): Impo
       skipped: compiled.flatMap(({ operation, action }) => typeof action === 'string' ? [{ pointer: operation.pointer, reason: action }] : []),
       auth: security.schemes.map((scheme) => describeScheme(withServerFields(scheme, servers))),
       servers: judged.map(({ url, problem }) => ({ url: url.slice(0, 300), problem: problem ?? null })),
-      warnings: [...security.warnings, ...servers.warnings],
+      warnings: [...security.warnings, ...servers.warnings, ...warnOfNames(options, names)],
     },
   }
+}
+
+/** Names that choices were made for and that no operation has: mistyped, or gone from the document. */
+function warnOfNames ({ effects = {}, select }: ImportOptions, names: ReadonlyMap<string, string>): string[] {
+  const known = new Set(names.values())
+  const unknown = [...new Set([...Object.keys(effects), ...select?.names ?? []])].filter((name) => !known.has(name))
+  return unknown.length === 0 ? [] : [`No operation is called ${unknown.slice(0, 10).join(', ').slice(0, 200)}: what was chosen for it has no effect.`]
 }
 
 function describeScheme ({ id, label, fields }: AuthScheme): ImportReport['auth'][number] {

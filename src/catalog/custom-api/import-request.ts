@@ -1,6 +1,8 @@
 import { Type, type Static } from 'typebox'
 import type { FieldError } from '../../errors.ts'
+import { countMembers, measureJson } from '../../json.ts'
 import { compileSchema } from '../../schema.ts'
+import { isReservedHeader } from '../judge-manifest.ts'
 import { ImportError } from './import-error.ts'
 
 const closed = { additionalProperties: false } as const
@@ -47,6 +49,21 @@ export class ChoicesError extends Error {
 }
 
 const checkChoices = compileSchema(ImportChoices)
+const LIMITS = { depth: 300, keys: Infinity, items: Infinity }
+
+function judgeChoices (value: unknown): readonly FieldError[] {
+  const errors = checkChoices(value)
+  const { auth } = value as ImportChoices
+  if (errors.length > 0 || auth?.type !== 'api_key' || auth.in !== 'header' || auth.name.toLowerCase() === 'authorization' || !isReservedHeader(auth.name)) return errors
+  return [{ pointer: '/auth/name', message: 'is a header that no credential can be in' }]
+}
+
+/** What JSON may not be although it can be parsed: two readers of an object with a name twice need not agree on what it says. */
+function judgeJson (text: Uint8Array, parsed: unknown): FieldError | undefined {
+  const { problem, keys } = measureJson(text, LIMITS)
+  if (problem !== undefined) return { pointer: '', message: `is nested more than ${LIMITS.depth} levels deep` }
+  return countMembers(parsed) === keys ? undefined : { pointer: '', message: 'has the same name twice in one object' }
+}
 const ENVELOPE: ReadonlySet<string> = new Set(['url', 'document', ...Object.keys(ImportChoices.properties)])
 
 /**
@@ -72,7 +89,7 @@ function readEnvelope (body: Uint8Array): ImportRequest | undefined {
   if (!Object.keys(value).some((name) => name === 'url' || name === 'document')) return undefined
   const { url, document, ...rest } = value as Record<string, unknown>
   const unknown = Object.keys(rest).filter((name) => !ENVELOPE.has(name))
-  const errors = [...unknown.map((name) => ({ pointer: `/${name.slice(0, 100)}`, message: 'is not known here' })), ...unknown.length === 0 ? checkChoices(rest) : []]
+  const errors = [...unknown.map((name) => ({ pointer: `/${name.slice(0, 100)}`, message: 'is not known here' })), ...unknown.length === 0 ? judgeChoices(rest) : [], ...[judgeJson(body, value)].filter((wrong) => wrong !== undefined)]
   if (errors.length > 0) throw new ChoicesError(errors)
   const choices = rest as ImportChoices
   if (url === undefined) return { source: { document: toBytes(document) }, choices }
@@ -109,7 +126,8 @@ function readChoices (text: string): ImportChoices {
   } catch {
     throw new ChoicesError([{ pointer: '/choices', message: 'is not JSON' }])
   }
-  const errors = checkChoices(value)
+  const wrong = judgeJson(Buffer.from(text), value)
+  const errors = wrong === undefined ? judgeChoices(value) : [wrong]
   if (errors.length > 0) throw new ChoicesError(errors.map(({ pointer, message }) => ({ pointer: `/choices${pointer}`, message })))
   return value as ImportChoices
 }

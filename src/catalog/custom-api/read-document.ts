@@ -1,5 +1,6 @@
 import { upgrade } from '@scalar/openapi-upgrader'
 import { parseDocument } from 'yaml'
+import { countMembers, measureJson } from '../../json.ts'
 import { ImportError } from './import-error.ts'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
@@ -17,12 +18,15 @@ const BYTES_MAX = 25 * 1_024 * 1_024
 const NODES_MAX = 3_000_000
 const DEPTH_MAX = 200
 const ALIASES_MAX = 10_000
+const NO_LIMITS = { depth: Infinity, keys: Infinity, items: Infinity }
 
-/** Parses a document of OpenAPI 3.1, 3.0 or Swagger 2.0, in JSON or YAML 1.2. Throws an ImportError. */
+/** Parses a document of OpenAPI 3.2, 3.1, 3.0 or Swagger 2.0, in JSON or YAML 1.2. Throws an ImportError. */
 export function readDocument (bytes: Uint8Array): ReadDocument {
   if (bytes.length > BYTES_MAX) throw new ImportError('', `is larger than ${BYTES_MAX / 1_048_576} MB`)
-  const value = parseText(decode(bytes))
+  const { value, json } = parseText(decode(bytes))
   measure(value)
+  // Two readers of such an object need not agree on what it says.
+  if (json && measureJson(bytes, NO_LIMITS).keys !== countMembers(value)) throw new ImportError('', 'has the same name twice in one object')
   if (!isObject(value)) throw new ImportError('', 'is no OpenAPI document: it is not an object')
   const version = readVersion(value)
   return { document: version.startsWith('3.1') || version.startsWith('3.2') ? value : upgradeDocument(value, version), version }
@@ -40,19 +44,20 @@ function decode (bytes: Uint8Array): string {
   }
 }
 
-function parseText (text: string): unknown {
+/** YAML itself refuses a name twice. */
+function parseText (text: string): { value: unknown, json: boolean } {
   if (/^\s*[{[]/.test(text)) {
     try {
-      return JSON.parse(text)
+      return { value: JSON.parse(text), json: true }
     } catch {
       // YAML can begin with a brace, too.
     }
   }
   try {
-    const parsed = parseDocument(text, { maxAliasCount: ALIASES_MAX, uniqueKeys: false, logLevel: 'silent', version: '1.2' } as object)
+    const parsed = parseDocument(text, { maxAliasCount: ALIASES_MAX, logLevel: 'error', version: '1.2' } as object)
     const [error] = parsed.errors
     if (error !== undefined) throw error
-    return parsed.toJS({ maxAliasCount: ALIASES_MAX })
+    return { value: parsed.toJS({ maxAliasCount: ALIASES_MAX }), json: false }
   } catch (error) {
     const [line = 'it can’t be parsed'] = (error instanceof Error ? error.message : '').split('\n')
     throw new ImportError('', `is neither JSON nor YAML: ${line.slice(0, 200).replace(/[:.]+$/, '')}`)
@@ -79,7 +84,7 @@ function readVersion (value: JsonObject): string {
   const version = value['openapi'] ?? value['swagger']
   const text = typeof version === 'number' ? version.toFixed(1) : version
   if (typeof text !== 'string') throw new ImportError('', 'is no OpenAPI document: it has neither `openapi` nor `swagger`')
-  if (!/^(2\.0|3\.[012])(\.|$|-)/.test(text)) throw new ImportError('/openapi', `is version ${text.slice(0, 20)}: Swagger 2.0, OpenAPI 3.0 and 3.1 are read`)
+  if (!/^(2\.0|3\.[012])(\.|$|-)/.test(text)) throw new ImportError('/openapi', `is version ${text.slice(0, 20)}: Swagger 2.0 and OpenAPI 3.0, 3.1 and 3.2 are read`)
   return text
 }
 

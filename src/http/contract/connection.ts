@@ -1,11 +1,12 @@
 import { Type } from 'typebox'
-import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
+import { closed, Cursor, Environment, IdempotencyHeaders, IdOf, Instant, Limit, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
 
 export const ConnectionName = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?=.*\\S)\\P{Cc}*$', description: 'Unique in workspace and environment, without regard to case.' })
 /** No control characters: Postgres can't store NUL, and nobody can see the others. */
 const PRINTABLE = '^\\P{Cc}*$'
 export const Labels = Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,64}$' }), Type.String({ maxLength: 200 }), { maxProperties: 32, additionalProperties: false })
-const Date = Type.String({ format: 'date' })
+/** There is no year 0 (RFC 3339 has it, Postgres does not). */
+const Date = Type.String({ format: 'date', pattern: '^(?!0000)' })
 const Host = Type.String({ pattern: '^(\\*\\.)?[a-z0-9.-]{1,253}(:\\d{1,5})?$' })
 const AllowedHosts = Type.Array(Host, { minItems: 1, maxItems: 50 })
 const AllowedActions = Type.Array(Type.String({ maxLength: 64 }), { maxItems: 500 })
@@ -48,6 +49,8 @@ export const RotateConnection = Type.Object({
 const ETAG = '^(\\*|(W/)?"[^"]{1,90}")$'
 export const IfMatchHeaders = Type.Object({ 'if-match': Type.Optional(Type.String({ pattern: ETAG, description: 'ETag of the connection as it was read, with its quotes, or `*`. Required.' })) })
 export const OptionalIfMatchHeaders = Type.Object({ 'if-match': Type.Optional(Type.String({ pattern: ETAG, description: 'Go on only if the connection still has this ETag.' })) })
+
+export const RotateHeaders = Type.Object({ ...OptionalIfMatchHeaders.properties, ...IdempotencyHeaders.properties })
 
 export const ListConnections = Type.Object({
   environment: Type.Optional(Environment),

@@ -4,7 +4,7 @@ import { AuthScheme } from './integration.ts'
 import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableString, WorkspaceId } from './parts.ts'
 
 const Effect = Type.Enum(['read', 'idempotent', 'unsafe'])
-const Bytes = Type.Unsafe<Uint8Array>({ type: 'string', description: 'The document: OpenAPI 3.1, 3.0 or Swagger 2.0, JSON or YAML.' })
+const Bytes = Type.Unsafe<Uint8Array>({ type: 'string', description: 'The document: OpenAPI 3.2, 3.1, 3.0 or Swagger 2.0, JSON or YAML.' })
 
 /**
  * A document may come as it is, as a form, or in an envelope. Nothing of it is parsed by the

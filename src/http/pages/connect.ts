@@ -1,5 +1,5 @@
 import { html } from 'ghtml'
-import { isLinked, type Field, type Integration } from '../../catalog/index.ts'
+import { isLinked, isPrivate, type Field, type Integration } from '../../catalog/index.ts'
 import type { LinkEnd, Way } from '../../connections/index.ts'
 import type { FieldError } from '../../errors.ts'
 import type { Environment } from '../../ids.ts'
@@ -15,6 +15,8 @@ export interface SessionFrame {
   readonly actor: string
   readonly name: string
   readonly reconnects: boolean
+  /** Whether the host has to confirm what is connected here. */
+  readonly confirmed: boolean
 }
 
 /** Which integration, or which way of one. */
@@ -81,7 +83,7 @@ export function renderEntryForm (frame: SessionFrame, entry: Entry): string {
 <div class="actions"><button class="button main">${linked ? `Continue to ${manifest.name}` : title}</button></div>
 </form>
 !${renderWaysOut(frame, others)}
-!${linked ? '' : html`<p class="note">If ${frame.productName} does not confirm the connection within 10 minutes, what you entered is destroyed here. Only you can withdraw it at ${manifest.name}.</p>`}
+!${linked || !frame.confirmed ? '' : html`<p class="note">If ${frame.productName} does not confirm the connection within 10 minutes, what you entered is destroyed here.!${isPrivate(manifest) ? '' : html` Only you can withdraw it at ${manifest.name}.`}</p>`}
 `
   return renderPage({ ...frame, title: entry.errors.length > 0 ? `Error: ${title}` : title, body })
 }

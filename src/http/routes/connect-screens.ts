@@ -60,7 +60,7 @@ const HEADERS = {
 export function createScreens ({ productName, publicUrl, nameIntegration }: Options): Screens {
   const frameOf = ({ token, session }: InLink): SessionFrame => ({
     productName, environment: session.environment, address: `${new URL(publicUrl()).pathname.replace(/\/$/, '')}/connect/${token}`, workspace: session.workspace_id,
-    actor: session.actor, name: session.name, reconnects: session.reconnect_id !== null,
+    actor: session.actor, name: session.name, reconnects: session.reconnect_id !== null, confirmed: session.confirmation === 'required',
   })
   const say = (reply: FastifyReply, message: Message & { leadsTo?: string | undefined }, session?: SessionRow) =>
     sendPage(reply, renderMessage(message, { productName, environment: session?.environment, leadsTo: message.leadsTo }))

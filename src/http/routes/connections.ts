@@ -26,7 +26,7 @@ const ONE = `${BASE}/:connection_id`
 const tags = ['connections']
 const View = Type.Ref('Connection#')
 
-export const ENTRY_ERRORS: readonly ErrorCode[] = ['integration_unknown', 'auth_unknown', 'credential_invalid', 'config_invalid', 'hosts_invalid', 'actions_invalid', 'kek_unavailable', 'overloaded']
+export const ENTRY_ERRORS: readonly ErrorCode[] = ['integration_unknown', 'auth_unknown', 'auth_not_pasted', 'credential_invalid', 'config_invalid', 'hosts_invalid', 'actions_invalid', 'kek_unavailable', 'overloaded']
 
 /** Create, list, read, change and delete. */
 export function connectionRoutes (app: App, rooms: Rooms): void {

@@ -1,11 +1,12 @@
 import { Type } from 'typebox'
 import type { Catalog } from '../../catalog/index.ts'
 import { requireRevision, type Connections } from '../../connections/index.ts'
+import { sha256, type Macs } from '../../crypto/index.ts'
 import type { UseRow, VersionRow } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
 import { ConnectionParams } from '../contract/parts.ts'
-import { OptionalIfMatchHeaders, RotateConnection, SetReferences, TestResult, Usage, Versions } from '../contract/connection.ts'
+import { RotateConnection, RotateHeaders, SetReferences, TestResult, Usage, Versions } from '../contract/connection.ts'
 import { ENTRY_ERRORS, ofRequest, sendView } from './connections.ts'
 import { takeCredential } from './credential-intake.ts'
 
@@ -15,12 +16,12 @@ const View = Type.Ref('Connection#')
 const GRACE_SECONDS = 86_400
 
 /** Rotate, roll back, test, and where a connection is used. */
-export function lifecycleRoutes (app: App, rooms: { connections: Connections, catalog: Catalog }): void {
-  const { connections, catalog } = rooms
+export function lifecycleRoutes (app: App, rooms: { connections: Connections, catalog: Catalog, macs: Macs }): void {
+  const { connections, catalog, macs } = rooms
 
   app.post(`${ONE}/rotate`, {
-    schema: { tags, operationId: 'rotateConnection', summary: 'Replace the credential', description: 'Everybody gets the new credential from the next call on.', params: ConnectionParams, headers: OptionalIfMatchHeaders, body: RotateConnection, response: { 200: View } },
-    config: { errors: [...ENTRY_ERRORS, 'not_found', 'credential_refused', 'upstream_unreachable', 'etag_mismatch'] },
+    schema: { tags, operationId: 'rotateConnection', summary: 'Replace the credential', description: 'Everybody gets the new credential from the next call on.', params: ConnectionParams, headers: RotateHeaders, body: RotateConnection, response: { 200: View } },
+    config: { errors: [...ENTRY_ERRORS, 'not_found', 'credential_refused', 'upstream_unreachable', 'etag_mismatch', 'idempotency_conflict'] },
   }, async (request, reply) => {
     const caller = callerOf(request)
     const of = ofRequest(request.params)
@@ -31,8 +32,13 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
     const { auth, environment } = seen
     const integration = await catalog.requireIn(seen.workspace_id, seen.integration, seen.integration_revision)
     const credential = takeCredential({ integration, auth, environment, credentials: body.credentials, config })
-    const rotation = { credential, seen, test: body.test === true, graceSeconds: body.grace_seconds ?? GRACE_SECONDS, allowedHosts: body.allowed_hosts }
-    return await sendView(reply, await connections.rotate(of, rotation, caller))
+    const key = request.headers['idempotency-key']
+    // Keyed, because the body holds the credential.
+    const idempotency = key === undefined ? undefined : { keyHash: sha256(`rotate ${key}`), fingerprint: await macs.fingerprint(JSON.stringify([of.id, body])) }
+    const { test = false, grace_seconds: graceSeconds = GRACE_SECONDS, allowed_hosts: allowedHosts } = body
+    const { view, replayed } = await connections.rotate(of, { credential, seen, test, graceSeconds, allowedHosts, idempotency }, caller)
+    if (replayed) reply.header('idempotent-replayed', 'true')
+    return await sendView(reply, view)
   })
 
   app.post(`${ONE}/rollback`, {

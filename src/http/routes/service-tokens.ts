@@ -65,7 +65,7 @@ function presentToken (row: TokenRow) {
 /** An instant from a caller (RFC 3339). Throws `request_invalid`. */
 export function readInstant (text: string, pointer: string): Date {
   const instant = new Date(text)
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) || Number.isNaN(instant.getTime())) throw invalid(pointer, 'must be a date and time with its zone, such as 2027-01-31T00:00:00Z')
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) || Number.isNaN(instant.getTime()) || instant.getUTCFullYear() > 9_999) throw invalid(pointer, 'must be a date and time with its zone, such as 2027-01-31T00:00:00Z')
   return instant
 }
 

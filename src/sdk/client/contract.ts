@@ -794,6 +794,8 @@ export interface operations {
             readonly header?: {
                 /** @description Go on only if the connection still has this ETag. */
                 readonly "if-match"?: string;
+                /** @description Repeats of a request with the same key within 24 hours make nothing new. */
+                readonly "idempotency-key"?: string;
             };
             readonly path: {
                 /** @description The host product’s id of the tenant, compared exactly. */

@@ -23,7 +23,7 @@ export const OPERATIONS = {
   /** Put a connection back in use. */
   enableConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/enable' },
   /** Replace the credential. Everybody gets the new credential from the next call on. */
-  rotateConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/rotate', body: true, etag: true },
+  rotateConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/rotate', body: true, key: true, etag: true },
   /** Go back to the previous credential. Possible until its grace ends. The replaced one is kept as long, so that this can be undone. */
   rollbackConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/rollback' },
   /** List the versions of the credential. The current one, the one that can be rolled back to, and the last few that were destroyed; the record knows of all. */
@@ -176,6 +176,7 @@ export type ErrorCode =
   | 'etag_mismatch'
   | 'etag_required'
   | 'events_cleared'
+  | 'headers_too_large'
   | 'hosts_invalid'
   | 'idempotency_conflict'
   | 'input_invalid'
@@ -207,6 +208,7 @@ export type ErrorCode =
   | 'refresh_failed'
   | 'refresh_unavailable'
   | 'request_invalid'
+  | 'request_timeout'
   | 'response_too_large'
   | 'result_too_large'
   | 'return_url_invalid'

@@ -14,7 +14,6 @@ const TWICE_AS_ONCE: Readonly<Record<BarePost, boolean>> = {
   cancelInvocation: true,
   previewOpenapi: true,
   // A second one would go further back, replace the replaced, use up a code or send again.
-  rotateConnection: false,
   rollbackConnection: false,
   refreshConnection: false,
   completeConnectSession: false,
