@@ -4,7 +4,9 @@ import { closed, Cursor, Environment, IdempotencyHeaders, IdOf, Instant, Limit, 
 export const ConnectionName = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?=.*\\S)\\P{Cc}*$', description: 'Unique in workspace and environment, without regard to case.' })
 /** No control characters: Postgres can't store NUL, and nobody can see the others. */
 const PRINTABLE = '^\\P{Cc}*$'
-export const Labels = Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,64}$' }), Type.String({ maxLength: 200 }), { maxProperties: 32, additionalProperties: false })
+export const Labels = Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,64}$' }), Type.String({ maxLength: 200 }), {
+  maxProperties: 32, additionalProperties: false, description: 'Names of 1 to 64 letters, digits or . _ / -, each with a text.',
+})
 /** There is no year 0 (RFC 3339 has it, Postgres does not). */
 const Date = Type.String({ format: 'date', pattern: '^(?!0000)' })
 const Host = Type.String({ pattern: '^(\\*\\.)?[a-z0-9.-]{1,253}(:\\d{1,5})?$' })

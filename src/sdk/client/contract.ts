@@ -625,6 +625,7 @@ export interface operations {
                     };
                     /** Format: date */
                     readonly expires_on?: string;
+                    /** @description Names of 1 to 64 letters, digits or . _ / -, each with a text. */
                     readonly labels?: {
                         readonly [key: string]: string;
                     };
@@ -716,6 +717,7 @@ export interface operations {
                 readonly "application/json": {
                     /** @description Unique in workspace and environment, without regard to case. */
                     readonly name?: string;
+                    /** @description Names of 1 to 64 letters, digits or . _ / -, each with a text. */
                     readonly labels?: {
                         readonly [key: string]: string;
                     };
@@ -1196,6 +1198,7 @@ export interface operations {
                     readonly store_as?: {
                         /** @description Unique in workspace and environment, without regard to case. */
                         readonly name: string;
+                        /** @description Names of 1 to 64 letters, digits or . _ / -, each with a text. */
                         readonly labels?: {
                             readonly [key: string]: string;
                         };
@@ -1468,6 +1471,7 @@ export interface operations {
                     readonly connection_id?: string;
                     /** @description Unique in workspace and environment, without regard to case. */
                     readonly name?: string;
+                    /** @description Names of 1 to 64 letters, digits or . _ / -, each with a text. */
                     readonly labels?: {
                         readonly [key: string]: string;
                     };
