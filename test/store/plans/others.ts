@@ -105,6 +105,7 @@ export const OTHER_CASES: Readonly<Record<string, Case | readonly Case[]>> = {
   lockAgentGroup: async ({ tx }) => await store.lockAgentGroup(tx, GROUP),
   listAgentGroups: async ({ tx }) => await store.listAgentGroups(tx, W, { environments: BOTH, before: undefined, limit: 51 }),
   deleteAgentGroup: async ({ tx }) => { await store.deleteAgentGroup(tx, GROUP) },
+  findEnrolmentCode: async ({ tx }) => await store.findEnrolmentCode(tx, GROUP, HASH),
   takeEnrolmentCode: async ({ tx }) => await store.takeEnrolmentCode(tx, HASH),
   readClock: async ({ tx }) => await store.readClock(tx),
   findAgent: async ({ reads }) => await store.findAgent(reads, AGENT.id),
