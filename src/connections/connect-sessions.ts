@@ -1,5 +1,5 @@
 import { isLinked, type Catalog } from '../catalog/index.ts'
-import { createOneTimeToken, sameDigest, sha256, type BindingContext, type Crypto, type Fingerprint } from '../crypto/index.ts'
+import { createOneTimeToken, sameDigest, sha256, type BindingContext, type Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type ConnectionId, type Environment, type RevocationId, type SessionId, type WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
@@ -7,7 +7,7 @@ import type { OAuthApps } from '../oauth/index.ts'
 import {
   claimIdempotencyKey, deletePendingLink, endSession, findConnection, findPendingLink, findSession, guard, insertSession, isNameTaken, listDueSessions,
   lockSession,
-  type ConnectionView, type Database, type SessionRow, type Tx,
+  type ConnectionView, type Database, type Idempotency, type SessionRow, type Tx,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { foldName } from './create.ts'
@@ -29,7 +29,7 @@ export interface ConnectRequest {
   readonly confirmation: 'required' | 'none'
   readonly reconnectId: ConnectionId | undefined
   readonly allowAccountChange: boolean
-  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Fingerprint } | undefined
+  readonly idempotency: Idempotency | undefined
 }
 
 export interface SessionOf {
@@ -143,10 +143,7 @@ function createInserter (ledger: Pick<Ledger, 'recordIn'>) {
     const { workspaceId, environment, reconnectId, confirmation, actor } = request
     if (request.idempotency !== undefined) {
       const earlier = await claimIdempotencyKey(tx, { workspaceId, ...request.idempotency, resourceId: id })
-      if (earlier !== undefined) {
-        if (!request.idempotency.fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
-        return earlier.resourceId as SessionId
-      }
+      if (earlier !== undefined) return earlier as SessionId
     }
     await insertSession(tx, {
       workspace_id: workspaceId, id, environment, state: 'open', integrations: target.integrations, name: target.name, labels: JSON.stringify(request.labels),

@@ -1,11 +1,11 @@
 import { isNarrower, isPrivate, resolveDestination, type AuthScheme, type Destination, type Integration } from '../catalog/index.ts'
-import type { Crypto, SealedWithKey, SecretFields, Fingerprint } from '../crypto/index.ts'
+import type { Crypto, SealedWithKey, SecretFields } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type AppId, type AppOwner, type ConnectionId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import {
   claimIdempotencyKey, findConnection, guard, holdAgentGroup, holdCurrentKey, insertConnection, insertVersion, isNameTaken, isUniqueViolation, whileKeyChanges,
-  type ConnectionView, type Database, type Tx, type UsableRow,
+  type ConnectionView, type Database, type Idempotency, type Tx, type UsableRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { bindingOf, type VersionPlace } from './credential.ts'
@@ -29,8 +29,7 @@ export interface NewConnection {
   readonly expiresOn: string | undefined
   readonly allowedActions: readonly string[] | undefined
   readonly allowedHosts: readonly string[] | undefined
-  /** Hash of the Idempotency-Key and MAC of the body. */
-  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Fingerprint } | undefined
+  readonly idempotency: Idempotency | undefined
 }
 
 export interface Created {
@@ -78,10 +77,7 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
       if (!await holdCurrentKey(tx, request.workspaceId, version.sealed.keyId)) return undefined
       if (request.idempotency !== undefined) {
         const earlier = await claimIdempotencyKey(tx, { workspaceId: request.workspaceId, ...request.idempotency, resourceId: connectionId })
-        if (earlier !== undefined) {
-          if (!request.idempotency.fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
-          return { id: earlier.resourceId as ConnectionId, replayed: true }
-        }
+        if (earlier !== undefined) return { id: earlier as ConnectionId, replayed: true }
       }
       await insert(tx, { request, version }, caller)
       return { id: connectionId, replayed: false }

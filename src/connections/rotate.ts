@@ -5,10 +5,10 @@ import type { Ledger } from '../ledger/index.ts'
 import {
   claimIdempotencyKey, findConnection, findRollbackVersion, guard, holdCurrentKey, listVersions, retireCurrentVersion, swapVersions, updateConnection,
   whileKeyChanges,
-  type ConnectionRow, type ConnectionView, type Database, type Tx, type UsableRow, type VersionRow,
+  type ConnectionRow, type ConnectionView, type Database, type Idempotency, type Tx, type UsableRow, type VersionRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
-import { insertSealedVersion, omit, requireGroup, sealVersion, type Created, type NewConnection, type NewCredential, type SealedVersion } from './create.ts'
+import { insertSealedVersion, omit, requireGroup, sealVersion, type Created, type NewCredential, type SealedVersion } from './create.ts'
 import { describeUsable, type VersionPlace } from './credential.ts'
 import { recordOf, recoveryOf, requireLocked, requireView, type Of } from './edit.ts'
 import type { Tester } from './test.ts'
@@ -32,8 +32,6 @@ export interface Rotator {
   rollback (of: Of, caller: Caller): Promise<ConnectionView>
   listVersions (of: Of, caller: Caller): Promise<VersionRow[]>
 }
-
-type Idempotency = Exclude<NewConnection['idempotency'], undefined>
 
 interface Options {
   readonly database: Pick<Database, 'db' | 'transaction'>
@@ -110,10 +108,8 @@ export function createRotator (options: Options): Rotator {
 
 /** Whether an earlier request under this key has done it. Throws `idempotency_conflict`. */
 async function isRepeat (tx: Tx, { workspaceId, versionId }: VersionPlace, idempotency: Idempotency | undefined): Promise<boolean> {
-  const earlier = idempotency && await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: versionId })
-  if (earlier === undefined) return false
-  if (idempotency?.fingerprint.matches(earlier.fingerprint) !== true) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another request.' })
-  return true
+  if (idempotency === undefined) return false
+  return await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: versionId, conflict: 'This key was used with another request.' }) !== undefined
 }
 
 /** A limit on hosts outlives a change of the credential as long as it still is one; a host that moved makes it void. */

@@ -1,12 +1,12 @@
-import type { Crypto, Fingerprint } from '../crypto/index.ts'
+import type { Crypto } from '../crypto/index.ts'
 import { judgeUrl, type Exceptions } from '../egress/index.ts'
 import { VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, newId, type Environment, type WebhookId } from '../ids.ts'
 import {
   claimIdempotencyKey, countWebhooks, deleteWebhook, disableWebhook, enableWebhook, findWebhook, guard, holdCurrentKey, whileKeyChanges, insertWebhook,
   listDeliveries,
-  listWebhooks, lockWebhook, queueReplay, replaceWebhookSecret, updateWebhook, type Database, type DeliveryFilter, type DeliveryRow, type ReplayRequest,
-  type Tx, type WebhookRow,
+  listWebhooks, lockWebhook, queueReplay, replaceWebhookSecret, updateWebhook, type Database, type DeliveryFilter, type DeliveryRow, type Idempotency,
+  type ReplayRequest, type Tx, type WebhookRow,
 } from '../store/index.ts'
 import type { AuditEventName, AuditPrincipal, AuditRecord } from './record.ts'
 import { sealNewSecret, type SealedSigningSecret } from './webhook-secrets.ts'
@@ -33,12 +33,6 @@ export type WebhookChanges = Partial<WebhookSettings> & { readonly enabled?: boo
 export interface WithSecret {
   readonly webhook: WebhookRow
   readonly secret: string | undefined
-}
-
-/** Hash of the Idempotency-Key with its caller, and MAC of the body. */
-export interface Idempotency {
-  readonly keyHash: Buffer
-  readonly fingerprint: Fingerprint
 }
 
 export interface Webhooks {
@@ -156,8 +150,7 @@ function createSecretKeeper ({ database, crypto, ledger, exceptions }: Options):
           await insert(tx, settings, { id, sealed, caller })
           return id
         }
-        const made = earlier.resourceId as WebhookId
-        if (idempotency?.fingerprint.matches(earlier.fingerprint) !== true) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
+        const made = earlier as WebhookId
         if (await lockWebhook(tx, made) === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a webhook that has been deleted since.' })
         return made
       })

@@ -1,11 +1,11 @@
-import { createOneTimeToken, isAgentKey, sha256, type Fingerprint } from '../crypto/index.ts'
+import { createOneTimeToken, isAgentKey, sha256 } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type AgentId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
 import {
   claimIdempotencyKey, deleteAgentGroup, endLeasesOf, findAgentGroup, findEnrolmentCode, guard, insertAgent, insertAgentGroup, insertEnrolmentCode,
   isUniqueViolation, listAgentGroups, listAgents, listConnectionsOfGroup, lockAgentGroup, revokeAgent, takeEnrolmentCode,
-  type AgentGroupRow, type AgentRow, type Database, type GroupPage, type GroupPlace, type Tx,
+  type AgentGroupRow, type AgentRow, type Database, type GroupPage, type GroupPlace, type Idempotency, type Tx,
 } from '../store/index.ts'
 import { revocationOf } from './broker.ts'
 
@@ -30,12 +30,6 @@ export interface Enrolment {
 export interface Enrolled {
   readonly id: AgentId
   readonly group: AgentGroupRow
-}
-
-/** What makes a repeat of a request one. */
-interface Idempotency {
-  readonly keyHash: Buffer
-  readonly fingerprint: Fingerprint
 }
 
 export interface GroupRequest {
@@ -168,10 +162,7 @@ interface Made {
 
 /** What an earlier request under this key has made; undefined for the first. Throws `idempotency_conflict`. */
 async function findEarlier (tx: Tx, made: Made, idempotency: Idempotency | undefined): Promise<string | undefined> {
-  const earlier = idempotency && await claimIdempotencyKey(tx, { ...made, ...idempotency })
-  if (earlier === undefined) return undefined
-  if (idempotency?.fingerprint.matches(earlier.fingerprint) !== true) throw new VaultError('idempotency_conflict', { detail: 'This key was used with another request.' })
-  return earlier.resourceId
+  return idempotency && await claimIdempotencyKey(tx, { ...made, ...idempotency, conflict: 'This key was used with another request.' })
 }
 
 function requireVisible (row: AgentGroupRow | undefined, keeper: Keeper): AgentGroupRow {

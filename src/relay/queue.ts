@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
-import type { Crypto, Fingerprint } from '../crypto/index.ts'
+import type { Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type ConnectionId, type Environment, type GroupId, type InvocationId, type VersionId, type WorkspaceId } from '../ids.ts'
 import { parseExactly } from '../json.ts'
@@ -9,7 +9,7 @@ import {
   claimIdempotencyKey, countWaiting, enqueueRelayInvocation, findRelayInvocation, guard, holdCurrentKey, insertRelayInvocation, isForeignKeyViolation,
   listEndedRelays, listRelayChunks,
   lockRelayInvocation, requestCancel,
-  whileKeyChanges, type Database, type RelayPlace, type RelayRow,
+  whileKeyChanges, type Database, type Idempotency, type RelayPlace, type RelayRow,
 } from '../store/index.ts'
 import { endOf, workFor } from './broker.ts'
 import { detailsOf, recordOf, type Asker, type Endings } from './endings.ts'
@@ -32,7 +32,7 @@ export interface RelayCall {
   /** How long it may wait for an agent; without it, no longer than it may run, and not at all when none is there. */
   readonly queueMs: number | undefined
   readonly waitedFor: boolean
-  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Fingerprint } | undefined
+  readonly idempotency: Idempotency | undefined
 }
 
 export interface Queued {
@@ -131,11 +131,8 @@ function createEnqueuer ({ database, crypto, payloads, ledger }: Options): Relay
       }
       return await database.transaction(async (tx) => {
         if (!await holdCurrentKey(tx, workspaceId, keyId)) return undefined
-        const earlier = await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: row.id })
-        if (earlier !== undefined) {
-          if (!idempotency.fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: 'This key was used for another request.' })
-          return { id: earlier.resourceId as InvocationId, replayed: true }
-        }
+        const earlier = await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: row.id, conflict: 'This key was used for another request.' })
+        if (earlier !== undefined) return { id: earlier as InvocationId, replayed: true }
         if (absent) throw new VaultError('agent_offline', { retryAfterSeconds: 30 })
         if (await countWaiting(database.reads, group, QUEUED_MAX) >= QUEUED_MAX) throw crowded()
         await insertRelayInvocation(tx, whole)

@@ -1,28 +1,32 @@
 import { sql } from 'kysely'
 import type { Fingerprint } from '../crypto/index.ts'
+import { VaultError } from '../errors.ts'
 import type { AppOwner } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 
-export interface IdempotencyClaim {
-  /** The tenant's; the empty text for what belongs to none. */
-  readonly workspaceId: AppOwner
+/** What makes a request the repeat of another: the hash of its Idempotency-Key, and the MAC of what it means. */
+export interface Idempotency {
   readonly keyHash: Buffer
   readonly fingerprint: Fingerprint
-  readonly resourceId: string
 }
 
-export interface EarlierRequest {
-  readonly fingerprint: Buffer
+interface IdempotencyClaim extends Idempotency {
+  /** The tenant's; the empty text for what belongs to none. */
+  readonly workspaceId: AppOwner
+  /** What this request makes, if it is the first. */
   readonly resourceId: string
+  /** What is said of the key where the earlier request was another one. */
+  readonly conflict?: string
 }
 
 export const IDEMPOTENCY_HOURS = 24
 
 /**
- * Takes the key for this request, or answers what an earlier request with it made. A concurrent
- * request with the same key waits here until the first one's transaction ends.
+ * Takes the key for this request, or answers the resource that the same request has made before. A
+ * concurrent request with the same key waits here until the first one's transaction ends. Throws
+ * `idempotency_conflict` where the earlier request with it was another one.
  */
-export async function claimIdempotencyKey (tx: Tx, claim: IdempotencyClaim): Promise<EarlierRequest | undefined> {
+export async function claimIdempotencyKey (tx: Tx, claim: IdempotencyClaim): Promise<string | undefined> {
   const { rows: [taken] } = await sql<{ resource_id: string }>`
     insert into idempotency_keys as k (workspace_id, key_hash, fingerprint, resource_id)
     values (${claim.workspaceId}, ${claim.keyHash}, ${claim.fingerprint.bytes}, ${claim.resourceId})
@@ -33,7 +37,8 @@ export async function claimIdempotencyKey (tx: Tx, claim: IdempotencyClaim): Pro
   if (taken !== undefined) return undefined
   const earlier = await tx.selectFrom('idempotency_keys').select(['fingerprint', 'resource_id'])
     .where('workspace_id', '=', claim.workspaceId).where('key_hash', '=', claim.keyHash).executeTakeFirstOrThrow()
-  return { fingerprint: earlier.fingerprint, resourceId: earlier.resource_id }
+  if (!claim.fingerprint.matches(earlier.fingerprint)) throw new VaultError('idempotency_conflict', { detail: claim.conflict ?? 'This key was used with another body.' })
+  return earlier.resource_id
 }
 
 /** Gives a key up that still stands for this resource: nothing was done that a repeat could do twice. */

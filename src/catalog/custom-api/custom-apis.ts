@@ -1,4 +1,3 @@
-import type { Fingerprint } from '../../crypto/index.ts'
 import { isVaultError, VaultError } from '../../errors.ts'
 import { newId, type Environment, type IntegrationId, type WorkspaceId } from '../../ids.ts'
 import type { Egress } from '../../egress/index.ts'
@@ -7,7 +6,8 @@ import {
   claimIdempotencyKey, countIntegrations, deleteIntegration, findAction, findIntegration, getImport, guard, insertIntegration, insertRevision,
   listActionSummaries,
   listConnectionsOf, listIntegrations, listRevisions, lockIntegration, readPacked,
-  type ActionSummaryRow, type Database, type IntegrationPage, type IntegrationPlace, type IntegrationRow, type NewRevision, type RevisionRow, type Tx,
+  type ActionSummaryRow, type Database, type Idempotency,
+  type IntegrationPage, type IntegrationPlace, type IntegrationRow, type NewRevision, type RevisionRow, type Tx,
 } from '../../store/index.ts'
 import { createBoundAction, type IntegrationAction } from '../bound-action.ts'
 import type { Action, Manifest } from '../manifest.ts'
@@ -46,8 +46,7 @@ export interface CustomApi {
 
 export interface Creation {
   readonly upload: Upload
-  /** Hash of the Idempotency-Key and MAC of the body. */
-  readonly idempotency: { readonly keyHash: Buffer, readonly fingerprint: Fingerprint } | undefined
+  readonly idempotency: Idempotency | undefined
 }
 
 export interface Revising {
@@ -147,10 +146,7 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
         await ledger.recordIn(tx, recordOf('integration.created', { workspaceId, id, importer }, { revision: 1, ...measureOf(made) }))
         return undefined
       })
-      if (earlier !== undefined && idempotency?.fingerprint.matches(earlier.fingerprint) !== true) {
-        throw new VaultError('idempotency_conflict', { detail: 'This key was used with another body.' })
-      }
-      const place = { workspaceId, id: (earlier?.resourceId ?? id) as IntegrationId }
+      const place = { workspaceId, id: (earlier ?? id) as IntegrationId }
       const api = await get(place).catch((error: unknown) => { throw earlier === undefined ? error : goneSince(error) })
       return { api, replayed: earlier !== undefined }
     },

@@ -49,6 +49,7 @@ export class ChoicesError extends Error {
 }
 
 const checkChoices = compileSchema(ImportChoices)
+const ENVELOPE: ReadonlySet<string> = new Set(['url', 'document', ...Object.keys(ImportChoices.properties)])
 const LIMITS = { depth: 300, keys: Infinity, items: Infinity }
 
 function judgeChoices (value: unknown): readonly FieldError[] {
@@ -59,12 +60,11 @@ function judgeChoices (value: unknown): readonly FieldError[] {
 }
 
 /** What JSON may not be although it can be parsed: two readers of an object with a name twice need not agree on what it says. */
-function judgeJson (text: Uint8Array, parsed: unknown): FieldError | undefined {
+function judgeJson (text: Uint8Array, parsed: unknown): FieldError[] {
   const { problem, keys } = measureJson(text, LIMITS)
-  if (problem !== undefined) return { pointer: '', message: `is nested more than ${LIMITS.depth} levels deep` }
-  return countMembers(parsed) === keys ? undefined : { pointer: '', message: 'has the same name twice in one object' }
+  if (problem !== undefined) return [{ pointer: '', message: `is nested more than ${LIMITS.depth} levels deep` }]
+  return countMembers(parsed) === keys ? [] : [{ pointer: '', message: 'has the same name twice in one object' }]
 }
-const ENVELOPE: ReadonlySet<string> = new Set(['url', 'document', ...Object.keys(ImportChoices.properties)])
 
 /**
  * Reads a request's body: a JSON envelope, a multipart form with a `document` and perhaps
@@ -89,7 +89,7 @@ function readEnvelope (body: Uint8Array): ImportRequest | undefined {
   if (!Object.keys(value).some((name) => name === 'url' || name === 'document')) return undefined
   const { url, document, ...rest } = value as Record<string, unknown>
   const unknown = Object.keys(rest).filter((name) => !ENVELOPE.has(name))
-  const errors = [...unknown.map((name) => ({ pointer: `/${name.slice(0, 100)}`, message: 'is not known here' })), ...unknown.length === 0 ? judgeChoices(rest) : [], ...[judgeJson(body, value)].filter((wrong) => wrong !== undefined)]
+  const errors = [...unknown.map((name) => ({ pointer: `/${name.slice(0, 100)}`, message: 'is not known here' })), ...unknown.length === 0 ? judgeChoices(rest) : [], ...judgeJson(body, value)]
   if (errors.length > 0) throw new ChoicesError(errors)
   const choices = rest as ImportChoices
   if (url === undefined) return { source: { document: toBytes(document) }, choices }
@@ -127,7 +127,7 @@ function readChoices (text: string): ImportChoices {
     throw new ChoicesError([{ pointer: '/choices', message: 'is not JSON' }])
   }
   const wrong = judgeJson(Buffer.from(text), value)
-  const errors = wrong === undefined ? judgeChoices(value) : [wrong]
+  const errors = wrong.length === 0 ? judgeChoices(value) : wrong
   if (errors.length > 0) throw new ChoicesError(errors.map(({ pointer, message }) => ({ pointer: `/choices${pointer}`, message })))
   return value as ImportChoices
 }

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { sha256, type Macs } from '../../crypto/index.ts'
+import type { Macs } from '../../crypto/index.ts'
 import type { AgentId, GroupId, WorkspaceId } from '../../ids.ts'
 import type { Relay } from '../../relay/index.ts'
 import type { AgentGroupRow, AgentRow } from '../../store/index.ts'
@@ -7,6 +7,7 @@ import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
 import { AgentGroup, AgentGroupPage, AgentGroupSummary, AgentParams, Agents, CreateAgentGroup, EnrolmentCode, GroupParams, ListAgentGroups } from '../contract/agent-group.ts'
 import { IdempotencyHeaders, WorkspaceParams } from '../contract/parts.ts'
+import { readIdempotency } from './idempotency.ts'
 import { pageOf, readCursor } from './paging.ts'
 
 const BASE = '/v1/workspaces/:workspace_id/agent-groups'
@@ -54,9 +55,7 @@ export function agentGroupRoutes (app: App, { relay: { groups, announcer }, macs
 }
 
 function createRoutes (app: App, groups: Relay['groups'], macs: Macs): void {
-  const readKey = async (key: string | undefined, meant: object) => key === undefined
-    ? undefined
-    : { keyHash: sha256(`agents ${key}`), fingerprint: await macs.fingerprint(JSON.stringify(meant)) }
+  const readKey = async (key: string | undefined, meant: object) => await readIdempotency(macs, key, { kind: 'agents', text: JSON.stringify(meant) })
 
   app.post(BASE, {
     schema: { tags, operationId: 'createAgentGroup', summary: 'Make a group of agents', params: WorkspaceParams, headers: IdempotencyHeaders, body: CreateAgentGroup, response: { 201: AgentGroupSummary } },

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import type { ConnectRequest, Connections } from '../../connections/index.ts'
-import { sha256, type Macs } from '../../crypto/index.ts'
+import type { Macs } from '../../crypto/index.ts'
 import { VaultError } from '../../errors.ts'
 import type { ConnectionId, SessionId, WorkspaceId } from '../../ids.ts'
 import type { SessionRow } from '../../store/index.ts'
@@ -9,6 +9,7 @@ import { callerOf } from '../authenticate.ts'
 import { CompleteConnectSession, ConnectSessionParams, CreateConnectSession, CreatedConnectSession } from '../contract/connect-session.ts'
 import { IdempotencyHeaders, WorkspaceParams } from '../contract/parts.ts'
 import { sendView } from './connections.ts'
+import { readIdempotency } from './idempotency.ts'
 
 const BASE = '/v1/workspaces/:workspace_id/connect-sessions'
 const tags = ['linking']
@@ -19,9 +20,7 @@ export function connectSessionRoutes (app: App, { connections: { sessions }, mac
     schema: { tags, operationId: 'createConnectSession', summary: 'Let a person link an account in a browser', params: WorkspaceParams, headers: IdempotencyHeaders, body: CreateConnectSession, response: { 201: CreatedConnectSession } },
     config: { errors: ['not_found', 'integration_unknown', 'environment_mismatch', 'oauth_app_missing', 'return_url_invalid', 'name_taken', 'idempotency_conflict', 'kek_unavailable'] },
   }, async (request, reply) => {
-    const key = request.headers['idempotency-key']
-    const fingerprint = await macs.fingerprint(JSON.stringify(request.body))
-    const idempotency = key === undefined ? undefined : { keyHash: sha256(key), fingerprint }
+    const idempotency = await readIdempotency(macs, request.headers['idempotency-key'], { text: JSON.stringify(request.body) })
     const wanted = { ...readRequest(request.body), workspaceId: request.params.workspace_id as WorkspaceId, idempotency }
     const { session, connectUrl } = await sessions.create(wanted, callerOf(request))
     if (connectUrl === undefined) reply.header('idempotent-replayed', 'true')

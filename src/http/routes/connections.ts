@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
 import type { Catalog } from '../../catalog/index.ts'
 import { formatEtag, presentConnection, type Connections } from '../../connections/index.ts'
-import { sha256, type Macs } from '../../crypto/index.ts'
+import type { Macs } from '../../crypto/index.ts'
 import { VaultError, type ErrorCode } from '../../errors.ts'
 import type { ConnectionId, Environment, WorkspaceId } from '../../ids.ts'
 import type { ConnectionFilter, ConnectionView } from '../../store/index.ts'
@@ -13,6 +13,7 @@ import {
   ConnectionPage, CreateConnection, DeleteConnection, IfMatchHeaders, ListConnections, OptionalIfMatchHeaders, UpdateConnection,
 } from '../contract/connection.ts'
 import { takeCredential } from './credential-intake.ts'
+import { readIdempotency } from './idempotency.ts'
 import { pageOf, readCursor } from './paging.ts'
 
 interface Rooms {
@@ -42,7 +43,6 @@ export function connectionRoutes (app: App, rooms: Rooms): void {
     const workspaceId = request.params.workspace_id as WorkspaceId
     const integration = await catalog.requireIn(workspaceId, body.integration)
     const credential = takeCredential({ ...body, integration, auth: body.auth, config: body.config ?? {} })
-    const key = request.headers['idempotency-key']
     const { view, replayed } = await connections.create({
       workspaceId,
       environment: body.environment,
@@ -52,8 +52,7 @@ export function connectionRoutes (app: App, rooms: Rooms): void {
       expiresOn: body.expires_on,
       allowedActions: body.allowed_actions,
       allowedHosts: body.allowed_hosts,
-      // Keyed, because the body holds the credential and a bare hash of it could be guessed at.
-      idempotency: key === undefined ? undefined : { keyHash: sha256(key), fingerprint: await macs.fingerprint(JSON.stringify(body)) },
+      idempotency: await readIdempotency(macs, request.headers['idempotency-key'], { text: JSON.stringify(body) }),
     }, caller)
     if (replayed) reply.header('idempotent-replayed', 'true')
     return await sendView(reply.code(201).header('location', `${BASE.replace(':workspace_id', view.workspace_id)}/${view.id}`), view)

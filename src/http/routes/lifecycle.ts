@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Catalog } from '../../catalog/index.ts'
 import { requireRevision, type Connections } from '../../connections/index.ts'
-import { sha256, type Macs } from '../../crypto/index.ts'
+import type { Macs } from '../../crypto/index.ts'
 import type { UseRow, VersionRow } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
@@ -9,6 +9,7 @@ import { ConnectionParams } from '../contract/parts.ts'
 import { RotateConnection, RotateHeaders, SetReferences, TestResult, Usage, Versions } from '../contract/connection.ts'
 import { ENTRY_ERRORS, ofRequest, sendView } from './connections.ts'
 import { takeCredential } from './credential-intake.ts'
+import { readIdempotency } from './idempotency.ts'
 
 const ONE = '/v1/workspaces/:workspace_id/connections/:connection_id'
 const tags = ['connections']
@@ -32,9 +33,7 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
     const { auth, environment } = seen
     const integration = await catalog.requireIn(seen.workspace_id, seen.integration, seen.integration_revision)
     const credential = takeCredential({ integration, auth, environment, credentials: body.credentials, config })
-    const key = request.headers['idempotency-key']
-    // Keyed, because the body holds the credential.
-    const idempotency = key === undefined ? undefined : { keyHash: sha256(`rotate ${key}`), fingerprint: await macs.fingerprint(JSON.stringify([of.id, body])) }
+    const idempotency = await readIdempotency(macs, request.headers['idempotency-key'], { kind: 'rotate', text: JSON.stringify([of.id, body]) })
     const { test = false, grace_seconds: graceSeconds = GRACE_SECONDS, allowed_hosts: allowedHosts } = body
     const { view, replayed } = await connections.rotate(of, { credential, seen, test, graceSeconds, allowedHosts, idempotency }, caller)
     if (replayed) reply.header('idempotent-replayed', 'true')

@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox'
-import { sha256, type Macs } from '../../crypto/index.ts'
+import type { Macs } from '../../crypto/index.ts'
 import { VaultError, type ErrorCode } from '../../errors.ts'
 import { ENVIRONMENTS, type EventId, type WebhookId } from '../../ids.ts'
 import type { Events, WithSecret } from '../../ledger/index.ts'
@@ -11,6 +11,7 @@ import {
   CreateWebhook, DeliveryPage, ListDeliveries, Replayed, ReplayWebhook, RotateWebhookSecret, TestedWebhook, UpdateWebhook, Webhooks, WebhookParams,
   WebhookWithSecret,
 } from '../contract/webhook.ts'
+import { readIdempotency } from './idempotency.ts'
 import { pageOf, readCursor } from './paging.ts'
 import { readInstant } from './service-tokens.ts'
 
@@ -33,9 +34,8 @@ function createRoute (app: App, { webhooks }: Events, macs: Macs): void {
   }, async (request, reply) => {
     const caller = callerOf(request)
     const { url, description = null, event_types: eventTypes = null, environments = [...ENVIRONMENTS] } = request.body
-    const key = request.headers['idempotency-key']
-    const fingerprint = await macs.fingerprint(JSON.stringify(request.body))
-    const idempotency = key === undefined ? undefined : { keyHash: sha256(`webhook ${caller.principal.id ?? ''} ${key}`), fingerprint }
+    const meant = { kind: `webhook ${caller.principal.id ?? ''}`, text: JSON.stringify(request.body) }
+    const idempotency = await readIdempotency(macs, request.headers['idempotency-key'], meant)
     const made = await webhooks.create({ url, description, eventTypes, environments }, caller, idempotency)
     if (made.secret === undefined) reply.header('idempotent-replayed', 'true')
     return await reply.code(201).send(presentWithSecret(made))
