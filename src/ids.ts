@@ -43,7 +43,9 @@ export type Environment = 'sandbox' | 'live'
 export const ENVIRONMENTS: readonly Environment[] = ['sandbox', 'live']
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
-const VALUES = new Map([...ALPHABET].map((char, value) => [char, value]))
+/** Of each character, by its code. */
+const VALUES = new Uint8Array(128)
+for (const [value, char] of [...ALPHABET].entries()) VALUES[char.charCodeAt(0)] = value
 const BODY_LENGTH = 26
 
 // The system's generator is asked for a page at a time: a call for each number costs more than the id.
@@ -72,10 +74,17 @@ export function formatId<K extends IdKind> (kind: K, bytes: Uint8Array): Id<K> {
 /** The 16 bytes of an id. Throws a TypeError for anything that is not an id of this kind. */
 export function idBytes (kind: IdKind, id: string): Uint8Array {
   if (!isId(kind, id)) throw new TypeError(`not an id of kind ${kind}`)
-  let bits = 0n
-  for (const char of id.slice(-BODY_LENGTH)) bits = (bits << 5n) | BigInt(VALUES.get(char) ?? 0)
   const bytes = new Uint8Array(16)
-  for (let index = 15; index >= 0; index--, bits >>= 8n) bytes[index] = Number(bits & 0xffn)
+  // From its end: the padding is at the front.
+  let [pending, pendingBits, at] = [0, 0, bytes.length - 1]
+  for (let from = id.length - 1; at >= 0; from--) {
+    pending |= (VALUES[id.charCodeAt(from)] ?? 0) << pendingBits
+    pendingBits += 5
+    if (pendingBits < 8) continue
+    bytes[at--] = pending & 0xff
+    pending >>>= 8
+    pendingBits -= 8
+  }
   return bytes
 }
 

@@ -1,4 +1,4 @@
-import { createSecretKey, hash, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { createSecretKey, hash, hkdfSync, randomFillSync, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { formatId, idBytes, type KeyId } from '../ids.ts'
 import { aeadOpen, aeadSeal, IV_BYTES, KEY_BYTES, TAG_BYTES } from './aead.ts'
 
@@ -40,19 +40,57 @@ export interface EnvelopeKey {
 
 /** Seals bytes under a key for one place. */
 export function sealEnvelope (key: EnvelopeKey, binding: Buffer, plaintext: Uint8Array): Sealed {
-  // Together: asking the system for randomness costs more than the randomness.
-  const random = randomBytes(SALT_BYTES + IV_BYTES)
-  const [salt, iv] = [random.subarray(0, SALT_BYTES), random.subarray(SALT_BYTES)]
-  const derived = derive(key.key, salt, binding)
-  const head = Buffer.concat([Buffer.from([FORMAT]), idBytes('key', key.id), salt, iv, derived.commitment])
-  const body = aeadSeal({ key: derived.dataKey, iv, aad: Buffer.concat([head, binding]) }, plaintext)
-  return Buffer.concat([head, body]) as Buffer as Sealed
+  return sealAt(key, { binding, info: infoOf(binding) }, plaintext)
+}
+
+/** Opens an envelope and seals what is in it for the same place; undefined when it does not open. */
+export function resealEnvelope ({ from, to }: { from: EnvelopeKey, to: EnvelopeKey }, binding: Buffer, sealed: Uint8Array): Sealed | undefined {
+  const place = { binding, info: infoOf(binding) }
+  const opener = openerAt(from, place, sealed)
+  const plaintext = opener && openWith(opener, sealed)
+  if (plaintext === undefined) return undefined
+  const again = sealAt(to, place, plaintext)
+  plaintext.fill(0)
+  return again
+}
+
+function sealAt (key: EnvelopeKey, { binding, info }: Place, plaintext: Uint8Array): Sealed {
+  const sealed = Buffer.allocUnsafe(BODY_AT + plaintext.length + TAG_BYTES)
+  sealed[0] = FORMAT
+  sealed.set(idBytes('key', key.id), 1)
+  const [salt, iv] = [sealed.subarray(SALT_AT, IV_AT), sealed.subarray(IV_AT, COMMITMENT_AT)]
+  fillSaltAndIv(sealed.subarray(SALT_AT, COMMITMENT_AT))
+  const { dataKey, commitment } = derive(key.key, salt, info)
+  sealed.set(commitment, COMMITMENT_AT)
+  sealed.set(aeadSeal({ key: dataKey, iv, aad: Buffer.concat([sealed.subarray(0, BODY_AT), binding]) }, plaintext), BODY_AT)
+  return sealed as Buffer as Sealed
+}
+
+/**
+ * Salts and IVs, from the system's generator, a page of them at a time: asking it costs more than deriving a key. Each is handed
+ * out once. They stand in the open in what they seal: to know the next ones beforehand is of no use without the key.
+ */
+const random = Buffer.alloc((SALT_BYTES + IV_BYTES) * 100)
+let randomAt = random.length
+
+function fillSaltAndIv (into: Uint8Array): void {
+  if (randomAt === random.length) {
+    randomFillSync(random)
+    randomAt = 0
+  }
+  into.set(random.subarray(randomAt, randomAt += SALT_BYTES + IV_BYTES))
 }
 
 /** The id of the key an envelope was sealed under; undefined if it is no envelope of a known format. */
 export function envelopeKeyId (sealed: Uint8Array): KeyId | undefined {
   if (sealed.length < BODY_AT + TAG_BYTES || sealed[0] !== FORMAT) return undefined
   return formatId('key', sealed.subarray(1, SALT_AT))
+}
+
+/** Where an envelope belongs, and what goes into the derivation of its keys. */
+interface Place {
+  readonly binding: Buffer
+  readonly info: Buffer
 }
 
 /** What opens one envelope, in one place. */
@@ -64,8 +102,12 @@ export interface EnvelopeOpener {
 
 /** Derives what opens an envelope; undefined when it was sealed under another key. */
 export function deriveOpener (key: EnvelopeKey, binding: Buffer, sealed: Uint8Array): EnvelopeOpener | undefined {
+  return openerAt(key, { binding, info: infoOf(binding) }, sealed)
+}
+
+function openerAt (key: EnvelopeKey, { binding, info }: Place, sealed: Uint8Array): EnvelopeOpener | undefined {
   if (envelopeKeyId(sealed) !== key.id) return undefined
-  return { ...derive(key.key, sealed.subarray(SALT_AT, IV_AT), binding), aad: Buffer.concat([sealed.subarray(0, BODY_AT), binding]) }
+  return { ...derive(key.key, sealed.subarray(SALT_AT, IV_AT), info), aad: Buffer.concat([sealed.subarray(0, BODY_AT), binding]) }
 }
 
 /** Opens the envelope the opener was derived for; undefined when it was changed or moved. */
@@ -80,9 +122,12 @@ export function openEnvelope (key: EnvelopeKey, binding: Buffer, sealed: Uint8Ar
   return opener && openWith(opener, sealed)
 }
 
-function derive (key: KeyObject, salt: Uint8Array, binding: Buffer): { dataKey: KeyObject, commitment: Uint8Array } {
-  // OpenSSL bounds the info at 1,024 bytes and a list of hosts may be longer: its digest stands for it.
-  const info = Buffer.concat([INFO_PREFIX, hash('sha256', binding, 'buffer')])
+/** OpenSSL bounds the info at 1,024 bytes and a list of hosts may be longer: its digest stands for it. */
+function infoOf (binding: Buffer): Buffer {
+  return Buffer.concat([INFO_PREFIX, hash('sha256', binding, 'buffer')])
+}
+
+function derive (key: KeyObject, salt: Uint8Array, info: Buffer): { dataKey: KeyObject, commitment: Uint8Array } {
   const okm = new Uint8Array(hkdfSync('sha256', key, salt, info, KEY_BYTES + COMMITMENT_BYTES))
   // A KeyObject: OpenSSL wipes it when it goes, and Node takes a third of the time to accept it.
   const dataKey = createSecretKey(okm.subarray(0, KEY_BYTES))

@@ -1,7 +1,7 @@
 import { isVaultError, VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
 import { encodeBinding, type BindingContext } from './binding.ts'
-import { deriveOpener, envelopeKeyId, openEnvelope, openWith, sealEnvelope, type EnvelopeOpener, type Sealed, type SealedPayload } from './envelope.ts'
+import { deriveOpener, envelopeKeyId, openEnvelope, openWith, resealEnvelope, sealEnvelope, type EnvelopeOpener, type Sealed, type SealedPayload } from './envelope.ts'
 import type { Keyring, ScopeKey } from './keyring.ts'
 import { reveal } from './reveal.ts'
 import { Secret, type SecretFields } from './secret.ts'
@@ -102,14 +102,14 @@ function createOpenerMemory () {
 }
 
 export function createSealer (keyring: Keyring): Sealer {
-  const sealBytes = async (context: BindingContext, plaintext: Buffer, binding = encodeBinding(context)): Promise<SealedWithKey<Buffer>> => {
+  const sealBytes = async (context: BindingContext, plaintext: Buffer): Promise<SealedWithKey<Buffer>> => {
     const key = await keyring.current(context.scope)
-    const sealed = sealEnvelope(key, binding, plaintext)
+    const sealed = sealEnvelope(key, encodeBinding(context), plaintext)
     plaintext.fill(0)
     return { sealed, keyId: key.id }
   }
-  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload, binding = encodeBinding(context)): Promise<Buffer> => {
-    const plaintext = openEnvelope(await keyFor(keyring, context, { sealed }), binding, sealed)
+  const openBytes = async (context: BindingContext, sealed: Sealed | SealedPayload): Promise<Buffer> => {
+    const plaintext = openEnvelope(await keyFor(keyring, context, { sealed }), encodeBinding(context), sealed)
     if (plaintext === undefined) throw integrityFailure()
     return plaintext
   }
@@ -122,8 +122,10 @@ export function createSealer (keyring: Keyring): Sealer {
     sealPayload: async (context: BindingContext, bytes: Buffer) => await sealBytes(context, bytes) as SealedWithKey<SealedPayload>,
     openPayload: async (context: BindingContext, sealed: SealedPayload) => await openBytes(context, sealed),
     reseal: async <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
-      const binding = encodeBinding(context)
-      return await sealBytes(context, await openBytes(context, sealed, binding), binding) as SealedWithKey<T>
+      const [from, to] = [await keyFor(keyring, context, { sealed }), await keyring.current(context.scope)]
+      const again = resealEnvelope({ from, to }, encodeBinding(context), sealed)
+      if (again === undefined) throw integrityFailure()
+      return { sealed: again as Buffer as T, keyId: to.id }
     },
     keyOf: envelopeKeyId,
     isIntact: async (context: BindingContext, sealed: Sealed | SealedPayload) => {

@@ -2,7 +2,7 @@ import { createSecretKey } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { encodeBinding, type BindingContext } from '../../src/crypto/binding.ts'
-import { envelopeKeyId, openEnvelope, sealEnvelope } from '../../src/crypto/envelope.ts'
+import { envelopeKeyId, openEnvelope, resealEnvelope, sealEnvelope } from '../../src/crypto/envelope.ts'
 import { formatId } from '../../src/ids.ts'
 
 const key = { id: formatId('key', Buffer.alloc(16, 7)), key: createSecretKey(Buffer.alloc(32, 9)) }
@@ -26,6 +26,30 @@ t.test('what is sealed opens in its place', async (t) => {
   t.equal(envelopeKeyId(sealed), key.id)
   t.equal(sealed.length, 1 + 16 + 32 + 12 + 32 + 13 + 16)
   t.notSame(sealEnvelope(key, binding, Buffer.from('sk_test_value')), sealed, 'salt and nonce are fresh each time')
+})
+
+t.test('salts and IVs never come again, from one page of randomness to the next', async (t) => {
+  const seen = new Set<string>()
+  for (let made = 0; made < 350; made++) {
+    const sealed = sealEnvelope(key, binding, Buffer.from('the same'))
+    seen.add(sealed.subarray(17, 49).toString('hex')).add(sealed.subarray(49, 61).toString('hex'))
+  }
+  t.equal(seen.size, 700)
+})
+
+t.test('sealed again, it opens under the new key in the same place, and the old value stays as it was', async (t) => {
+  const to = { id: formatId('key', Buffer.alloc(16, 8)), key: createSecretKey(Buffer.alloc(32, 11)) }
+  const sealed = sealEnvelope(key, binding, Buffer.from('sk_test_value'))
+  const before = Buffer.from(sealed)
+  const again = resealEnvelope({ from: key, to }, binding, sealed)
+  if (again === undefined) return t.fail('it did not open')
+  t.equal(openEnvelope(to, binding, again)?.toString(), 'sk_test_value')
+  t.equal(openEnvelope(key, binding, again), undefined)
+  t.equal(envelopeKeyId(again), to.id)
+  t.same(sealed, before)
+  const elsewhere = encodeBinding({ ...context, ownerId: 'conn_2' })
+  t.equal(resealEnvelope({ from: key, to }, elsewhere, sealed), undefined, 'nothing is sealed of what does not open')
+  t.equal(resealEnvelope({ from: to, to: key }, binding, sealed), undefined)
 })
 
 t.test('a fixed envelope of format 1', async (t) => {
