@@ -19,22 +19,6 @@ export function compileSchema (schema: object, at = ''): SchemaCheck {
   }
 }
 
-/** Keywords that are shown and not run: a pattern of strangers may take for ever, and formats are lies more often than not. */
-const NOT_RUN: ReadonlySet<string> = new Set(['pattern', 'patternProperties', 'format', 'contentEncoding', 'contentMediaType'])
-
-/** A check for a schema that a stranger has written: a document's, or an agent's. */
-export function compileForeignSchema (schema: object, at = ''): SchemaCheck {
-  return compileSchema(withoutNotRun(schema) as object, at)
-}
-
-/** In `properties` and `$defs` keys are names, not keywords. */
-function withoutNotRun (value: unknown, names = false): unknown {
-  if (Array.isArray(value)) return value.map((member) => withoutNotRun(member))
-  if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(Object.entries(value).filter(([key]) => names || !NOT_RUN.has(key))
-    .map(([key, member]) => [key, !names && (key === 'enum' || key === 'const' || key === 'default') ? member : withoutNotRun(member, !names && (key === 'properties' || key === '$defs'))]))
-}
-
 interface SchemaError {
   readonly keyword: string
   readonly instancePath: string

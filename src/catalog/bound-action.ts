@@ -1,4 +1,5 @@
-import { compileForeignSchema, type SchemaCheck } from '../schema.ts'
+import { compileForeignSchema } from '../foreign-schema.ts'
+import type { SchemaCheck } from '../schema.ts'
 import type { Action, Manifest, Place } from './manifest.ts'
 
 export interface IntegrationAction {

@@ -1,5 +1,5 @@
 import { VaultError, type FieldError } from '../errors.ts'
-import { compileForeignSchema } from '../schema.ts'
+import { compileForeignSchema, TOO_LONG } from '../foreign-schema.ts'
 import { guard, listAgents, updateAnnouncement, type AgentRow, type Database, type GroupPlace } from '../store/index.ts'
 import type { AgentPrincipal } from './agent-tokens.ts'
 
@@ -64,8 +64,8 @@ function judgeActions (actions: readonly AnnouncedAction[]): FieldError[] {
 /** Compiled once here, so that no call fails for it. */
 function judgeSchema (schema: object, pointer: string): FieldError[] {
   try {
-    compileForeignSchema(schema)({})
-    return []
+    const slow = compileForeignSchema(schema)({}).some(({ message }) => message === TOO_LONG)
+    return slow ? [{ pointer, message: TOO_LONG }] : []
   } catch {
     return [{ pointer, message: 'is no JSON Schema' }]
   }
