@@ -39,7 +39,9 @@ function judgeScheme (manifest: Manifest, scheme: AuthScheme, at: string): strin
     if (field.pattern !== undefined && !isRegExp(field.pattern)) problems.push(`${at}/fields/${index}/pattern: is no regular expression`)
     if (field.default !== undefined && field.secret) problems.push(`${at}/fields/${index}/default: a secret has none`)
   }
-  for (const name of templateFields(manifest.test?.path ?? '')) if (!config.has(name)) problems.push(`/test/path: {${name}} is no config field of ${scheme.id}`)
+  for (const [where, template] of [['path', manifest.test?.path], ['reaches/is', manifest.test?.reaches?.is]] as const) {
+    for (const name of templateFields(template ?? '')) if (!config.has(name)) problems.push(`/test/${where}: {${name}} is no config field of ${scheme.id}`)
+  }
   if (scheme.oauth !== undefined) problems.push(...judgeOAuth(manifest, scheme, `${at}/oauth`))
   for (const environment of manifest.environments) {
     const template = serverTemplate(manifest, scheme, environment)

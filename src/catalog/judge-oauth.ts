@@ -1,3 +1,4 @@
+import { issuedFields } from './linking.ts'
 import type { AuthScheme, Manifest } from './manifest.ts'
 import { templateFields } from './servers.ts'
 
@@ -29,11 +30,13 @@ export function judgeOAuth (manifest: Manifest, scheme: AuthScheme, at: string):
       const url = typeof urls === 'string' ? urls : urls[environment]
       if (url === undefined) problems.push(`${at}/${name}: ${environment} has none`)
       else if (!/^https?:\/\//.test(url.replaceAll(/\{[^}]*\}/g, 'https://x')) && !url.startsWith('{')) problems.push(`${at}/${name}: is no URL`)
-      for (const field of templateFields(url ?? '')) requireConfig(field, name)
+      const byClient = name === 'revoke/url' && oauth.revoke?.style === 'delete'
+      for (const field of templateFields(url ?? '')) if (!(byClient && field === 'client_id')) requireConfig(field, name)
     }
   }
   for (const name of Object.keys(oauth.token_answer.config ?? {})) requireConfig(name, 'token_answer/config')
   for (const name of Object.keys(oauth.redirect_config ?? {})) requireConfig(name, 'redirect_config')
+  if (oauth.account_config !== undefined && !issuedFields(scheme).has(oauth.account_config)) problems.push(`${at}/account_config: ${oauth.account_config} is nothing the provider fills`)
   for (const step of oauth.after_token ?? []) for (const name of Object.keys(step.config)) requireConfig(name, 'after_token')
   return problems
 }

@@ -1,4 +1,4 @@
-import { decidesHost, isNarrower, judgeConfig, type Catalog, type Integration } from '../catalog/index.ts'
+import { decidesHost, isNarrower, issuedFields, judgeConfig, type Catalog, type Integration } from '../catalog/index.ts'
 import { VaultError } from '../errors.ts'
 import type { ConnectionId, WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
@@ -72,8 +72,9 @@ export function createEditor (options: Options): Editor {
       requireRevision(ifMatch, row.revision)
       const integration = await catalog.requireIn(row.workspace_id, row.integration, row.integration_revision)
       const set = await judgeChanges(tx, { row, integration }, changes)
+      const config = Object.entries(changes.config ?? {}).sort().flatMap(([name, to]) => [[`config.${name}.from`, row.config[name] ?? null], [`config.${name}`, to.trim()]])
       await updateConnection(tx, row, { ...set, updated_by: caller.by }).catch((error: unknown) => { throw nameTaken(error) ?? error })
-      await ledger.recordIn(tx, recordOf('connection.updated', { row, caller }, { changed: Object.keys(changes).sort() }))
+      await ledger.recordIn(tx, recordOf('connection.updated', { row, caller }, { changed: Object.keys(changes).sort(), ...Object.fromEntries(config) as Record<string, string | null> }))
     }),
 
     setDisabled: async (of: Of, disabled: boolean, caller: Caller) => await change(of, caller, async (tx, row) => {
@@ -159,6 +160,8 @@ function mergeConfig ({ row, integration }: Edited, config: Readonly<Record<stri
     ...judgeConfig(scheme, row.environment, config),
     ...Object.keys(config).filter((name) => decidesHost(integration.manifest, scheme, name))
       .map((name) => ({ pointer: `/config/${name}`, message: 'decides where the credential goes: change it by rotate, with the credential' })),
+    ...Object.keys(config).filter((name) => issuedFields(scheme).has(name) && !decidesHost(integration.manifest, scheme, name))
+      .map((name) => ({ pointer: `/config/${name}`, message: 'is what the account was linked for: link it again to change it' })),
   ]
   if (errors.length > 0) throw new VaultError('config_invalid', { detail: 'The config can’t be changed this way.', errors })
   return { ...row.config, ...Object.fromEntries(Object.entries(config).map(([name, value]) => [name, value.trim()])) }

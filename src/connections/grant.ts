@@ -2,7 +2,7 @@ import { fillTemplate, type AuthScheme, type Integration, type Manifest } from '
 import type { SecretFields } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Environment } from '../ids.ts'
-import type { GrantOutcome, OAuthApps, OAuthClient, OAuthProtocol, OAuthProvider } from '../oauth/index.ts'
+import { CLIENT_ID, type GrantOutcome, type OAuthApps, type OAuthClient, type OAuthProtocol, type OAuthProvider } from '../oauth/index.ts'
 import type { AppRow } from '../store/index.ts'
 
 /** One way of an integration to get tokens. */
@@ -24,8 +24,8 @@ export function requireOAuth (scheme: AuthScheme): OAuthManifest {
 /** The provider as the protocol needs it. Throws `config_invalid` when a URL needs config that is not there. */
 export function describeProvider (of: GrantOf): OAuthProvider {
   const oauth = requireOAuth(of.scheme)
-  const fill = (urls: string | Readonly<Record<string, string>>): string => {
-    const filled = fillTemplate(typeof urls === 'string' ? urls : urls[of.environment] ?? '', of.config)
+  const fill = (urls: string | Readonly<Record<string, string>>, config = of.config): string => {
+    const filled = fillTemplate(typeof urls === 'string' ? urls : urls[of.environment] ?? '', config)
     if (filled === undefined || filled === '') throw new VaultError('config_invalid', { detail: `${of.integration.manifest.name} can’t be reached without its address.` })
     return filled
   }
@@ -34,7 +34,7 @@ export function describeProvider (of: GrantOf): OAuthProvider {
     authorizeUrl: oauth.authorize_url === undefined ? '' : fill(oauth.authorize_url),
     tokenUrl: fill(oauth.token_url),
     issuer: oauth.issuer === undefined ? undefined : fill(oauth.issuer),
-    revoke: oauth.revoke && { url: fill(oauth.revoke.url), style: oauth.revoke.style },
+    revoke: oauth.revoke && { url: fill(oauth.revoke.url, { ...of.config, client_id: CLIENT_ID }), style: oauth.revoke.style },
     scope: { separator: scopes.separator ?? ' ', parameter: scopes.parameter ?? 'scope' },
     authorizeParameters: oauth.authorize_parameters ?? {},
     pkce: oauth.pkce,

@@ -21,8 +21,8 @@ export function judgeUsable (row: UsableRow, run: Run): VaultError | undefined {
   }
   if (row.disabled_at !== null) return new VaultError('connection_disabled')
   if (row.health === 'pending') return new VaultError('connection_pending')
-  // A grant that is not renewed any more is good until its token ends.
-  const lasts = ENDED_GRANTS.has(row.health_reason ?? '') && row.token_ttl !== null && row.token_ttl > 0
+  // A grant that is not renewed any more is good until its token ends, or is refused.
+  const lasts = ENDED_GRANTS.has(row.health_reason ?? '') && lastsFor(row, 0)
   if ((row.health === 'needs_reauth' || row.health === 'error') && !lasts) {
     return new VaultError('connection_needs_reauth', { detail: REASONS[row.health_reason ?? ''] ?? 'The provider refuses the stored credential.' })
   }
@@ -42,7 +42,13 @@ const ENDED_GRANTS: ReadonlySet<string> = new Set(['grant_rejected', 'refresh_ou
 const REASONS: Readonly<Record<string, string>> = {
   grant_rejected: 'The provider no longer renews this grant. Link the account again.',
   refresh_outcome_unknown: 'An answer of the provider to a renewal was lost, and the next was refused. Link the account again.',
+  token_ended: 'The token has ended and the provider gave nothing to renew it with. Link the account again.',
   credential_refused: 'The provider has refused the credential repeatedly. Rotate the connection.',
+}
+
+/** Whether there is a token with this long left; one without an end always has. */
+export function lastsFor (row: UsableRow, seconds: number): boolean {
+  return row.field_set.includes('access_token') && (row.token_ttl === null || row.token_ttl > seconds)
 }
 
 /** `stale_usable`: it expires sooner than was asked for, and no other can be had: what is left of it is served. */

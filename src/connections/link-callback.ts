@@ -4,6 +4,7 @@ import type { AppId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { GrantOutcome, OAuthApps, OAuthProtocol, TokenSet } from '../oauth/index.ts'
 import { findSession, findState, guard, takeState, type Database, type SessionRow, type TakenState } from '../store/index.ts'
+import { createAppHealth } from './app-health.ts'
 import type { Caller } from './caller.ts'
 import { browserCaller, sessionRecord, verifierBinding } from './connect-sessions.ts'
 import { describeProvider, openClients, requireOAuth, withEachSecret } from './grant.ts'
@@ -30,11 +31,11 @@ export interface Redirected {
 export type TakeCallback = (redirected: Redirected, cookieOf: (session: string) => string | undefined, requestId: string) => Promise<LinkStep | undefined>
 
 interface Options {
-  readonly database: Pick<Database, 'db'>
+  readonly database: Pick<Database, 'db' | 'transaction'>
   readonly catalog: Catalog
   readonly crypto: Pick<Crypto, 'open'>
   readonly oauth: OAuthProtocol & { readonly apps: OAuthApps }
-  readonly ledger: Pick<Ledger, 'record'>
+  readonly ledger: Pick<Ledger, 'record' | 'recordIn'>
   readonly keeper: LinkKeeper
   readonly publicUrl: () => string
 }
@@ -79,14 +80,21 @@ export function createCallback (options: Options, settle: Settler): TakeCallback
 }
 
 /** Trades the code for tokens, with the verifier that was kept. */
-function createExchange ({ crypto, oauth, publicUrl }: Options): (session: SessionRow, exchange: Exchange) => Promise<GrantOutcome> {
+function createExchange (options: Options): (session: SessionRow, exchange: Exchange) => Promise<GrantOutcome> {
+  const { crypto, oauth, publicUrl } = options
+  const health = createAppHealth(options)
   return async (session, { state, redirected: { code }, way }) => {
     const app = await oauth.apps.findById(state.app_owner, state.app_id)
     if (app === undefined || code === undefined) return { kind: 'config_error', error: 'app_deleted', description: 'The OAuth app was deleted meanwhile.' }
     const provider = describeProvider({ ...way, environment: session.environment, config: state.config })
     const verifier = state.sealed === null ? undefined : (await crypto.open(verifierBinding(session, state.id), state.sealed))['verifier']
     const clients = await openClients(oauth.apps, { app, provider, publicUrl: publicUrl() })
-    return await withEachSecret(clients, (client) => oauth.exchange(client, { code, verifier }))
+    const outcome = await withEachSecret(clients, (client) => oauth.exchange(client, { code, verifier }))
+    // A link may be the first to find that an app's secret is wrong, or right again.
+    const { integration, environment } = app
+    if (outcome.kind === 'config_error') await health.broken({ app_owner: app.workspace_id, app_id: app.id, integration, environment }, outcome.error)
+    else if (app.broken_since !== null) await health.recovered(app)
+    return outcome
   }
 }
 

@@ -6,7 +6,7 @@ import type { Ledger } from '../ledger/index.ts'
 import type { OAuthApps, OAuthProtocol } from '../oauth/index.ts'
 import {
   bindSession, countAttempt, findPendingLink, findSessionByToken, guard, holdCurrentKey, lockSession, replaceState, whileKeyChanges, type AppRow,
-  type Database, type SessionRow,
+  type Database, type LinkChoice, type SessionRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { endIn, sessionRecord, verifierBinding } from './connect-sessions.ts'
@@ -116,11 +116,12 @@ function createSteps (options: Options, settle: Settler): Pick<Linking, 'authori
     return undefined
   }
 
-  const keepAgain = async (session: SessionRow, config: Readonly<Record<string, string>>, caller: Caller): Promise<LinkStep> => {
+  const keepAgain = async (session: SessionRow, choice: LinkChoice | undefined, caller: Caller): Promise<LinkStep> => {
     const link = await guard(() => findPendingLink(database.db, session))
     if (link === undefined) throw new VaultError('connect_session_unconfirmed')
     const brought = await keeper.reopen(link, requireWay(catalog, link))
-    return await settle({ session, caller }, await keeper.keep(session, { ...brought, config: { ...brought.config, ...config } }, caller))
+    const chosen = choice === undefined ? {} : { config: { ...brought.config, ...choice.config }, chosen: choice.label }
+    return await settle({ session, caller }, await keeper.keep(session, { ...brought, ...chosen }, caller))
   }
 
   return {
@@ -149,10 +150,10 @@ function createSteps (options: Options, settle: Settler): Pick<Linking, 'authori
       if (link === undefined || link.choices.length === 0) throw new VaultError('connect_session_unconfirmed')
       const choice = link.choices[index]
       if (choice === undefined) return { session, end: { kind: 'choose', question: questionOf(requireWay(catalog, link).scheme), choices: link.choices, missed: true } }
-      return await keepAgain(session, choice.config, caller)
+      return await keepAgain(session, choice, caller)
     },
 
-    retry: async (session: SessionRow, caller: Caller) => await begin(session, caller) ?? await keepAgain(session, {}, caller),
+    retry: async (session: SessionRow, caller: Caller) => await begin(session, caller) ?? await keepAgain(session, undefined, caller),
   }
 }
 

@@ -12,7 +12,7 @@ import { omit, sealVersion } from './create.ts'
 import type { UsableConnection } from './credential.ts'
 import { requireOAuth } from './grant.ts'
 import type { RecordedCalls } from './recorded-call.ts'
-import type { Tester, TestResult } from './test.ts'
+import { namedAccount, type Tester, type TestResult } from './test.ts'
 
 /** A credential that a browser has brought: pasted there, or granted to it. */
 export interface Brought {
@@ -22,6 +22,8 @@ export interface Brought {
   readonly config: Readonly<Record<string, string>>
   readonly previews: Readonly<Record<string, string>>
   readonly grant: BroughtGrant | undefined
+  /** What was chosen, as the provider calls it. */
+  readonly chosen?: string | undefined
 }
 
 export interface BroughtGrant {
@@ -74,7 +76,7 @@ export function createLinkKeeper (options: Options): LinkKeeper {
     const tested = await ask.test(session, { brought, connectionId }, caller)
     if (tested.result === 'auth_failed') return { kind: 'credential_refused', detail: tested.detail }
     if (tested.result === 'unreachable') return { kind: 'unreachable', detail: tested.detail }
-    const account = brought.grant?.account ?? tested.account
+    const account = accountOf(brought, tested)
     const wrong = await judgeAccount(database, session, account)
     if (wrong !== undefined) return wrong
     return { kind: 'confirm', code: await store.whole(session, { brought, connectionId, account }) }
@@ -89,14 +91,14 @@ export function createLinkKeeper (options: Options): LinkKeeper {
       if (typeof choices === 'string') return { kind: 'unreachable', detail: choices }
       const [only] = choices
       if (only === undefined) return { kind: 'nothing_granted', detail: `${brought.integration.manifest.name} granted access, but to no account.` }
-      if (choices.length === 1) return await finish(session, { ...brought, config: { ...brought.config, ...only.config } }, caller)
+      if (choices.length === 1) return await finish(session, { ...brought, config: { ...brought.config, ...only.config }, chosen: only.label === '' ? brought.chosen : only.label }, caller)
       await store.unassigned(session, brought, choices)
       return { kind: 'choose', question: questionOf(brought.scheme), choices }
     },
 
     reopen: async (link: PendingLinkRow, { integration, scheme }: { integration: Integration, scheme: AuthScheme }) => {
       const secrets = await crypto.open(unassigned({ ...link, id: link.session_id }, { id: link.id, fieldSet: link.field_set }), link.sealed)
-      return { integration, scheme, secrets, config: link.config, previews: link.previews, grant: grantOf(link) }
+      return { integration, scheme, secrets, config: link.config, previews: link.previews, grant: grantOf(link), chosen: link.account_label ?? undefined }
     },
 
     renewCode: async (session: SessionRow) => {
@@ -132,7 +134,7 @@ function createLinkStore ({ database, crypto }: Options) {
         const stored = await store(session, {
           ...columnsOf(brought), id, connection_id: session.reconnect_id ?? newId('connection'), stage: 'choosing', choices: JSON.stringify(choices),
           field_set: fieldSet, hosts: [], host_config: '{}', config: JSON.stringify(brought.config), sealed, key_id: keyId,
-          account_id: brought.grant?.account?.id ?? null, account_label: brought.grant?.account?.label ?? null,
+          account_id: brought.grant?.account?.id ?? null, account_label: brought.chosen ?? brought.grant?.account?.label ?? null,
         })
         return stored ? true : undefined
       })
@@ -182,6 +184,13 @@ function createProviderQuestions ({ calls, tester }: Options) {
 }
 
 type Account = { readonly id: string, readonly label: string | null } | null
+
+/** Which account it is: the one that was chosen, else the one that the token answer or the test names. */
+function accountOf ({ scheme, config, grant, chosen }: Brought, tested: TestResult): Account {
+  const named = namedAccount(scheme, config)
+  if (named === undefined) return grant?.account ?? tested.account
+  return { id: named, label: chosen ?? tested.account?.label ?? null }
+}
 
 /** What a person is asked where a grant reaches several accounts. */
 export function questionOf (scheme: AuthScheme): string {

@@ -4,8 +4,8 @@ import type { Environment } from '../ids.ts'
 import type { Database, Premise, UsableRow } from '../store/index.ts'
 import { describedAs, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
-import { judgeUsable } from './guards.ts'
-import { lastsFor, MARGIN_SECONDS } from './renew.ts'
+import { judgeUsable, lastsFor } from './guards.ts'
+import { MARGIN_SECONDS } from './renew.ts'
 
 /** A connection as it was when it was last read. It may be used only with a record that the premise is committed with. */
 export interface RememberedConnection {

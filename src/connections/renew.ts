@@ -4,6 +4,7 @@ import { isVaultError, VaultError } from '../errors.ts'
 import { claimRefresh, guard, isRefreshing, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type UsableConnection } from './credential.ts'
+import { lastsFor } from './guards.ts'
 import { versionOf, type Claimed } from './refresh-store.ts'
 import type { Refresher, RefresherOptions } from './refresh.ts'
 
@@ -134,9 +135,4 @@ function createFreshness (catalog: Catalog, renew: Renewer['renew']): Renewer['e
 /** Whether the vault can get another token for it by itself. */
 export function isRenewable ({ row, scheme }: UsableConnection): boolean {
   return scheme.oauth !== undefined && (!isLinked(scheme) || row.field_set.includes('refresh_token'))
-}
-
-/** Whether there is a token with this long left; one without an end always has. */
-export function lastsFor (row: UsableRow, seconds: number): boolean {
-  return row.field_set.includes('access_token') && (row.token_ttl === null || row.token_ttl > seconds)
 }

@@ -41,8 +41,8 @@ const PAUSE_SECONDS = 60
 /** Over a day and a half, each pause four times the one before. */
 const ATTEMPTS_MAX = 6
 
-/** What came of it. `kept`: for a reason, the provider was not told; the token is destroyed here all the same. */
-type End = { readonly outcome: AuditOutcome, readonly reason?: string, readonly again?: true }
+/** What came of it. `grant.discarded`: for a reason, the provider was not told; the token is destroyed here all the same. */
+type End = { readonly event?: 'grant.discarded', readonly outcome: AuditOutcome, readonly reason?: string, readonly again?: true }
 
 export function createRevoker (options: Options): Revoker {
   const { database, ledger, log } = options
@@ -58,7 +58,7 @@ export function createRevoker (options: Options): Revoker {
     await database.transaction(async (tx) => {
       if (last) await deleteRevocation(tx, row)
       await ledger.recordIn(tx, {
-        event: 'grant.revoked', outcome: end.outcome, reason: end.reason, principal: { kind: 'system', id: null, actor: null }, workspaceId: row.workspace_id,
+        event: end.event ?? 'grant.revoked', outcome: end.outcome, reason: end.reason, principal: { kind: 'system', id: null, actor: null }, workspaceId: row.workspace_id,
         environment: row.environment, connectionId: row.connection_id, versionId: row.version_id,
         details: { because: row.reason, integration: row.integration, attempt: row.attempts, given_up: last && end.again === true },
       })
@@ -119,14 +119,14 @@ function createAttempt ({ database, catalog, crypto, oauth, publicUrl }: Options
     const scheme = integration?.manifest.auth.find((one) => one.id === row.auth)
     if (integration === undefined || scheme?.oauth === undefined) return { outcome: 'failed', reason: 'integration_gone' }
     const { revoke } = scheme.oauth
-    if (revoke === undefined) return { outcome: 'ok', reason: 'no_endpoint' }
+    if (revoke === undefined) return { event: 'grant.discarded', outcome: 'ok', reason: 'no_endpoint' }
     const wholeAccount = revoke.whole_account === true
     const schemes = integration.manifest.auth.filter(isLinked).map(({ id }) => id)
     const grant = {
       appId: row.app_id, integration: row.integration, environment: row.environment, schemes,
       except: row.connection_id, accountId: row.account_id, holder: row.grant_holder, wholeAccount,
     }
-    if (await guard(() => isGrantShared(database.db, grant))) return { outcome: 'ok', reason: 'shared' }
+    if (await guard(() => isGrantShared(database.db, grant))) return { event: 'grant.discarded', outcome: 'ok', reason: 'shared' }
     const app = await oauth.apps.findById(row.app_owner, row.app_id)
     if (app === undefined) return { outcome: 'failed', reason: 'app_deleted' }
     const secrets = await crypto.open(bindingOf(row), row.sealed)
@@ -163,7 +163,7 @@ async function ask (oauth: OAuthProtocol, client: Parameters<OAuthProtocol['revo
   if (accessToken === undefined) return { outcome: 'failed', reason: 'no_token' }
   const revoked = await oauth.revoke(client, { accessToken, refreshToken })
   if (revoked.kind === 'revoked') return { outcome: 'ok' }
-  if (revoked.kind === 'unsupported') return { outcome: 'ok', reason: 'no_endpoint' }
+  if (revoked.kind === 'unsupported') return { event: 'grant.discarded', outcome: 'ok', reason: 'no_endpoint' }
   return { outcome: 'failed', reason: 'provider_failed', again: true }
 }
 

@@ -1,9 +1,9 @@
 import { buildTestRequest, type CallResult } from '../calls/index.ts'
-import { isPrivate, requireTest, type Catalog, type Manifest } from '../catalog/index.ts'
+import { fillTemplate, isPrivate, requireTest, type AuthScheme, type Catalog, type Manifest, type TestRequest } from '../catalog/index.ts'
 import type { Clock } from '../clock.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
-import { newId, type Environment, type GroupId } from '../ids.ts'
+import { newId, type GroupId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { OAuthProtocol } from '../oauth/index.ts'
 import { matches, readPointer } from '../predicate.ts'
@@ -56,7 +56,7 @@ interface Trial {
 const TIMEOUT_MS = 15_000
 
 export function createTester (options: Options): Tester {
-  const { database, catalog, opener, calls, renewer, ledger, oauth, clock, presence } = options
+  const { database, catalog, opener, calls, renewer, oauth, clock, presence } = options
 
   /** A client that has no token yet is tested by getting one. */
   const withToken = async (connection: UsableConnection, { secrets, caller }: Trial): Promise<{ secrets: SecretFields } | TestResult> => {
@@ -81,7 +81,8 @@ export function createTester (options: Options): Tester {
       timeoutMs: TIMEOUT_MS, repeatable: true,
     }
     const { result, durationMs } = await calls.make({ ...place, invocationId: newId('invocation'), integration, action: '(test)', effect: 'read' }, request, caller)
-    return { ...judgeTest(integration.manifest, row.environment, result), duration_ms: durationMs, warnings: [] }
+    const judged = judgeTest(integration.manifest, connection, result)
+    return { ...judged, account: judged.result === 'ok' ? nameAccount(connection, judged.account) : null, duration_ms: durationMs, warnings: [] }
   }
 
   /** Of a private connection nothing can be tried but whether somebody is there. */
@@ -92,20 +93,7 @@ export function createTester (options: Options): Tester {
     return { result: online > 0 ? 'ok' : 'unreachable', detail, status: null, account: null, duration_ms: Math.round(clock.monotonicMs() - startedMs), warnings: [] }
   }
 
-  const note = async (row: UsableRow, tested: TestResult, caller: Caller): Promise<void> => {
-    const version = { workspaceId: row.workspace_id, connectionId: row.id, versionId: row.version_id }
-    const about = { ...version, environment: row.environment, principal: caller.principal, requestId: caller.requestId }
-    await database.transaction(async (tx) => {
-      if (tested.account !== null) await setAccount(tx, version, tested.account)
-      if (tested.result === 'ok' || tested.result === 'limited') {
-        if (await clearRefusals(tx, version)) await ledger.recordIn(tx, { ...about, event: 'connection.recovered', outcome: 'ok' })
-      } else if (tested.result === 'auth_failed' && await markNeedsReauth(tx, version, 'credential_refused')) {
-        await ledger.recordIn(tx, { ...about, event: 'connection.needs_reauth', outcome: 'ok', reason: 'credential_refused' })
-      }
-      await ledger.recordIn(tx, { ...about, event: 'connection.tested', outcome: 'ok', details: { result: tested.result, status: tested.status } })
-    })
-  }
-
+  const note = createNoter(options)
   const warn = createWarner(database)
 
   return Object.freeze({
@@ -122,6 +110,23 @@ export function createTester (options: Options): Tester {
       return { ...tested, warnings: await warn(connection, tested) }
     },
   })
+}
+
+/** Notes on the connection what a test has shown. */
+function createNoter ({ database, ledger }: Pick<Options, 'database' | 'ledger'>): (row: UsableRow, tested: TestResult, caller: Caller) => Promise<void> {
+  return async (row, tested, caller) => {
+    const version = { workspaceId: row.workspace_id, connectionId: row.id, versionId: row.version_id }
+    const about = { ...version, environment: row.environment, principal: caller.principal, requestId: caller.requestId }
+    await database.transaction(async (tx) => {
+      if (tested.account !== null) await setAccount(tx, version, tested.account)
+      if (tested.result === 'ok' || tested.result === 'limited') {
+        if (await clearRefusals(tx, version)) await ledger.recordIn(tx, { ...about, event: 'connection.recovered', outcome: 'ok' })
+      } else if (tested.result === 'auth_failed' && await markNeedsReauth(tx, version, 'credential_refused')) {
+        await ledger.recordIn(tx, { ...about, event: 'connection.needs_reauth', outcome: 'ok', reason: 'credential_refused' })
+      }
+      await ledger.recordIn(tx, { ...about, event: 'connection.tested', outcome: 'ok', details: { result: tested.result, status: tested.status } })
+    })
+  }
 }
 
 /** What is worth saying of an account that a test has shown. */
@@ -144,7 +149,7 @@ function requireTestable (row: UsableRow, caller: Caller): UsableRow {
 }
 
 /** What the answer to a test request says of the credential. */
-export function judgeTest (manifest: Manifest, environment: Environment, result: CallResult): Omit<TestResult, 'duration_ms' | 'warnings'> {
+function judgeTest (manifest: Manifest, { row: { environment }, config }: UsableConnection, result: CallResult): Omit<TestResult, 'duration_ms' | 'warnings'> {
   const test = requireTest(manifest)
   if (result.kind !== 'answered') return { result: 'unreachable', detail: result.detail, status: result.status ?? null, account: null }
   const { judged, status, error } = result.response
@@ -155,7 +160,28 @@ export function judgeTest (manifest: Manifest, environment: Environment, result:
   if (test.environment !== undefined && readPointer(judged.json, test.environment.pointer) !== test.environment[environment]) {
     return said('auth_failed', `${manifest.name} says that this credential does not belong to its ${environment} environment.`)
   }
+  if (test.reaches !== undefined && !isReached(test.reaches, config, judged.json)) {
+    return said('auth_failed', `${manifest.name} accepts the credential, but it no longer reaches what this connection is for. Link the account again.`)
+  }
   return { ...said('ok', `${manifest.name} accepts the credential.`), account: readAccount(manifest, judged.json) }
+}
+
+function isReached ({ list, pointer, is }: NonNullable<TestRequest['reaches']>, config: UsableConnection['config'], json: unknown): boolean {
+  const entries = readPointer(json, list)
+  const wanted = fillTemplate(is, config)
+  return Array.isArray(entries) && entries.some((entry) => readPointer(entry, pointer) === wanted)
+}
+
+/** The account that a grant was linked for, where one reaches several; undefined for a scheme whose account the provider names. */
+export function namedAccount ({ oauth }: AuthScheme, config: Readonly<Record<string, string>>): string | undefined {
+  return oauth?.account_config === undefined ? undefined : config[oauth.account_config]
+}
+
+/** Who made the test request may be a person; the account is what was chosen then, and has its label from the choice. */
+function nameAccount ({ scheme, config }: UsableConnection, tested: TestResult['account']): TestResult['account'] {
+  const id = namedAccount(scheme, config)
+  if (id === undefined) return tested
+  return { id, label: scheme.oauth?.after_token === undefined ? tested?.label ?? null : null }
 }
 
 function readAccount (manifest: Manifest, json: unknown): TestResult['account'] {

@@ -1,6 +1,6 @@
 import { buildRawRequest, buildRequest, describeAuth, describeRequest, isHostAllowed, type BuildOptions, type BuiltRequest, type DescribedRequest } from '../calls/index.ts'
 import { isPrivate, type Catalog } from '../catalog/index.ts'
-import { describeUsable, isRenewable, PremiseFailed, requireUsable, type Caller, type Connections, type RecordedCall, type RememberedConnection, type Rest, type UsableConnection } from '../connections/index.ts'
+import { describeUsable, isRenewable, judgeUsable, PremiseFailed, requireUsable, type Caller, type Connections, type RecordedCall, type RememberedConnection, type Rest, type UsableConnection } from '../connections/index.ts'
 import { ERRORS, isVaultError, VaultError } from '../errors.ts'
 import { newId, type InvocationId } from '../ids.ts'
 import type { Metrics } from '../metrics.ts'
@@ -108,21 +108,26 @@ function createSender ({ connections, metrics }: Pick<Options, 'connections' | '
   }
 }
 
-export function createRunner (options: Options): Runner {
-  const { database, catalog, connections, once, outputs, relayed } = options
-  const send = createSender(options)
+type OnConnection = <T>(use: Use, caller: Caller, work: (connection: UsableConnection, rest?: Remembered) => Promise<T>) => Promise<T>
 
+/** Finds the connection of a use, if it may be used. */
+function createFinder ({ database, catalog, connections }: Pick<Options, 'database' | 'catalog' | 'connections'>): OnConnection {
   /** Environment, then disabled or pending: before anything of the request is looked at. */
   const findConnection = async (use: Use, caller: Caller): Promise<UsableConnection> => {
     const found = await database.usable.find(use.workspaceId, use.connectionId)
-    return await describeUsable(catalog, requireUsable(found, { environment: use.environment, visible: caller.environments }))
+    if (found === undefined) throw new VaultError('not_found')
+    const wrong = judgeUsable(found, runOf(use, caller))
+    // What was made under a key is told whatever has become of the credential since.
+    const later = use.idempotencyKey !== undefined && use.dryRun !== true && isVaultError(wrong, 'connection_needs_reauth')
+    if (wrong !== undefined && !later) throw wrong
+    return await describeUsable(catalog, found)
   }
 
   /**
    * Works on the connection as it is remembered where there is nothing to lose by that, and on the
    * one that is read where the memory was no good: before the first record nothing has happened yet.
    */
-  const onConnection = async <T> (use: Use, caller: Caller, work: (connection: UsableConnection, rest?: Remembered) => Promise<T>): Promise<T> => {
+  return async (use, caller, work) => {
     const { workspaceId, connectionId: id, environment } = use
     const plain = use.idempotencyKey === undefined && use.dryRun !== true && !('storeAs' in use && use.storeAs !== undefined)
     const known = plain ? connections.recall({ workspaceId, id }, { environment, visible: caller.environments }) : undefined
@@ -135,6 +140,13 @@ export function createRunner (options: Options): Runner {
       return await work(await findConnection(use, caller))
     }
   }
+}
+
+export function createRunner (options: Options): Runner {
+  const { once, outputs, relayed } = options
+  const send = createSender(options)
+
+  const onConnection = createFinder(options)
 
   const run = async (prepared: Prepared, use: Use, caller: Caller): Promise<RunResult> => {
     const { connection, built, effect, meant, around } = prepared
@@ -150,7 +162,11 @@ export function createRunner (options: Options): Runner {
     const { idempotencyKey: key, context, signal, timeoutMs = TIMEOUT_MS } = use
     if (key === undefined) return await make(newId('invocation'))
     const repeatable = effect !== 'unsafe' || carriesKey(connection.integration.manifest.conventions)
-    return await once.run({ key, connection, effect, repeatable, meant: { ...meant, connection: use.connectionId }, context, signal, timeoutMs }, caller, make)
+    const call = { key, connection, effect, repeatable, meant: { ...meant, connection: use.connectionId }, context, signal, timeoutMs }
+    return await once.run(call, caller, async (invocationId) => {
+      requireUsable(connection.row, runOf(use, caller))
+      return await make(invocationId)
+    })
   }
 
   return Object.freeze({
@@ -175,6 +191,11 @@ export function createRunner (options: Options): Runner {
       return await run({ connection, built, action: '(request)', effect: EFFECTS[use.request.method] ?? 'unsafe', meant: { request: use.request }, rest }, use, caller)
     }),
   })
+}
+
+/** For what the connection is used. */
+function runOf ({ environment }: Use, { environments: visible }: Caller) {
+  return { environment, visible }
 }
 
 /** Whether what is remembered may be the reason. What is wrong with the request itself is found again. */

@@ -11,7 +11,7 @@ export type AuditEventName =
   | 'connection.disabled' | 'connection.enabled' | 'connection.tested' | 'connection.refused' | 'connection.needs_reauth'
   | 'connection.recovered' | 'connection.references_set' | 'connection.resolved' | 'version.destroyed'
   | 'connection.linked' | 'connection.reconnected' | 'connection.refreshed' | 'connect_session.created' | 'connect_session.opened' | 'connect_session.ended'
-  | 'grant.revoked' | 'oauth_app.created' | 'oauth_app.updated' | 'oauth_app.deleted' | 'oauth_app.broken' | 'oauth_app.recovered'
+  | 'grant.revoked' | 'grant.discarded' | 'oauth_app.created' | 'oauth_app.updated' | 'oauth_app.deleted' | 'oauth_app.broken' | 'oauth_app.recovered'
   | 'connection.expiring' | 'webhook.created' | 'webhook.updated' | 'webhook.deleted' | 'webhook.secret_rotated' | 'webhook.disabled' | 'webhook.enabled'
   | 'webhook.replayed' | 'integration.created' | 'integration.revised' | 'integration.deleted'
   | 'agent_group.created' | 'agent_group.deleted' | 'enrolment_code.created' | 'agent.enrolled' | 'agent.revoked' | 'agent_group.online' | 'agent_group.offline'

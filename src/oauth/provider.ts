@@ -8,7 +8,7 @@ export interface OAuthProvider {
   /** When known, whoever takes the callback compares its `iss` with it (RFC 9207). */
   readonly issuer?: string | undefined
   /** `form` is RFC 7009; `json` the same in JSON; `bearer` sends the access token as the call's own authorization. */
-  readonly revoke?: { readonly url: string, readonly style: 'form' | 'json' | 'bearer' } | undefined
+  readonly revoke?: { readonly url: string, readonly style: 'form' | 'json' | 'bearer' | 'delete' } | undefined
   readonly scope: { readonly separator: string, readonly parameter: string }
   readonly authorizeParameters: Readonly<Record<string, string>>
   /** RFC 7636, S256 alone. */

@@ -23,17 +23,26 @@ export interface Revoker {
 }
 
 export function createRevoker ({ egress, timeoutMs }: { egress: Pick<Egress, 'send'>, timeoutMs: number }): Revoker {
-  const byBearer = async (url: string, token: string, signal: AbortSignal | undefined): Promise<SendResult | undefined> => {
+  const send = async (url: string, call: Call, signal: AbortSignal | undefined): Promise<SendResult | undefined> => {
     const parsed = URL.parse(url)
     if (parsed === null) return undefined
     return await egress.send('provider', {
-      method: 'POST',
+      method: call.method,
       url: parsed,
-      headers: { accept: 'application/json', 'user-agent': USER_AGENT, authorization: `Bearer ${token}` },
+      headers: { accept: 'application/json', 'user-agent': USER_AGENT, authorization: call.authorization, ...call.json !== undefined && { 'content-type': 'application/json' } },
+      ...call.json !== undefined && { body: Buffer.from(JSON.stringify(call.json)) },
       timeoutMs,
       maxResponseBytes: RESPONSE_BYTES_MAX,
       ...signal && { signal },
     })
+  }
+  const byPost = async (client: OAuthClient, { clientSecret, token, hint, signal }: Posted): Promise<SendResult | undefined> => {
+    const { as, who } = describeServer(client)
+    const json = client.provider.revoke?.style === 'json'
+    // The hint is RFC 7009's; APIs that only look like it may refuse what they don't know.
+    const additionalParameters: Record<string, string> = json ? {} : { token_type_hint: hint }
+    return await postOnce(egress, { json, timeoutMs, signal }, (options) =>
+      revocationRequest(as, who, authenticate(client, clientSecret), token, { ...options, additionalParameters }))
   }
 
   return Object.freeze({
@@ -42,18 +51,34 @@ export function createRevoker ({ egress, timeoutMs }: { egress: Pick<Egress, 'se
       if (provider.revoke === undefined) return { kind: 'unsupported' }
       const { style, url } = provider.revoke
       const clientSecret = reveal(client.clientSecret)
-      const token = reveal(style === 'bearer' ? accessToken : refreshToken ?? accessToken)
-      const { as, who } = describeServer(client)
-      // The hint is RFC 7009's; APIs that only look like it may refuse what they don't know.
-      const additionalParameters: Record<string, string> = style === 'form' ? { token_type_hint: refreshToken === undefined ? 'access_token' : 'refresh_token' } : {}
-      const result = style === 'bearer'
-        ? await byBearer(url, token, signal)
-        : await postOnce(egress, { json: style === 'json', timeoutMs, signal }, (options) =>
-          revocationRequest(as, who, authenticate(client, clientSecret), token, { ...options, additionalParameters }))
+      const direct = style === 'bearer' || style === 'delete'
+      const token = reveal(direct ? accessToken : refreshToken ?? accessToken)
+      const basic = basicCredentials(client.clientId, clientSecret)
+      const result = direct
+        ? await send(url.replace(CLIENT_ID, encodeURIComponent(client.clientId)), style === 'bearer'
+          ? { method: 'POST', authorization: `Bearer ${token}` }
+          : { method: 'DELETE', authorization: `Basic ${basic}`, json: { access_token: token } }, signal)
+        : await byPost(client, { clientSecret, token, hint: refreshToken === undefined ? 'access_token' : 'refresh_token', signal })
       if (result === undefined) return { kind: 'failed', description: 'The app’s settings can’t be used to revoke.' }
-      return judgeRevocation(provider, result, createHide([clientSecret, basicCredentials(client.clientId, clientSecret), token]))
+      return judgeRevocation(provider, result, createHide([clientSecret, basic, token]))
     },
   })
+}
+
+/** Stands for the app's client id in the address of a provider that wants it there. */
+export const CLIENT_ID = '{client_id}'
+
+interface Call {
+  readonly method: 'POST' | 'DELETE'
+  readonly authorization: string
+  readonly json?: object
+}
+
+interface Posted {
+  readonly clientSecret: string
+  readonly token: string
+  readonly hint: 'access_token' | 'refresh_token'
+  readonly signal: AbortSignal | undefined
 }
 
 /** RFC 7009, 2.2: success also for a token that the provider does not know. */
@@ -62,7 +87,8 @@ function judgeRevocation (provider: OAuthProvider, result: SendResult, hide: Hid
   const { status, headers } = result
   const json = readBody(result.body, headers['content-type'])
   const refused = readPointer(json, '/ok') === false || provider.answer.failed?.some((predicate) => matches(predicate, { status, headers, json })) === true
-  if (status >= 200 && status <= 299 && !refused) return { kind: 'revoked' }
+  const gone = provider.revoke?.style === 'delete' && status === 404
+  if ((status >= 200 && status <= 299 && !refused) || gone) return { kind: 'revoked' }
   const words = ['/error', '/error_description'].map((pointer) => readPointer(json, pointer)).filter((word) => typeof word === 'string').join(': ')
   const description = hide(words, DESCRIPTION_LENGTH_MAX)
   return { kind: 'failed', description: description === '' ? `The provider answers ${status} and gives no reason.` : description, status }

@@ -110,12 +110,35 @@ export async function countRefusal (tx: Tx, of: VersionOf): Promise<number | und
   return counted?.refusals
 }
 
-/** Marks the credential as refused; false when it was already, or the version is no longer current. */
+/**
+ * Marks the credential as refused; answers whether that is news: not when it was already, or the version is no longer current. What
+ * was left of a grant that had ended is over with it.
+ */
 export async function markNeedsReauth (tx: Tx, of: VersionOf, reason: string): Promise<boolean> {
-  const marked = await tx.updateTable('connections').set({ health: 'needs_reauth', health_reason: reason, revision: sql`revision + 1` })
-    .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId).where('health', '=', 'active')
-    .returning('id').executeTakeFirst()
-  return marked !== undefined
+  const marked = await tx.with('before', (cte) => cte.selectFrom('connections').select(['workspace_id', 'id', 'health'])
+    .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId)
+    .where((where) => where.or([
+      where('health', '=', 'active'),
+      ...reason === 'credential_refused' ? [where.and([where('health', '=', 'needs_reauth'), where('health_reason', 'in', ['grant_rejected', 'refresh_outcome_unknown'])])] : [],
+    ])).forUpdate())
+    .updateTable('connections as c').from('before')
+    .set({ health: 'needs_reauth', health_reason: reason, revision: sql`c.revision + 1` })
+    .whereRef('c.workspace_id', '=', 'before.workspace_id').whereRef('c.id', '=', 'before.id')
+    .returning('before.health as was').executeTakeFirst()
+  return marked?.was === 'active'
+}
+
+/** A connection whose token has ended, with nothing to renew it by. */
+export type EndedRow = Pick<ConnectionRow, 'workspace_id' | 'id' | 'environment' | 'current_version'>
+
+/** Marks connections whose tokens have ended and that nothing but their owner can renew, up to a number. */
+export async function takeEnded (tx: Tx, limit: number): Promise<EndedRow[]> {
+  const { rows } = await sql<EndedRow>`
+    update connections c set health = 'needs_reauth', health_reason = 'token_ended', revision = revision + 1
+      from (select workspace_id, id from connections where ends_at <= vault_now() and health = 'active' order by ends_at limit ${limit} for update skip locked) due
+     where c.workspace_id = due.workspace_id and c.id = due.id
+    returning c.workspace_id, c.id, c.environment, c.current_version`.execute(tx)
+  return rows
 }
 
 /** Notes that the provider accepts this version. Answers whether that is news: it was marked as refused. */
@@ -130,11 +153,12 @@ export async function clearRefusals (tx: Tx, of: VersionOf): Promise<boolean> {
   return cleared?.was === 'needs_reauth'
 }
 
-/** Notes which upstream account the credential belongs to. */
+/** Notes which upstream account the credential belongs to. The same account without a label keeps the one it had. */
 export async function setAccount (tx: Tx, of: VersionOf, account: { id: string, label: string | null }): Promise<void> {
-  await tx.updateTable('connections').set({ account_id: account.id, account_label: account.label })
+  const label = account.label ?? sql<string | null>`case when account_id = ${account.id} then account_label end`
+  await tx.updateTable('connections').set({ account_id: account.id, account_label: label })
     .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId)
-    .where((where) => where.or([where('account_id', 'is distinct from', account.id), where('account_label', 'is distinct from', account.label)]))
+    .where((where) => where.or([where('account_id', 'is distinct from', account.id), where('account_label', 'is distinct from', label)]))
     .execute()
 }
 
