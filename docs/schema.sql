@@ -240,6 +240,7 @@ create table connections (
 CREATE INDEX connections_account ON public.connections USING btree (integration, environment, auth, account_id);
 CREATE INDEX connections_attention ON public.connections USING btree (workspace_id, id) WHERE ((health <> 'active'::text) OR (disabled_at IS NOT NULL));
 CREATE INDEX connections_deadline ON public.connections USING btree (deadline) WHERE (deadline IS NOT NULL);
+CREATE INDEX connections_ended ON public.connections USING btree (ends_at) WHERE ((ends_at IS NOT NULL) AND (health = 'active'::text));
 CREATE INDEX connections_integration ON public.connections USING btree (workspace_id, integration, integration_revision) WHERE (integration_revision IS NOT NULL);
 CREATE UNIQUE INDEX connections_name ON public.connections USING btree (workspace_id, environment, name_key);
 CREATE INDEX connections_refresh ON public.connections USING btree (integration, environment, next_refresh_at) WHERE (next_refresh_at IS NOT NULL);

@@ -5,6 +5,7 @@ import type { BuildOptions, BuiltRequest } from './built-request.ts'
 import { checkHeaders, hasDotSegment, invalid, isBase64, joinUrl } from './check-request.ts'
 import type { RequestBody } from './encode.ts'
 import { writeCookie, writeHeader, writePath, writeQuery, type Writing } from './serialise.ts'
+import { sortBoundInput } from './sort-bound-input.ts'
 
 interface BoundAction {
   readonly action: IntegrationAction
@@ -15,20 +16,21 @@ type Input = Readonly<Record<string, unknown>>
 type Place = Parameter['in']
 
 /**
- * The request of an action that was imported from an OpenAPI document. Its input always names the
- * place: `{path, query, header, cookie, body, content_type}`. Throws `input_invalid`, with a
+ * The request of an action that was imported from an OpenAPI document. Its input names the place,
+ * `{path, query, header, cookie, body, content_type}`, or is flat. Throws `input_invalid`, with a
  * pointer to each place that does not fit, and `action_not_allowed` where the connection has not
  * the credential that the action asks for.
  */
-export function buildBoundRequest ({ action, binding }: BoundAction, input: Input, options: BuildOptions): BuiltRequest {
+export function buildBoundRequest ({ action, binding }: BoundAction, given: Input, options: BuildOptions): BuiltRequest {
   const security = chooseSecurity(binding, options.satisfied ?? [])
+  const input = sortBoundInput(binding, given)
   const errors = action.check(input)
   if (errors.length > 0) throw invalid(errors)
   const { definition } = action
   const values = (place: Place): [Parameter, unknown][] => {
-    const given = (input[place] ?? {}) as Input
-    return binding.parameters.filter((parameter) => parameter.in === place && Object.hasOwn(given, parameter.name) && given[parameter.name] !== undefined)
-      .map((parameter) => [parameter, given[parameter.name]])
+    const part = (input[place] ?? {}) as Input
+    return binding.parameters.filter((parameter) => parameter.in === place && Object.hasOwn(part, parameter.name) && part[parameter.name] !== undefined)
+      .map((parameter) => [parameter, part[parameter.name]])
   }
   const query = [
     ...Object.entries(binding.query ?? {}).flatMap(([name, value]) => writeQuery(name, value, PLAIN)),

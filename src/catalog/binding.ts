@@ -36,6 +36,8 @@ export const Binding = Type.Object({
   /** The media types its body can have; the first is taken where the input does not say. */
   bodies: Type.Optional(Type.Array(Body, { minItems: 1 })),
   body_required: Type.Optional(Type.Literal(true)),
+  /** Parameters that a property of the body has the name of: which is meant, flat input can't say. */
+  ambiguous: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
   /** Alternatives, each of security schemes that are needed together; an empty one needs none. */
   security: Type.Array(Type.Array(Type.String())),
   /** Bodies are checked against their schema, too. */

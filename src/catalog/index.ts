@@ -20,6 +20,6 @@ export { requireTest, type Integration, type LoadedIntegration } from './integra
 export { isReservedHeader, pathParameters, type PathParameter } from './judge-manifest.ts'
 export { isLinked, issuedFields } from './linking.ts'
 export { CatalogError, loadCatalog, parseManifest, requireSound, type Catalog } from './load.ts'
-export type { Action, AnswerClass, AuthScheme, BodyEncoding, ErrorClass, Field, Injection, Manifest, Place, Predicate, TestRequest } from './manifest.ts'
+export type { Action, AnswerClass, AuthScheme, BodyEncoding, ErrorClass, Field, Injection, Manifest, Place, TestRequest } from './manifest.ts'
 export { isPrivate } from './private.ts'
 export { decidesHost, fillTemplate, hostMatches, isNarrower, resolveDestination, templateFields, type Destination } from './servers.ts'

@@ -181,7 +181,6 @@ export type Field = Static<typeof Field>
 export type Injection = Static<typeof Injection>
 export type Action = Static<typeof Action>
 export type TestRequest = Static<typeof TestRequest>
-export type Predicate = Static<typeof Predicate>
 export type ErrorClass = typeof CLASSES[number]
 export type AnswerClass = Static<typeof AnswerClass>
 export type BodyEncoding = Static<typeof BodyEncoding>

@@ -57,7 +57,7 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
       name: request.name, name_key: foldName(request.name), health: 'active',
       config: JSON.stringify(omit(credential.config, place.hostConfig)), labels: JSON.stringify(request.labels),
       allowed_actions: request.allowedActions === undefined ? null : [...request.allowedActions],
-      allowed_hosts: null, expires_on: request.expiresOn ?? null,
+      allowed_hosts: request.allowedHosts === undefined ? null : [...place.hosts], expires_on: request.expiresOn ?? null,
       current_version: place.versionId, last_version_number: 1, created_by: caller.by, updated_by: caller.by,
     })
     await requireGroup(tx, credential.integration, place)

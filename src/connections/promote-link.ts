@@ -13,6 +13,7 @@ import { recoveryOf, requireView } from './edit.ts'
 import { requireOAuth } from './grant.ts'
 import { planRefresh } from './refresh-plan.ts'
 import type { Revoker } from './revoke.ts'
+import { keepNarrowing } from './rotate.ts'
 
 interface Promotion {
   readonly session: SessionRow
@@ -85,7 +86,7 @@ async function replaceCredential (tx: Tx, row: ConnectionRow, { link, session, c
   await updateConnection(tx, row, {
     auth: link.auth, integration_revision: link.integration_revision, current_version: link.id, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
     next_refresh_at: planFirstRefresh(catalog, link), ends_at: endOf(link), config: JSON.stringify(link.config),
-    allowed_hosts: row.allowed_hosts?.every((host) => link.hosts.includes(host)) === true ? row.allowed_hosts : null,
+    allowed_hosts: keepNarrowing(row, link.hosts),
     account_id: link.account_id, account_label: link.account_label, updated_by: caller.by,
   })
   return revocation

@@ -61,7 +61,7 @@ export function createRotator (options: Options): Rotator {
     await updateConnection(tx, row, {
       current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
       config: JSON.stringify(omit(rotation.credential.config, version.place.hostConfig)),
-      allowed_hosts: rotation.allowedHosts === undefined ? keepNarrowing(row, version.place.hosts) : null,
+      allowed_hosts: rotation.allowedHosts === undefined ? keepNarrowing(row, version.place.hosts) : [...version.place.hosts],
       account_id: null, account_label: null, updated_by: caller.by,
     })
     const details = { replaced: row.current_version, grace_seconds: rotation.graceSeconds, hosts: [...version.place.hosts] }
@@ -113,7 +113,7 @@ async function isRepeat (tx: Tx, { workspaceId, versionId }: VersionPlace, idemp
 }
 
 /** A limit on hosts outlives a change of the credential as long as it still is one; a host that moved makes it void. */
-function keepNarrowing (row: ConnectionRow, hosts: readonly string[]): string[] | null {
+export function keepNarrowing (row: ConnectionRow, hosts: readonly string[]): string[] | null {
   return row.allowed_hosts?.every((host) => isNarrower(host, hosts)) === true ? row.allowed_hosts : null
 }
 

@@ -15,6 +15,7 @@ import { createLazySerialisers } from './lazy-serialisers.ts'
 import { sendProblem, toVaultError } from './problem.ts'
 import type { RefusalRecorder } from './refusals.ts'
 import { findAccess } from './route-table.ts'
+import { dropUnread } from './unread.ts'
 
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>
 
@@ -73,6 +74,7 @@ export function createApp (options: AppOptions): App {
   app.decorateRequest('principal', null)
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply))
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new VaultError('route_not_found', { detail: `The ${options.listener} listener has no such route.` })))
+  dropUnread(app, options)
   options.admission?.guard(app)
   app.addHook('preClose', async () => { closing.now = true })
   app.addHook('onRequest', async (request, reply) => {

@@ -19,11 +19,9 @@ import { createGrants, type Grants } from './grants.ts'
 import { TIMEOUT_MS } from './limits.ts'
 import { createRevoker, type Revoker } from './revoke.ts'
 
-export { CLIENT_ID } from './revoke.ts'
-
 export { APP_SECRET_COLUMN, type AppCaller, type AppSettings, type OAuthApps } from './apps.ts'
 export { BrokenClientError } from './client.ts'
-export type { GrantOutcome, OAuthClient, OAuthProvider, RevokeOutcome, TokenSet } from './provider.ts'
+export { CLIENT_ID, type GrantOutcome, type OAuthClient, type OAuthProvider, type RevokeOutcome, type TokenSet } from './provider.ts'
 
 export type OAuthProtocol = BrowserFlow & Grants & Revoker
 

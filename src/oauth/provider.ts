@@ -1,6 +1,9 @@
 import type { Secret } from '../crypto/index.ts'
 import type { Predicate } from '../predicate.ts'
 
+/** Stands for the app's client id in the address of a provider that wants it there. */
+export const CLIENT_ID = '{client_id}'
+
 /** How a provider differs from RFC 6749. URLs come filled in: nothing here is a template any more. */
 export interface OAuthProvider {
   readonly authorizeUrl: string

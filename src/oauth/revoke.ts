@@ -7,7 +7,7 @@ import { DESCRIPTION_LENGTH_MAX } from './failure.ts'
 import { basicCredentials, createHide, type Hide } from './hide.ts'
 import { RESPONSE_BYTES_MAX, USER_AGENT } from './limits.ts'
 import { authenticate, describeServer, postOnce } from './post.ts'
-import type { OAuthClient, OAuthProvider, RevokeOutcome } from './provider.ts'
+import { CLIENT_ID, type OAuthClient, type OAuthProvider, type RevokeOutcome } from './provider.ts'
 import { readBody } from './read-body.ts'
 
 export interface RevokeRequest {
@@ -64,9 +64,6 @@ export function createRevoker ({ egress, timeoutMs }: { egress: Pick<Egress, 'se
     },
   })
 }
-
-/** Stands for the app's client id in the address of a provider that wants it there. */
-export const CLIENT_ID = '{client_id}'
 
 interface Call {
   readonly method: 'POST' | 'DELETE'

@@ -76,6 +76,13 @@ t.test('a token that nothing renews', async (t) => {
   t.match(await vault.request('GET', at(id)), { body: { next_refresh_at: null, expires_at: String } })
   await remind()
   t.strictSame(await said(id), [1])
+  t.match(await vault.request('GET', at(id)), { body: { status: 'active' } })
+  await leave(id, -1)
+  await eventually(async () => (await vault.request('GET', at(id))).body.status === 'needs_reauth')
+  t.match(await vault.request('GET', at(id)), { body: { status_reason: 'token_ended' } }, 'its end is seen without anybody using it')
+  t.match((await vault.events(W, id)).filter(({ event }) => event === 'connection.needs_reauth'), [{ outcome: 'ok', reason: 'token_ended' }], 'and said once')
+  const resolved = await vault.request('POST', `${at(id)}/resolve`, { body: { environment: 'sandbox' } })
+  t.match(resolved, { status: 409, body: { code: 'connection_needs_reauth', detail: /Link the account again/ } })
 })
 
 t.test('one that is renewed', async (t) => {

@@ -101,6 +101,21 @@ t.test('guards come before a replay', async (t) => {
   t.match((await invoke(id, UNSAFE, 'guarded')).body, { replayed: true })
 })
 
+t.test('what was made is told although the credential is refused since', async (t) => {
+  const id = await onfido()
+  const made = await invoke(id, UNSAFE, 'before-the-end')
+  provider.answer = (_received, reply) => { json(reply, 401, { error: { type: 'authorization_error' } }) }
+  t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'auth_failed' })
+  const calls = provider.received.length
+  t.match(await invoke(id, UNSAFE, 'before-the-end'), { status: 200, body: { ...made.body, replayed: true } })
+  t.match(await invoke(id, UNSAFE, 'after-the-end'), { status: 409, body: { code: 'connection_needs_reauth' } }, 'another is not begun')
+  t.match(await invoke(id, { ...UNSAFE, dry_run: true }, 'before-the-end'), { status: 409 })
+  t.equal(provider.received.length, calls)
+  provider.answer = (_received, reply) => { json(reply, 200, { applicants: [] }) }
+  t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'ok' })
+  t.match(await invoke(id, UNSAFE, 'after-the-end'), { status: 200, body: { replayed: false } }, 'its key was left free')
+})
+
 t.test('an unsafe call whose process died is never made again', async (t) => {
   const id = await onfido()
   provider.answer = () => {}

@@ -115,6 +115,37 @@ t.test('a grant that has been taken away', async (t) => {
   t.match(await resolve(id), { status: 200 })
 })
 
+t.test('a grant that has been taken away, whose token has no end of its own', async (t) => {
+  const { id } = await link('linear')
+  await vault.database.query('update credential_versions set token_expires_at = null where connection_id = $1', [id])
+  linear.fail.token = 'invalid_grant'
+  t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 409, body: { code: 'connection_needs_reauth' } })
+  delete linear.fail.token
+  t.match(await get(id), { status: 'needs_reauth', status_reason: 'grant_rejected' })
+  t.match(await resolve(id), { status: 200 }, 'served until it is refused')
+  t.match(await invoke(id, 'create_issue', { teamId: 'team', title: 'x' }), { status: 200 })
+  linear.authority.expire()
+  for (let call = 0; call < 3; call++) t.match((await invoke(id, 'create_issue', { teamId: 'team', title: 'x' })).body, { error: { class: 'reauthorise' } })
+  await eventually(async () => (await get(id))['status_reason'] === 'credential_refused')
+  t.match(await resolve(id), { status: 409, body: { code: 'connection_needs_reauth' } })
+  t.equal((await vault.events(W, id)).filter(({ event }) => event === 'connection.needs_reauth').length, 1, 'said once')
+})
+
+t.test('the app’s secret is found wrong by a link', async (t) => {
+  const { client, id: appId } = await vault.enterApp(linear, { workspace: 'ws_misconfigured' })
+  const events = async (type: string) => {
+    const { body } = await vault.request('GET', `/v1/events?type=${type}&limit=200`)
+    return (body.events as { data: { app_id?: string } }[]).filter(({ data }) => data.app_id === appId)
+  }
+  const [right] = client.secrets.splice(0)
+  await t.rejects(vault.link('ws_misconfigured', { integration: 'linear', auth: 'oauth' }))
+  await eventually(async () => (await events('oauth_app.broken')).length > 0)
+  t.equal((await events('oauth_app.broken')).length, 1)
+  if (right !== undefined) client.secrets.push(right)
+  t.match(await vault.link('ws_misconfigured', { integration: 'linear', auth: 'oauth' }), { status: 'active' })
+  await eventually(async () => (await events('oauth_app.recovered')).length === 1)
+})
+
 t.test('the app’s secret is not the provider’s', async (t) => {
   const { id } = await link('jira')
   const { client } = apps.jira

@@ -1,22 +1,22 @@
 import t from 'tap'
 import { consentAndChoose, startLinkVault, type Linked } from '../support/linking.ts'
 import { Person } from '../support/person.ts'
-import { startLinear, startXero } from '../support/standins/index.ts'
+import { ACME_SITE, GLOBEX_SITE, startJira, startLinear, startXero } from '../support/standins/index.ts'
 import { eventually } from '../support/vault.ts'
 
 /** What becomes of grants that are nobody's any more, and of connections that are linked anew. */
-const [linear, xero] = await Promise.all([startLinear(), startXero()])
-const vault = await startLinkVault({ linear, xero })
+const [linear, xero, jira] = await Promise.all([startLinear(), startXero(), startJira()])
+const vault = await startLinkVault({ linear, xero, jira })
 t.teardown(async () => {
   await vault.close()
-  await Promise.all([linear, xero].map((standin) => standin.close()))
+  await Promise.all([linear, xero, jira].map((standin) => standin.close()))
 })
-for (const standin of [linear, xero]) await vault.enterApp(standin)
+for (const standin of [linear, xero, jira]) await vault.enterApp(standin)
 const W = 'ws_revoking'
-const link = async (integration: 'linear' | 'xero', more = {}): Promise<Linked> => await vault.link(W, { integration, auth: 'oauth', ...more })
+const link = async (integration: 'linear' | 'xero' | 'jira', more = {}): Promise<Linked> => await vault.link(W, { integration, auth: 'oauth', ...more })
 const at = (id: string) => `/v1/workspaces/${W}/connections/${id}`
 const remove = async (id: string) => { t.equal((await vault.request('DELETE', `${at(id)}?force=true`)).status, 204) }
-const outcome = async (id: string, workspace = W) => await eventually(async () => (await vault.events(workspace, id)).findLast(({ event }) => event === 'grant.revoked'))
+const outcome = async (id: string, workspace = W) => await eventually(async () => (await vault.events(workspace, id)).findLast(({ event }) => event === 'grant.revoked' || event === 'grant.discarded'))
 const resolve = async (id: string) => await vault.request('POST', `${at(id)}/resolve`, { body: { environment: 'sandbox' } })
 const works = async (id: string) => {
   const answer = await vault.request('POST', `${at(id)}/invoke`, { body: { environment: 'sandbox', action: 'get_organisation', input: {} } })
@@ -27,7 +27,7 @@ t.test('a grant that another connection lives on', async (t) => {
   const first = await link('linear')
   const second = await vault.link('ws_elsewhere', { integration: 'linear', auth: 'oauth' })
   await remove(first.id)
-  t.match(await outcome(first.id), { outcome: 'ok', reason: 'shared', details: { because: 'connection_deleted' } }, 'of the same account and app, in any workspace')
+  t.match(await outcome(first.id), { event: 'grant.discarded', outcome: 'ok', reason: 'shared', details: { because: 'connection_deleted' } }, 'of the same account and app, in any workspace')
   t.equal(linear.counts.revocations, 0)
   t.equal((await vault.request('DELETE', `/v1/workspaces/ws_elsewhere/connections/${second.id}`)).status, 204)
   t.match(await outcome(second.id, 'ws_elsewhere'), { outcome: 'ok', reason: null })
@@ -94,6 +94,38 @@ t.test('linked anew, in place', async (t) => {
   await remove(before.id)
   const url2 = new URL(end.leadsTo ?? '')
   t.match(await vault.complete(W, { sessionId: late.id, code: url2.searchParams.get('completion_code') ?? '' }), { status: 404 }, 'deleted meanwhile: it does not come back')
+})
+
+t.test('one person, several sites', async (t) => {
+  const { id } = await link('jira', { account: 'several', choose: 'acme' })
+  t.match((await vault.request('GET', at(id))).body, { account: { id: ACME_SITE.id, label: 'acme' } })
+  const reach = async (account: string, choose: string) => {
+    const { url } = await vault.openSession(W, { connection_id: id })
+    return await consentAndChoose(new Person(), url, { integration: 'jira', auth: 'oauth', account, choose })
+  }
+  t.match((await reach('several', 'globex')).text, /That is another account/, 'the same person, and yet another site')
+  t.match((await vault.request('GET', at(id))).body, { account: { id: ACME_SITE.id }, version_number: 1 })
+  const colleague = await link('jira', { account: 'acme', session: { connection_id: id } })
+  t.match(colleague, { id, account: { id: ACME_SITE.id, label: 'acme' }, version_number: 2 }, 'a colleague may link the same site')
+  t.match((await vault.request('POST', `${at(id)}/test`)).body, { result: 'ok', account: { id: ACME_SITE.id } })
+  t.match((await vault.request('GET', at(id))).body, { account: { id: ACME_SITE.id, label: 'acme' } }, 'a test does not call it by a person’s name')
+  const moved = await link('jira', { account: 'globex', session: { connection_id: id, allow_account_change: true } })
+  t.match(moved, { account: { id: GLOBEX_SITE.id, label: 'globex' } })
+})
+
+t.test('an organisation is what an account was linked for', async (t) => {
+  const { id, account } = await link('xero', { account: 'several', choose: 'Acme Ltd' })
+  const other = '7e000000-4444-4444-8444-000000000003'
+  const moved = await vault.request('PATCH', at(id), { headers: { 'if-match': '*' }, body: { config: { tenant_id: other } } })
+  t.match(moved, { status: 422, body: { code: 'config_invalid', errors: [{ pointer: '/config/tenant_id' }] } })
+  t.match((await vault.request('POST', `${at(id)}/test`)).body, { result: 'ok', account: { id: account?.id } })
+  const connected = xero.authority.grants.find(({ account: of }) => of.key === 'several')?.account.tenants ?? []
+  const [first] = connected.splice(0, 1)
+  t.match((await vault.request('POST', `${at(id)}/test`)).body, { result: 'auth_failed', detail: /no longer reaches/ }, 'disconnected at Xero')
+  t.match((await vault.request('GET', at(id))).body, { status: 'needs_reauth', status_reason: 'credential_refused' })
+  if (first !== undefined) connected.unshift(first)
+  t.match((await vault.request('POST', `${at(id)}/test`)).body, { result: 'ok' })
+  t.match((await vault.request('GET', at(id))).body, { status: 'active' }, 'connected again')
 })
 
 t.test('a key where it was linked', async (t) => {

@@ -190,10 +190,10 @@ t.test('what is sent', async (t) => {
   t.same(JSON.parse(last()?.body ?? ''), { grant_type: 'client_credentials', scope: 'x', audience: 'api', ...secret }, 'what is added can’t change the grant')
 })
 
-t.test('revocation in its three forms', async (t) => {
+t.test('revocation in its four forms', async (t) => {
   const provider = await standIn((_received, reply) => { json(reply, 200, { ok: true }) })
   const protocol = protocolTo([provider.endpoint])
-  const revoker = (style: 'form' | 'json' | 'bearer') => sampleClient({ tokenUrl: provider.url }, { provider: { revoke: { url: `${provider.url}/revoke`, style } } })
+  const revoker = (style: 'form' | 'json' | 'bearer' | 'delete') => sampleClient({ tokenUrl: provider.url }, { clientId: 'the client/1', provider: { revoke: { url: `${provider.url}/${style === 'delete' ? '{client_id}/' : ''}revoke`, style } } })
   const tokens = { accessToken: wrapSecret('the-access-token'), refreshToken: wrapSecret('the-refresh-token') }
   const last = () => provider.received.at(-1)
 
@@ -205,12 +205,17 @@ t.test('revocation in its three forms', async (t) => {
   t.same(JSON.parse(last()?.body ?? ''), { token: 'the-refresh-token' })
   t.same(await protocol.revoke(revoker('bearer'), tokens), { kind: 'revoked' })
   t.match(last(), { method: 'POST', headers: { authorization: 'Bearer the-access-token' }, body: '' })
+  t.same(await protocol.revoke(revoker('delete'), tokens), { kind: 'revoked' })
+  t.match(last(), { method: 'DELETE', url: '/the%20client%2F1/revoke', headers: { authorization: /^Basic /, 'content-type': 'application/json' }, body: '{"access_token":"the-access-token"}' })
   t.same(await protocol.revoke(sampleClient({ tokenUrl: provider.url }), tokens), { kind: 'unsupported' })
 
   provider.answer = (_received, reply) => { json(reply, 200, { ok: false, error: 'invalid_auth for the-access-token' }) }
   t.same(await protocol.revoke(revoker('bearer'), tokens), { kind: 'failed', status: 200, description: 'invalid_auth for [hidden]' })
   provider.answer = (_received, reply) => { json(reply, 400, { error: 'unsupported_token_type' }) }
   t.same(await protocol.revoke(revoker('form'), tokens), { kind: 'failed', status: 400, description: 'unsupported_token_type' })
+  provider.answer = (_received, reply) => { json(reply, 404, { message: 'Not Found' }) }
+  t.same(await protocol.revoke(revoker('delete'), tokens), { kind: 'revoked' }, 'what is not there is as good as revoked')
+  t.match(await protocol.revoke(revoker('json'), tokens), { kind: 'failed', status: 404 })
   provider.answer = (_received, reply) => { reply.writeHead(503).end() }
   t.match(await protocol.revoke(revoker('json'), tokens), { kind: 'failed', status: 503 })
   t.match(await protocol.revoke(sampleClient({ tokenUrl: provider.url }, { provider: { revoke: { url: 'http://127.0.0.1:1/', style: 'bearer' } } }), tokens), { kind: 'failed' })

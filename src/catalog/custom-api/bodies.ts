@@ -8,6 +8,8 @@ export interface ReadBody {
   /** Of the first: what most callers send. */
   readonly schema: JsonObject
   readonly required: boolean
+  /** Names of the properties that the schema declares. */
+  readonly properties: ReadonlySet<string>
 }
 
 const FORM = 'application/x-www-form-urlencoded'
@@ -30,7 +32,15 @@ export function readBody (value: Json | undefined, refs: Refs, schemas: SchemaWr
     bodies: [first.choice, ...others.map(({ choice }) => choice)],
     schema: schemaOf(first.choice, first.media, { refs, schemas }),
     required: body['required'] === true,
+    properties: propertiesOf(first.media['schema'], refs),
   }
+}
+
+/** Names that a body's schema declares, itself or by what it is made of. */
+function propertiesOf (schema: Json | undefined, refs: Refs): ReadonlySet<string> {
+  const own = refs.follow(schema)
+  const parts = isObject(own) && Array.isArray(own['allOf']) ? (own['allOf'] as Json[]).map((part) => refs.follow(part)) : []
+  return new Set([own, ...parts].flatMap((part) => isObject(part) && isObject(part['properties']) ? Object.keys(part['properties']) : []))
 }
 
 /** A range has no type of its own: the first that it most likely means. */

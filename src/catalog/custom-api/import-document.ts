@@ -130,13 +130,14 @@ function compile (operation: FoundOperation, name: string, { refs, schemas, secu
   const body = NO_BODY.has(method) ? undefined : readBody(value['requestBody'], refs, schemas)
   const asked = parameters.schemas.query?.['properties'] as object | undefined
   const fixed = Object.fromEntries(Object.entries(path.query).filter(([key]) => asked === undefined || !Object.hasOwn(asked, key)))
+  const ambiguous = parameters.parameters.map((parameter) => parameter.name).filter((one) => body?.properties.has(one) === true)
   return {
     name, title: titleOf(operation, name), ...helpOf(value), method, path: path.path, ...server !== undefined && { server: server.url },
     effect: ownEffect(options.effects, name) ?? EFFECTS[method] ?? 'unsafe',
     input: { ...parameters.schemas as Record<string, Record<string, unknown>>, ...body !== undefined && { body: body.schema } },
     binding: {
       parameters: parameters.parameters, security: needed, ...Object.keys(fixed).length > 0 && { query: fixed },
-      ...body !== undefined && { bodies: body.bodies, ...body.required && { body_required: true as const } },
+      ...body !== undefined && { bodies: body.bodies, ...body.required && { body_required: true as const }, ...ambiguous.length > 0 && { ambiguous } },
       ...options.strict === true && { strict: true as const },
     },
   }

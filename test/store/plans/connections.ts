@@ -28,6 +28,7 @@ export const CONNECTION_CASES: Readonly<Record<string, Case | readonly Case[]>> 
   deleteConnection: async (here) => { await store.deleteConnection(here.tx, of(here)) },
   countRefusal: async (here) => await store.countRefusal(here.tx, versionOf(here)),
   markNeedsReauth: async (here) => await store.markNeedsReauth(here.tx, versionOf(here), 'r'),
+  takeEnded: async ({ tx }) => await store.takeEnded(tx, 500),
   clearRefusals: async (here) => await store.clearRefusals(here.tx, versionOf(here)),
   setAccount: async (here) => { await store.setAccount(here.tx, versionOf(here), { id: 'a', label: null }) },
   listAccountTwins: async ({ tx, connection }) => await store.listAccountTwins(tx, connection, { account: connection.account_id ?? '', hosts: ['127.0.0.1:1'] }),

@@ -21,7 +21,7 @@ function failure (status: number, type: string, one: { reason: string, message: 
 }
 const unauthorized = (reason: string) => failure(401, 'invalid_api_usage', { reason, message: 'The access token is not valid' })
 
-/** GoCardless: a token for good, with nothing to refresh or revoke it by, that is one organisation's. */
+/** GoCardless: a token for good, with nothing to refresh it by, that is one organisation's. */
 export function startGoCardless (options: CommonOptions<GoCardlessAccount> = {}): Promise<Standin<GoCardlessAccount>> {
   const answer = ({ grant, access }: Issued<GoCardlessAccount>) => ({
     access_token: access, token_type: 'bearer', scope: grant.scopes[0], organisation_id: grant.account.organisationId,
@@ -30,7 +30,7 @@ export function startGoCardless (options: CommonOptions<GoCardlessAccount> = {})
   return startStandin<GoCardlessAccount>({
     id: 'gocardless',
     accounts,
-    paths: { authorize: '/oauth/authorize', token: '/oauth/access_token' },
+    paths: { authorize: '/oauth/authorize', token: '/oauth/access_token', revoke: '/oauth/revoke' },
     clientAuth: ['body'],
     tokenRequest: ['form', 'json'],
     grantTypes: ['authorization_code'],

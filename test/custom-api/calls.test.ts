@@ -1,0 +1,82 @@
+import t from 'tap'
+import { json, startProvider } from '../support/provider.ts'
+import { startTestVault } from '../support/vault.ts'
+
+/** Calls of imported actions: how their input may look, and where they may go. */
+type Loose = Record<string, unknown>
+const provider = await startProvider((_received, reply) => { json(reply, 200, {}) })
+const vault = await startTestVault({ EGRESS_ALLOW_CUSTOM_API: provider.endpoint })
+t.teardown(async () => {
+  await vault.close()
+  await provider.close()
+})
+
+const W = '/v1/workspaces/acme'
+const KEY = 'CanaryApiKey-0000000000042'
+const SCHEMES = { key: { type: 'apiKey', in: 'header', name: 'X-Key' } }
+const PET = { type: 'object', required: ['name'], properties: { name: { type: 'string' } } }
+const ID = [{ name: 'id', in: 'path', required: true, schema: { type: 'integer' } }]
+const PET_BODY = { content: { 'application/json': { schema: { $ref: '#/components/schemas/Pet' } } } }
+
+const create = async (paths: Loose): Promise<string> => {
+  const document = {
+    openapi: '3.1.0', info: { title: 'Acme', version: '1' }, servers: [{ url: provider.url }], security: [{ key: [] }], paths,
+    components: { securitySchemes: SCHEMES, schemas: { Pet: PET } },
+  }
+  const answer = await vault.request('POST', `${W}/integrations`, { body: { document } })
+  if (answer.status !== 201) throw new Error(answer.text)
+  return answer.body.id as string
+}
+let made = 0
+const connect = async (integration: string, more: Loose = {}): Promise<string> => {
+  const answer = await vault.request('POST', `${W}/connections`, { body: { integration, environment: 'sandbox', name: `C ${++made}`, credentials: { key: KEY }, ...more } })
+  if (answer.status !== 201) throw new Error(answer.text)
+  return answer.body.id as string
+}
+const invoke = async (connection: string, action: string, more: Loose = {}) =>
+  await vault.request('POST', `${W}/connections/${connection}/invoke`, { body: { environment: 'sandbox', action, ...more } })
+
+t.test('a limit on hosts that was given at the start outlives a rotation', async (t) => {
+  const elsewhere = 'https://files.acme-corp.dev'
+  const id = await create({ '/account': { get: { operationId: 'getAccount' } }, '/file': { get: { operationId: 'getFile', servers: [{ url: elsewhere }] } } })
+  const host = new URL(provider.url).host
+  const hostsOf = async (connection: string) => {
+    const { body } = await vault.request('GET', `${W}/connections/${connection}`)
+    return { hosts: body.hosts as string[], allowed: body.allowed_hosts as string[] | null, other: (await invoke(connection, 'get_file', { dry_run: true })).status }
+  }
+  const rotate = async (connection: string, more = {}) => {
+    const { status } = await vault.request('POST', `${W}/connections/${connection}/rotate`, { body: { credentials: { key: `${KEY}-next` }, ...more } })
+    t.equal(status, 200)
+  }
+  const limited = await connect(id, { allowed_hosts: [host] })
+  t.strictSame(await hostsOf(limited), { hosts: [host], allowed: [host], other: 403 })
+  await rotate(limited)
+  t.match(await hostsOf(limited), { allowed: [host], other: 403 }, 'which said nothing of hosts')
+  const later = await connect(id)
+  t.match(await hostsOf(later), { allowed: null, other: 200 })
+  await rotate(later, { allowed_hosts: [host] })
+  await rotate(later)
+  t.match(await hostsOf(later), { allowed: [host], other: 403 })
+})
+
+t.test('input that is flat', async (t) => {
+  const id = await create({
+    '/pets/{id}': { get: { operationId: 'getPet', parameters: ID } },
+    '/pets': { post: { operationId: 'createPet', requestBody: { required: true, ...PET_BODY } } },
+    '/search': { get: { operationId: 'search', parameters: [{ name: 'query', in: 'query', schema: { type: 'string' } }, { name: 'X-Page', in: 'header', schema: { type: 'integer' } }] } },
+    '/twice': { post: { operationId: 'twice', parameters: [{ name: 'name', in: 'query', schema: { type: 'string' } }], requestBody: PET_BODY } },
+  })
+  const connection = await connect(id)
+  const requestOf = async (action: string, input: object) => {
+    const { status, body } = await invoke(connection, action, { input, dry_run: true })
+    return status === 200 ? body.request as Loose : body as Loose
+  }
+  t.match(await requestOf('get_pet', { id: 7 }), { url: `${provider.url}/pets/7` })
+  t.match(await requestOf('get_pet', { path: { id: 7 } }), { url: `${provider.url}/pets/7` })
+  t.match(await requestOf('search', { query: 'cats', 'X-Page': 2 }), { url: `${provider.url}/search?query=cats`, headers: { 'x-page': '2' } }, 'a parameter may be called like a place')
+  t.match(await requestOf('search', { query: { query: 'cats' } }), { url: `${provider.url}/search?query=cats` })
+  t.match(await requestOf('create_pet', { name: 'Rex', age: 3 }), { body: { name: 'Rex', age: 3 } }, 'what is no parameter is the body’s')
+  t.match(await requestOf('twice', { name: 'Rex' }), { code: 'input_invalid', errors: [{ pointer: '/input/name', message: /^stands in query and body/ }] })
+  t.match(await requestOf('twice', { query: { name: 'a' }, body: { name: 'b' } }), { url: `${provider.url}/twice?name=a`, body: { name: 'b' } })
+  t.match(await requestOf('get_pet', { id: 7, colour: 'red' }), { code: 'input_invalid', errors: [{ pointer: '/input/colour', message: 'is not known here' }] })
+})
