@@ -44,14 +44,17 @@ export async function claimDelivery (on: Executor, webhookId: WebhookId, leaseSe
   return { webhookId, url, event, number: attempts }
 }
 
-/** Notes that an attempt has been taken. Nothing happens if a later one has begun. */
+/**
+ * Notes that an attempt has been taken; the delivery stays as it is if a later one has begun. The
+ * webhook's row first, as everywhere: who deletes or replays it has that and goes on to its deliveries.
+ */
 export async function markDelivered (tx: Tx, attempt: DeliveryAttempt, status: number): Promise<void> {
-  await ended(tx, attempt).set({ state: 'delivered', last_status: status, last_error: null }).execute()
   // Not with each of many at a time: they would wait for each other.
   await tx.updateTable('webhooks').set({ failing_since: null, last_delivered_at: NOW }).where('id', '=', attempt.webhookId)
     .where((where) => where.or([
       where('failing_since', 'is not', null), where('last_delivered_at', 'is', null), where('last_delivered_at', '<', sql<Date>`vault_now() - interval '10 seconds'`),
     ])).execute()
+  await ended(tx, attempt).set({ state: 'delivered', last_status: status, last_error: null }).execute()
 }
 
 export interface FailedAttempt {
@@ -62,16 +65,19 @@ export interface FailedAttempt {
   readonly giveUpSeconds: number
 }
 
-/** Notes that an attempt has failed. Answers for how long the webhook has taken nothing, and whether this was the last attempt. */
+/**
+ * Notes that an attempt has failed, with the webhook's row first. Answers for how long the webhook
+ * has taken nothing, and whether this was the last attempt.
+ */
 export async function markUndelivered (tx: Tx, attempt: DeliveryAttempt, end: FailedAttempt): Promise<{ failingSeconds: number, gaveUp: boolean }> {
+  const { failing } = await tx.updateTable('webhooks').set({ failing_since: sql<Date>`coalesce(failing_since, vault_now())` }).where('id', '=', attempt.webhookId)
+    .returning(sql<number>`extract(epoch from vault_now() - failing_since)::double precision`.as('failing')).executeTakeFirst() ?? { failing: 0 }
   const giveUpAt = sql<Date>`queued_at + make_interval(secs => ${end.giveUpSeconds})`
   const row = await ended(tx, attempt).set({
     last_status: end.status, last_error: end.error,
     state: sql<DeliveryState>`case when vault_now() >= ${giveUpAt} then 'failed' else 'pending' end`,
     due_at: sql<Date>`least(vault_now() + make_interval(secs => ${end.retrySeconds}), ${giveUpAt})`,
   }).returning('state').executeTakeFirst()
-  const { failing } = await tx.updateTable('webhooks').set({ failing_since: sql<Date>`coalesce(failing_since, vault_now())` }).where('id', '=', attempt.webhookId)
-    .returning(sql<number>`extract(epoch from vault_now() - failing_since)::double precision`.as('failing')).executeTakeFirst() ?? { failing: 0 }
   return { failingSeconds: failing, gaveUp: row?.state === 'failed' }
 }
 
