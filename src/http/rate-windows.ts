@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { sha256 } from '../crypto/index.ts'
 
 const CALLERS_MAX = 20_000
 
@@ -27,4 +28,9 @@ export class RateWindows {
   child (): RateWindows {
     return new RateWindows()
   }
+}
+
+/** What is counted under, of what strangers send: keys are kept for a window, and this one is as short as any, whatever it is made of. */
+export function keyOf (...parts: unknown[]): string {
+  return sha256(JSON.stringify(parts)).toString('base64url')
 }

@@ -14,6 +14,7 @@ import { stepAside } from '../admission/book.ts'
 import type { App } from '../app.ts'
 import { closed } from '../contract/parts.ts'
 import { toVaultError } from '../problem.ts'
+import { keyOf } from '../rate-windows.ts'
 import { bounded, entriesOf, judgeLinkConfig, readBinding, readFields, setBinding, without, type Posted } from './connect-form.ts'
 import { createScreens, type Screens } from './connect-screens.ts'
 import { takeCredential } from './credential-intake.ts'
@@ -97,7 +98,7 @@ async function preparePages (app: App, screens: Screens, log: Log): Promise<void
     cache: 20_000,
     // Browsers share addresses, and a proxy gives all of them its own: what is tried is counted, not who tries.
     // An app's callback is everybody's: there it is the state, so that nobody can use up the turns of the others.
-    keyGenerator: (request) => JSON.stringify([request.params, (request.query as { state?: unknown }).state]),
+    keyGenerator: (request) => keyOf(request.params, (request.query as { state?: unknown }).state),
     errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
   })
   app.addHook('onRequest', async (_request, reply) => { reply.headers(screens.headers) })
