@@ -269,7 +269,7 @@ t.test('repeated, at once, and in number', async (t) => {
   t.strictSame(revising.map(({ status }) => status).sort(), [200, 412, 412], 'one of them is first')
   const many = await Promise.all(Array.from({ length: 14 }, async () => await vault.request('POST', '/v1/openapi/preview', { body })))
   const statuses = many.map(({ status }) => status)
-  t.ok(statuses.filter((status) => status === 200).length >= 10, 'two at a time, the others wait')
+  t.ok(statuses.filter((status) => status === 200).length >= 6, 'two at a time, four of a caller’s wait')
   t.ok(statuses.every((status) => status === 200 || status === 503), 'or are told to come again')
   for (const answer of many) if (answer.status === 503) t.match(answer.headers.get('retry-after'), /^\d+$/)
   await vault.database.query('insert into integrations (workspace_id, id, revision, created_by, updated_by) select \'full\', \'int_\' || lpad(n::text, 26, \'0\'), 0, \'test\', \'test\' from generate_series(1, 200) n')

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { VaultError, type FieldError } from '../../errors.ts'
 import type { ImportChoices } from './import-request.ts'
+import { createTurns } from './turns.ts'
 
 interface JobBase {
   readonly id: string
@@ -40,38 +41,27 @@ export type CompileAnswer =
 
 export interface Compiler {
   /**
-   * Reads a document in a thread of its own. Answers it compiled, or where it is to be fetched.
-   * Throws `openapi_invalid`, `request_invalid`, and `overloaded` where too many wait.
+   * Reads a document in a thread of its own, when it is its party's turn: a workspace, or whoever
+   * else asks. Answers it compiled, or where it is to be fetched. Throws `openapi_invalid`,
+   * `request_invalid`, and `overloaded` where too many wait, or too many of this party.
    */
-  run (job: CompileJob): Promise<(Compiled & { readonly kind: 'compiled' }) | Extract<CompileAnswer, { kind: 'elsewhere' }>>
+  run (job: CompileJob, party: string): Promise<(Compiled & { readonly kind: 'compiled' }) | Extract<CompileAnswer, { kind: 'elsewhere' }>>
 }
 
 const WORKER = new URL('./compile-worker.ts', import.meta.url)
-const RUNNING_MAX = 2
-const WAITING_MAX = 8
+const QUEUE = { workingMax: 2, waitingMax: 8 }
 const LIMITS = { timeoutMs: 30_000, heapMb: 768 }
 
 /** Documents are compiled two at a time, each with limits on its time and memory. */
 export function createCompiler (limits = LIMITS): Compiler {
-  let running = 0
-  const waiting: (() => void)[] = []
-  const enter = async (): Promise<void> => {
-    if (running < RUNNING_MAX) { running++; return }
-    if (waiting.length >= WAITING_MAX) throw new VaultError('overloaded', { detail: 'Too many documents are being imported.', retryAfterSeconds: 5 })
-    await new Promise<void>((resolve) => { waiting.push(resolve) })
-  }
-  const leave = (): void => {
-    const next = waiting.shift()
-    if (next === undefined) running--
-    else next()
-  }
+  const turns = createTurns(QUEUE)
   return Object.freeze({
-    run: async (job: CompileJob) => {
-      await enter()
+    run: async (job: CompileJob, party: string) => {
+      if (!await turns.enter(party)) throw new VaultError('overloaded', { detail: 'Too many documents are being imported.', retryAfterSeconds: 5 })
       try {
         return requireCompiled(await runInThread(job, limits))
       } finally {
-        leave()
+        turns.leave()
       }
     },
   })

@@ -57,8 +57,8 @@ export interface Revising {
 
 /** Integrations that workspaces make of OpenAPI documents. All throw `openapi_invalid`, `request_invalid` and `overloaded` where they read one. */
 export interface CustomApis {
-  /** What would be made of a document, as JSON; nothing is kept. */
-  preview (upload: Upload): Promise<Uint8Array>
+  /** What would be made of a document, as JSON; nothing is kept. It takes turns as one of the party's. */
+  preview (upload: Upload, party: string): Promise<Uint8Array>
   /** Throws `idempotency_conflict`, `integration_limit`. */
   create (workspaceId: WorkspaceId, creation: Creation, importer: Importer): Promise<{ api: CustomApi, replayed: boolean }>
   /** Makes a new revision, unless the document and the choices are those of the newest. Throws `not_found`, `etag_mismatch`, `insufficient_scope`, `integration_limit`. */
@@ -91,7 +91,7 @@ export function createCustomApis (options: Options): CustomApis {
   const compile = createReader(options)
   const readings = createReadings(options)
   return Object.freeze({
-    preview: async (upload: Upload) => (await compile(upload, { id: newId('integration') })).compiled.report,
+    preview: async (upload: Upload, party: string) => (await compile(upload, { party, id: newId('integration') })).compiled.report,
     ...readings,
     ...createChanges(options, { compile, get: readings.get }),
   })
@@ -136,7 +136,7 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
   return {
     create: async (workspaceId: WorkspaceId, { upload, idempotency }: Creation, importer: Importer) => {
       const id = newId('integration')
-      const { made, url } = requireCallable(await compile(upload, { id }))
+      const { made, url } = requireCallable(await compile(upload, { party: workspaceId, id }))
       const earlier = await database.transaction(async (tx) => {
         const before = idempotency && await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: id })
         if (before !== undefined) return before
@@ -156,7 +156,7 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
       requireEnvironments(seen.manifest, importer)
       requireRevision(seen.row.revision, expected)
       const before = await guard(() => readPacked(database.db, { ...of, revision: seen.row.revision }))
-      const { made, url } = requireCallable(await compile(upload, { id: of.id, before }))
+      const { made, url } = requireCallable(await compile(upload, { party: of.workspaceId, id: of.id, before }))
       if (made.summary.sha256 === seen.row.sha256 && isSame(made.choices, seen.choices)) return seen
       await database.transaction(async (tx) => {
         const row = await requireLocked(tx, of)
@@ -198,17 +198,17 @@ interface Read {
   /** Where the document was fetched from. */
   readonly url: string | null
 }
-type Reader = (upload: Upload, of: Pick<CompileJob, 'id' | 'before'>) => Promise<Read>
+type Reader = (upload: Upload, of: Pick<CompileJob, 'id' | 'before'> & { readonly party: string }) => Promise<Read>
 
 /** Compiles an upload, after fetching the document where it only says where that is. */
 function createReader ({ compiler, egress, reach }: Options): Reader {
-  return async (upload, of) => {
+  return async (upload, { party, ...of }) => {
     const job = { ...of, open: [...reach.open], closed: [...reach.closed] }
-    const first = await compiler.run({ ...job, kind: 'request', ...upload })
+    const first = await compiler.run({ ...job, kind: 'request', ...upload }, party)
     if (first.kind === 'compiled') return { compiled: first, url: null }
     const { url, choices } = first
     const document = await fetchDocument(egress, url).catch((error: unknown) => { throw error instanceof ImportError ? openapiInvalid(error) : error })
-    const second = await compiler.run({ ...job, kind: 'document', document, base: url, choices })
+    const second = await compiler.run({ ...job, kind: 'document', document, base: url, choices }, party)
     if (second.kind !== 'compiled') throw new TypeError('a document that leads elsewhere')
     return { compiled: second, url }
   }

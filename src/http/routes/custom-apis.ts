@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import { ALL } from '../../access/index.ts'
 import type { CustomApi as Api, CustomApis, Manifest } from '../../catalog/index.ts'
 import { sha256, type Macs } from '../../crypto/index.ts'
 import { VaultError, type ErrorCode } from '../../errors.ts'
@@ -83,7 +84,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
   }, async (request, reply) => {
     stepAside(request)
     // Written by another thread: it goes out as it is.
-    const report = await customApis.preview(uploadOf(request))
+    const report = await customApis.preview(uploadOf(request), partyOf(request))
     return await reply.header('content-type', 'application/json; charset=utf-8').send(Buffer.from(report.buffer, report.byteOffset, report.byteLength) as never)
   })
 
@@ -122,6 +123,12 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
 function uploadOf (request: FastifyRequest) {
   const { body } = request
   return { body: Buffer.isBuffer(body) ? body : Buffer.alloc(0), contentType: request.headers['content-type'] ?? '' }
+}
+
+/** A preview is of no workspace: that of a token which has only one, so that it gains nothing by it, or else the token's own. */
+function partyOf ({ principal }: FastifyRequest): string {
+  const [workspace, ...others] = principal?.workspaces ?? []
+  return workspace === undefined || workspace === ALL || others.length > 0 ? principal?.id ?? '' : workspace
 }
 
 function placeOf (params: { workspace_id: string, integration_id: string }) {
