@@ -4,7 +4,7 @@ import { newId, type AgentId, type Environment, type GroupId, type WorkspaceId }
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
 import {
   claimIdempotencyKey, deleteAgentGroup, endLeasesOf, findAgentGroup, findEnrolmentCode, guard, insertAgent, insertAgentGroup, insertEnrolmentCode,
-  isUniqueViolation, listAgentGroups, listAgents, listConnectionsOfGroup, lockAgentGroup, revokeAgent, takeEnrolmentCode,
+  isEnrolmentCode, isUniqueViolation, listAgentGroups, listAgents, listConnectionsOfGroup, lockAgentGroup, revokeAgent, takeEnrolmentCode,
   type AgentGroupRow, type AgentRow, type Database, type GroupPage, type GroupPlace, type Idempotency, type Tx,
 } from '../store/index.ts'
 import { revocationOf } from './broker.ts'
@@ -56,7 +56,7 @@ export interface AgentGroups {
 }
 
 interface Options {
-  readonly database: Pick<Database, 'db' | 'signals' | 'transaction'>
+  readonly database: Pick<Database, 'db' | 'reads' | 'signals' | 'transaction'>
   readonly ledger: Pick<Ledger, 'recordIn'>
 }
 
@@ -140,9 +140,11 @@ function createMembership ({ database, ledger }: Options, get: AgentGroups['get'
 
     enrol: async ({ code, publicKey, encryptionKey, name }: Enrolment, requestId: string) => {
       if (!isAgentKey(publicKey)) throw new VaultError('request_invalid', { errors: [{ pointer: '/public_key', message: 'must be an Ed25519 public key, 32 bytes in base64url' }] })
+      const hash = sha256(code)
+      if (!await guard(() => isEnrolmentCode(database.reads, hash))) throw new VaultError('enrolment_refused')
       const id = newId('agent')
       return await database.transaction(async (tx) => {
-        const place = await takeEnrolmentCode(tx, sha256(code))
+        const place = await takeEnrolmentCode(tx, hash)
         const group = place && await lockAgentGroup(tx, place)
         if (place === undefined || group === undefined) throw new VaultError('enrolment_refused')
         const keys = { public_key: Buffer.from(publicKey), encryption_key: encryptionKey === undefined ? null : Buffer.from(encryptionKey) }

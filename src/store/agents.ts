@@ -72,6 +72,13 @@ export async function findEnrolmentCode (tx: Tx, { workspaceId, id }: GroupPlace
   return row?.expires_at
 }
 
+const CODE: Statement = { name: 'enrolment_code_known', text: 'select 1 as known from enrolment_codes where code_hash = $1 and expires_at > vault_now()' }
+
+/** Whether a code could be spent now: for strangers, who are to cost no transaction. */
+export async function isEnrolmentCode (reads: Pipeline, codeHash: Buffer): Promise<boolean> {
+  return (await reads.run(CODE, [codeHash])).length > 0
+}
+
 /** Spends a code; undefined when there is none, or none any more. Of two that bring it at once, one gets it. */
 export async function takeEnrolmentCode (tx: Tx, codeHash: Buffer): Promise<GroupPlace | undefined> {
   const taken = await tx.deleteFrom('enrolment_codes').where('code_hash', '=', codeHash).returning(['workspace_id', 'group_id', sql<boolean>`expires_at > vault_now()`.as('valid')])

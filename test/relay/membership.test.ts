@@ -137,10 +137,35 @@ t.test('revoked, at once', async (t) => {
   t.strictSame(told, ['agent_group.deleted service_token', 'agent.revoked service_token', 'agent.enrolled agent', 'enrolment_code.created service_token', 'agent_group.created service_token'])
 })
 
-t.test('strangers knock in vain, and not for long', async (t) => {
-  const answers = await Promise.all(Array.from({ length: 80 }, async (_, index) => await call('enrol', { code: `cve_${index}`, public_key: newAgentKeys().publicKey, name: 'x' })))
-  t.ok(answers.some(({ status, body }) => status === 429 && body['code'] === 'rate_limited'))
+t.test('strangers knock in vain, and in nobody’s way', async (t) => {
+  const knock = async (code: string) => await call('enrol', { code, public_key: newAgentKeys().publicKey, name: 'x' })
+  const repeated: number[] = []
+  for (let times = 0; times < 7; times++) repeated.push((await knock('cve_again')).status)
+  t.strictSame(repeated, [403, 403, 403, 403, 403, 429, 429], 'one code, a few times')
+  const answers: Awaited<ReturnType<typeof knock>>[] = []
+  for (let round = 0; round < 13; round++) answers.push(...await Promise.all(Array.from({ length: 50 }, async (_, index) => await knock(`cve_${round}_${index}`))))
   t.ok(answers.every(({ status }) => status === 403 || status === 429))
+  t.equal(answers.at(0)?.status, 403)
+  t.match(answers.at(-1), { status: 429, body: { code: 'rate_limited' } }, 'all together')
+  const group = await newGroup()
+  t.match(await enrol(group), { id: /^agt_/ }, 'who has a code is let in from the same address')
+  const code = await newCode(group)
+  t.strictSame((await Promise.all([knock(code), knock(code)])).map(({ status }) => status).sort(), [201, 429], 'once')
   t.match((await fetch(`${vault.urls.internal}/v1/agent/enrol`, { method: 'POST' })).status, 404, 'not on the inside')
   t.notMatch(vault.logs.join('\n'), /cve_[\w-]{43}|cva\./)
+})
+
+t.test('an agent that asks too often is told so, and no other', async (t) => {
+  const group = await newGroup()
+  const [eager, other] = [await enrol(group), await enrol(group)]
+  const asked = await Promise.all(Array.from({ length: 70 }, async () => (await call('challenge', { agent_id: eager.id })).status))
+  t.equal(asked.filter((status) => status === 200).length, 60)
+  t.equal((await call('challenge', { agent_id: eager.id })).status, 429)
+  t.match(await login(other), { status: 200 })
+  const { challenge } = (await call('challenge', { agent_id: other.id })).body
+  const guess = async () => (await call('token', { challenge, signature: 'A'.repeat(86) })).status
+  const guesses = await Promise.all(Array.from({ length: 61 }, guess))
+  t.ok(guesses.every((status) => status === 401 || status === 429))
+  t.equal(await guess(), 429)
+  t.match(await login(other), { status: 200 }, 'with another challenge')
 })

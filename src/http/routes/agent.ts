@@ -1,32 +1,27 @@
 import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { VaultError } from '../../errors.ts'
+import type { FastifyRequest } from 'fastify'
+import { isVaultError, VaultError } from '../../errors.ts'
 import type { InvocationId } from '../../ids.ts'
 import { LEASE_SECONDS, OFFER_SECONDS, type AgentPrincipal, type Relay } from '../../relay/index.ts'
 import { endWork, knowCaller } from '../admission/book.ts'
 import type { App } from '../app.ts'
 import { AnswerChallenge, Announce, AskChallenge, AskForWork, Enrol, HoldLease, InvocationOnly, PutChunk, ReportResult } from '../contract/agent-group.ts'
+import { keyOf } from '../rate-windows.ts'
 import { signalOf } from './invoke.ts'
 
 const BASE = '/v1/agent'
-/** Who tries codes may do so this often in a minute, from one address. */
-const ENROLMENTS_MAX = 60
-/** Signatures can't be guessed, and a thousand agents may share an address. */
-const LOGINS_MAX = 6_000
+/** Of one code that is wrong, and of all that are, in a minute. */
+const WRONG_CODES_MAX = { same: 5, all: 600 }
+/** Of one agent in a minute. */
+const LOGINS_MAX = 60
 const ANNOUNCEMENT_BYTES = 4_194_304
 /** A piece of 1 MiB as a JSON text, where every quote is two characters. */
 const RESULT_BODY_BYTES = 4_194_304
 
 /** The routes of the agents themselves, on the public listener. */
 export async function agentRoutes (app: App, { relay }: { relay: Relay }): Promise<void> {
-  await app.register(async (scoped) => {
-    await limit(scoped, ENROLMENTS_MAX)
-    enrolmentRoute(scoped, relay)
-  })
-  await app.register(async (scoped) => {
-    await limit(scoped, LOGINS_MAX)
-    loginRoutes(scoped, relay)
-  })
+  await app.register(async (scoped) => { await enrolmentRoute(scoped, relay) })
+  await app.register(async (scoped) => { await loginRoutes(scoped, relay) })
   await app.register(async (scoped) => {
     const members = scoped as unknown as App
     members.decorateRequest('agent', null)
@@ -97,26 +92,54 @@ function leaseRoutes (app: App, { leases }: Relay): void {
   })
 }
 
-async function limit (app: FastifyInstance, max: number): Promise<void> {
-  await app.register(rateLimit, {
-    max, timeWindow: 60_000, cache: 20_000,
-    errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
-  })
+/**
+ * Counts a code that was wrong; throws `rate_limited` instead of what was thrown when there are too
+ * many. Nobody else is counted: behind a proxy all have one address, and a right code is let in however
+ * many wrong ones others bring.
+ */
+async function createGuessCounter (app: App): Promise<(request: FastifyRequest) => Promise<void>> {
+  await app.register(rateLimit, { global: false, timeWindow: 60_000, cache: 20_000 })
+  const limits = [
+    app.createRateLimit({ max: WRONG_CODES_MAX.same, keyGenerator: (request) => keyOf((request.body as { code: string }).code) }),
+    app.createRateLimit({ max: WRONG_CODES_MAX.all, keyGenerator: () => 'all' }),
+  ]
+  return async (request) => {
+    for (const limit of limits) {
+      const counted = await limit(request)
+      if (!counted.isAllowed && counted.isExceeded) throw new VaultError('rate_limited', { retryAfterSeconds: counted.ttlInSeconds })
+    }
+  }
 }
 
 /** How a stranger becomes an agent. */
-function enrolmentRoute (app: App, { groups }: Relay): void {
+async function enrolmentRoute (app: App, { groups }: Relay): Promise<void> {
+  const countGuess = await createGuessCounter(app)
   app.post(`${BASE}/enrol`, { schema: { hide: true, body: Enrol } }, async (request, reply) => {
     const { code, public_key: publicKey, encryption_key: encryptionKey, name } = request.body
     const { id, group } = await groups.enrol({
       code, publicKey: Buffer.from(publicKey, 'base64url'), encryptionKey: encryptionKey === undefined ? undefined : Buffer.from(encryptionKey, 'base64url'), name: name.trim(),
-    }, request.id)
+    }, request.id).catch(async (error: unknown) => {
+      if (isVaultError(error, 'enrolment_refused')) await countGuess(request)
+      throw error
+    })
     return await reply.code(201).send({ agent_id: id, group_id: group.id, workspace_id: group.workspace_id, environment: group.environment })
   })
 }
 
-/** How an agent shows that it is one. */
-function loginRoutes (app: App, { tokens }: Relay): void {
+/**
+ * How an agent shows that it is one. Challenges are counted by whom they are for, answers by their
+ * challenge, which only its agent has; the address tells agents from others where there is no proxy.
+ */
+async function loginRoutes (app: App, { tokens }: Relay): Promise<void> {
+  await app.register(rateLimit, {
+    max: LOGINS_MAX, timeWindow: 60_000, cache: 20_000, hook: 'preHandler',
+    keyGenerator: (request) => {
+      const { agent_id: agent, challenge } = request.body as { agent_id?: string, challenge?: string }
+      return keyOf(agent, challenge, request.ip)
+    },
+    errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
+  })
+
   app.post(`${BASE}/challenge`, { schema: { hide: true, body: AskChallenge } }, async (request) => {
     const { challenge, expiresInSeconds } = await tokens.challenge(request.body.agent_id)
     return { challenge, expires_in: expiresInSeconds }

@@ -106,6 +106,7 @@ export const OTHER_CASES: Readonly<Record<string, Case | readonly Case[]>> = {
   listAgentGroups: async ({ tx }) => await store.listAgentGroups(tx, W, { environments: BOTH, before: undefined, limit: 51 }),
   deleteAgentGroup: async ({ tx }) => { await store.deleteAgentGroup(tx, GROUP) },
   findEnrolmentCode: async ({ tx }) => await store.findEnrolmentCode(tx, GROUP, HASH),
+  isEnrolmentCode: async ({ reads }) => await store.isEnrolmentCode(reads, HASH),
   takeEnrolmentCode: async ({ tx }) => await store.takeEnrolmentCode(tx, HASH),
   readClock: async ({ tx }) => await store.readClock(tx),
   findAgent: async ({ reads }) => await store.findAgent(reads, AGENT.id),
