@@ -46,7 +46,8 @@ export async function deriveUses (tx: Tx, limit: number): Promise<number> {
     select max(seq) as to from (select seq from audit_chain where seq > ${from} order by seq limit ${limit}) as links`.execute(tx)
   if (next?.to == null) return 0
   // Records newer than the last statistics look like none to the planner: `offset 0` has it look
-  // up each batch by its key all the same.
+  // up each batch by its key all the same. A connection that is being deleted is waited for and,
+  // once it is gone, passed over: its key would refuse the whole batch.
   await sql`
     insert into connection_uses as u (workspace_id, connection_id, procedure_id, step_id, uses, first_used_at, last_used_at)
     select seen.*
@@ -63,6 +64,7 @@ export async function deriveUses (tx: Tx, limit: number): Promise<number> {
              group by 1, 2, 3, 4) as seen
       join connections c on c.workspace_id = seen.workspace_id and c.id = seen.connection_id
      order by 1, 2, 3, 4
+       for key share of c
     on conflict (workspace_id, connection_id, procedure_id, step_id) do update
       set uses = u.uses + excluded.uses,
           first_used_at = least(u.first_used_at, excluded.first_used_at),
