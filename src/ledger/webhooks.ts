@@ -177,9 +177,21 @@ function columnsOf (settings: Partial<WebhookSettings>) {
 
 /** Names are judged again when they are resolved, with each delivery. Throws `webhook_invalid`. */
 function requireCallable (text: string, exceptions: Exceptions): void {
-  const url = URL.parse(text)
-  const verdict = url === null ? 'it can’t be read' : url.hash !== '' ? 'it has a fragment' : judgeUrl(url, exceptions)
+  const verdict = judgeText(text, exceptions)
   if (verdict !== undefined) throw new VaultError('webhook_invalid', { detail: 'The webhook does not fit.', errors: [{ pointer: '/url', message: `is not called: ${verdict}` }] })
+}
+
+const HOST_CHARACTERS_MAX = 253
+
+/** The URL parser leaves out or rewrites what can't be seen: what is called would not be what was written. */
+function judgeText (text: string, exceptions: Exceptions): string | undefined {
+  if (/[\s\p{C}\p{Z}]/u.test(text)) return 'it has spaces, or characters that can’t be seen'
+  const url = URL.parse(text)
+  if (url === null) return 'it can’t be read'
+  if (url.hash !== '') return 'it has a fragment'
+  if (url.port === '0') return 'nothing listens on port 0'
+  if (url.hostname.replace(/\.$/, '').length > HOST_CHARACTERS_MAX) return `its host has more than ${HOST_CHARACTERS_MAX} characters`
+  return judgeUrl(url, exceptions)
 }
 
 function recordOf (event: AuditEventName, { id, caller }: { id: WebhookId, caller: WebhookCaller }, details: AuditRecord['details'] = {}): AuditRecord {

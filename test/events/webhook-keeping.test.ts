@@ -88,9 +88,11 @@ t.test('bad input', async (t) => {
     [{ url: 'https://hooks.example.com/', environments: ['prod'] }, 400, 'request_invalid'], [{ url: 'https://hooks.example.com/', secret: 'mine' }, 400, 'request_invalid'],
     [{ url: 'https://hooks.example.com/', description: 'two\nlines' }, 400, 'request_invalid'],
     ...['http://hooks.example.com/', 'https://127.0.0.1/', 'https://localhost/', 'https://169.254.169.254/', 'https://[::1]/', 'https://2130706433/', 'https://u:p@hooks.example.com/',
-      'https://hooks.internal/', 'https://hooks.example.com/#x', 'https://%', 'https://a b/', 'http://10.0.0.1:8080/'].map((url): [object, number, string] => [{ url }, 422, 'webhook_invalid']),
+      'https://hooks.internal/', 'https://hooks.example.com/#x', 'https://%', 'https://a b/', 'http://10.0.0.1:8080/',
+      'https://hooks.example.com:0/', `https://${'a.'.repeat(126)}com/`, 'https://hooks.example.com/ ', 'https://hooks.example.com/a b', 'https://hooks.example.com/\u2028', 'https://hooks.example.com/\u00a0',
+      'https://hooks.example.com/\u202e'].map((url): [object, number, string] => [{ url }, 422, 'webhook_invalid']),
   ]
-  for (const [body, status, code] of wrong) t.match(await vault.request('POST', '/v1/webhooks', { body }), { status, body: { code } }, JSON.stringify(body))
+  for (const [body, status, code] of wrong) t.match(await vault.request('POST', '/v1/webhooks', { body }), { status, body: { code } }, encodeURI(JSON.stringify(body)))
   const { id } = await make(main)
   t.match(await vault.request('PATCH', hook(id), { body: {} }), { status: 400 })
   t.match(await vault.request('PATCH', hook(id), { body: { url: 'https://localhost/' } }), { status: 422, body: { errors: [{ pointer: '/url' }] } })

@@ -54,6 +54,7 @@ t.test('bodies', async (t) => {
     ['key with the wrong prefix', JSON.stringify({ ...good, credentials: { secret_key: 'pk_test_canarycanary' } }), 422, 'credential_invalid'],
     ['credential that is no text', JSON.stringify({ ...good, credentials: { secret_key: { a: 1 } } }), 400, 'request_invalid'],
     ['a name of control characters', JSON.stringify({ ...good, name: 'a\nb' }), 400, 'request_invalid'],
+    ['a name that turns what follows around', JSON.stringify({ ...good, name: 'a\u202eb' }), 400, 'request_invalid'],
     ['a blank name', JSON.stringify({ ...good, name: ' \u00a0 ' }), 400, 'request_invalid'],
     ['a day that is in no calendar', JSON.stringify({ ...good, expires_on: '2027-02-29' }), 400, 'request_invalid'],
     ['a config field that is not known', JSON.stringify({ ...good, config: { nope: 'x' } }), 422, 'config_invalid'],

@@ -19,6 +19,7 @@ t.test('groups', async (t) => {
   t.match(created, { status: 201, body: { id: /^grp_/, workspace_id: 'acme', name: 'ERP', environment: 'sandbox' } })
   t.match(await vault.request('POST', W, { body: { name: ' erp ', environment: 'sandbox' } }), { status: 409, body: { code: 'name_taken' } })
   t.match(await vault.request('POST', W, { body: { name: 'ERP', environment: 'live' } }), { status: 201 })
+  for (const name of ['a\u0007b', 'a\nb', 'a\u202eb', 'a\u2066b', ' ']) t.match(await vault.request('POST', W, { body: { name, environment: 'sandbox' } }), { status: 400, body: { code: 'request_invalid' } }, JSON.stringify(name))
   t.match(await vault.request('GET', `${W}?environment=live`), { body: { agent_groups: [{ environment: 'live' }], next_cursor: null } })
   const page = await vault.request('GET', `${W}?limit=1`)
   t.match(await vault.request('GET', `${W}?limit=1&cursor=${page.body.next_cursor as string}`), { body: { agent_groups: [{ id: created.body.id as string }], next_cursor: null } })
@@ -29,6 +30,7 @@ t.test('groups', async (t) => {
   t.match(await vault.request('POST', W, { token: sandbox, body: { name: 'x', environment: 'live' } }), { status: 404 })
   t.match(await vault.request('DELETE', `${W}/${live}`), { status: 204 })
   t.match(await vault.request('GET', `${W}/${live}`), { status: 404 })
+  t.match(await vault.request('POST', W, { body: { name: 'חשבונות ＥＲＰ', environment: 'sandbox' } }), { status: 201 }, 'from right to left by itself')
 })
 
 t.test('enrolment', async (t) => {
@@ -75,6 +77,7 @@ t.test('a group and a code that are asked for twice are made once', async (t) =>
   t.equal(again.headers.get('idempotent-replayed'), 'true')
   t.match(await vault.request('POST', `${W}/${raced[0]?.body.id as string}/enrolment-codes`, under('code-1')), conflict, 'of another group')
   t.match(await vault.database.query("select count(*)::int as n from audit_events where event = 'enrolment_code.created' and details->>'group_id' = $1", [first.body.id]), [{ n: 1 }])
+  t.match(await call('enrol', { code: code.body.code, public_key: newAgentKeys().publicKey, name: 'box\u0007' }), { status: 400, body: { errors: [{ pointer: '/name' }] } })
   t.match(await call('enrol', { code: code.body.code, public_key: newAgentKeys().publicKey, name: 'box' }), { status: 201 })
   t.match(await vault.request('POST', codes, under('code-1')), conflict, 'used')
   t.match(await vault.request('POST', codes, under('not a key')), { status: 400, body: { code: 'request_invalid' } })
@@ -113,6 +116,7 @@ t.test('what an agent can run', async (t) => {
   t.match(await call('announce', announcement([{ ...ACTION, effect: 'unsafe' }]), first), { status: 200 })
   t.match((await vault.request('GET', `${W}/${group}`)).body, { conflicts: ['read_ledger'] })
   t.match((await vault.request('GET', `${W}/${group}/agents`)).body.agents, [{ host: 'erp-1', sdk_version: '0.1.0', protocol_version: 1, last_seen_at: /Z$/ }, {}])
+  t.match(await call('announce', announcement([ACTION], { host: 'erp\u202e1' }), first), { status: 400, body: { errors: [{ pointer: '/host' }] } })
   t.match(await call('announce', announcement([], { protocol_version: 2 }), first), { status: 426, body: { code: 'agent_outdated', detail: /version 1 to 1/ } })
   const wrong: [unknown[], RegExp][] = [[[ACTION, ACTION], /^\/actions\/1\/name$/], [[{ ...ACTION, name: 'Read' }], /^\/actions\/0\/name$/], [[{ ...ACTION, effect: 'maybe' }], /^\/actions\/0\/effect$/], [[{ ...ACTION, extra: 1 }], /extra/], [[{ ...ACTION, input: 5 }], /^\/actions\/0\/input$/]]
   for (const [actions, pointer] of wrong) t.match(await call('announce', announcement(actions), first), { status: 400, body: { code: 'request_invalid', errors: [{ pointer }] } }, pointer.source)

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
+import { closed, Cursor, Environment, IdOf, Instant, Limit, NAME, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
 import { JsonSchema } from './integration.ts'
 
 const Effect = Type.Enum(['read', 'idempotent', 'unsafe'])
@@ -8,7 +8,7 @@ export const GroupParams = Type.Object({ workspace_id: WorkspaceId, group_id: Id
 export const AgentParams = Type.Object({ workspace_id: WorkspaceId, group_id: IdOf('group'), agent_id: IdOf('agent') }, closed)
 
 export const CreateAgentGroup = Type.Object({
-  name: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }),
+  name: Type.String({ minLength: 1, maxLength: 100, pattern: NAME }),
   environment: Environment,
 }, closed)
 
@@ -51,7 +51,7 @@ export const Enrol = Type.Object({
   code: Type.String({ minLength: 1, maxLength: 100 }),
   public_key: Base64url(32),
   encryption_key: Type.Optional(Base64url(32)),
-  name: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }),
+  name: Type.String({ minLength: 1, maxLength: 100, pattern: NAME }),
 }, closed)
 
 export const AskChallenge = Type.Object({ agent_id: IdOf('agent') }, closed)
@@ -60,7 +60,7 @@ export const AnswerChallenge = Type.Object({ challenge: Type.String({ minLength:
 export const Announce = Type.Object({
   sdk_version: Type.String({ minLength: 1, maxLength: 50 }),
   protocol_version: Type.Integer({ minimum: 1, maximum: 1_000 }),
-  host: Type.String({ minLength: 1, maxLength: 255 }),
+  host: Type.String({ minLength: 1, maxLength: 255, pattern: NAME }),
   actions: Type.Array(Type.Object({
     name: Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' }),
     title: Type.Optional(Type.String({ maxLength: 200 })),

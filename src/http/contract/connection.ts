@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
-import { closed, Cursor, Environment, IdempotencyHeaders, IdOf, Instant, Limit, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
+import { closed, Cursor, Environment, IdempotencyHeaders, IdOf, Instant, Limit, NAME, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
 
-export const ConnectionName = Type.String({ minLength: 1, maxLength: 200, pattern: '^(?=.*\\S)\\P{Cc}*$', description: 'Unique in workspace and environment, without regard to case.' })
+export const ConnectionName = Type.String({ minLength: 1, maxLength: 200, pattern: NAME, description: 'Unique in workspace and environment, without regard to case.' })
 /** No control characters: Postgres can't store NUL, and nobody can see the others. */
 const PRINTABLE = '^\\P{Cc}*$'
 export const Labels = Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,64}$' }), Type.String({ maxLength: 200 }), {

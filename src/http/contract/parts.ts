@@ -16,6 +16,9 @@ export const Instant = Type.String({ format: 'date-time' })
 export const WorkspaceId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'The host product’s id of the tenant, compared exactly.' })
 export const Environment = Type.Enum(['sandbox', 'live'])
 
+/** What people read and tell things apart by: no control characters, and none that turn the direction of what stands around them. */
+export const NAME = '^(?=.*\\S)[^\\p{Cc}\\u202a-\\u202e\\u2066-\\u2069]*$'
+
 export const WorkspaceParams = Type.Object({ workspace_id: WorkspaceId }, closed)
 export const ConnectionParams = Type.Object({ workspace_id: WorkspaceId, connection_id: IdOf('connection') }, closed)
 

@@ -1,11 +1,11 @@
 import { Type } from 'typebox'
 import { PRESETS, SCOPES, type Preset } from '../../access/index.ts'
-import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
+import { closed, Cursor, Environment, IdOf, Instant, Limit, NAME, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
 
 const Everything = Type.Literal('*')
 
 export const CreateServiceToken = Type.Object({
-  name: Type.String({ minLength: 1, maxLength: 200, pattern: '^\\P{Cc}*$' }),
+  name: Type.String({ minLength: 1, maxLength: 200, pattern: NAME }),
   preset: Type.Optional(Type.Enum(Object.keys(PRESETS) as Preset[])),
   scopes: Type.Optional(Type.Array(Type.Enum([...SCOPES]), { minItems: 1, uniqueItems: true })),
   workspaces: Type.Array(Type.Union([Everything, WorkspaceId]), { minItems: 1, maxItems: 1_000 }),
