@@ -30,7 +30,7 @@ export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Red
   const named = classify(manifest, judged)
   const { request_id_header: requestIdHeader, response_headers: further = [] } = manifest.conventions
   const allowed = Object.entries(answer.headers).filter(([name]) => HEADERS.test(name) || name === requestIdHeader || further.includes(name))
-  const headers = Object.fromEntries(allowed.map(([name, value]) => [name, redactor.text(value)]))
+  const headers = Object.fromEntries(allowed.map(([name, value]) => [redactor.lowered(name), redactor.text(value)]))
   return {
     status: answer.status,
     headers,
@@ -51,7 +51,7 @@ function readBody (body: Buffer, type: string, redactor: Redactor): { json: unkn
   if (type === '' || type.startsWith('text/') || /\b(xml|javascript|x-www-form-urlencoded|graphql|yaml|csv)$/.test(type)) {
     return { json: undefined, output: redactor.text(body.toString('utf8')) }
   }
-  return { json: undefined, output: { content_type: type, base64: redactor.bytes(body).toString('base64') } }
+  return { json: undefined, output: { content_type: redactor.lowered(type), base64: redactor.bytes(body).toString('base64') } }
 }
 
 function parseJson (body: Buffer): unknown {
@@ -81,7 +81,7 @@ function judgeError (of: Judgement, type: string, output: unknown): ShapedRespon
 function findMessage ({ manifest, judged, redactor }: Judgement): string {
   if (judged.status >= 300 && judged.status < 400) {
     const host = URL.parse(judged.headers['location'] ?? '')?.host
-    return `The provider redirects${host === undefined ? '' : ` to ${redactor.text(host)}`}; redirects are not followed, so that the credential stays with its host.`
+    return `The provider redirects${host === undefined ? '' : ` to ${redactor.lowered(host)}`}; redirects are not followed, so that the credential stays with its host.`
   }
   for (const pointer of manifest.error_message ?? []) {
     const found = readPointer(judged.json, pointer)

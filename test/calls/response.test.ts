@@ -6,6 +6,7 @@ import { createRedactor } from '../../src/calls/redact.ts'
 import { shapeResponse } from '../../src/calls/shape-response.ts'
 import { loadCatalog } from '../../src/catalog/index.ts'
 import { wrapSecret } from '../../src/crypto/wrap.ts'
+import { parseExactly } from '../../src/json.ts'
 
 const catalog = loadCatalog()
 const SECRET = 'sk_test_c4nary+/=?value'
@@ -32,6 +33,43 @@ t.test('whatever form a credential comes back in, it is taken out', async (t) =>
   }), { numRuns: 1_000 })
 })
 
+t.test('however a credential is escaped, it is taken out, and nothing beside it', async (t) => {
+  const ascii = (text: string) => text.replace(/[^\w" ]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const php = (text: string) => JSON.stringify(text).slice(1, -1).replaceAll('/', '\\/')
+  const go = (text: string) => JSON.stringify(text).slice(1, -1).replace(/[<>&]/g, (one) => `\\u00${one.charCodeAt(0).toString(16)}`)
+  const html = (text: string) => text.replace(/[&<>"']/g, (one) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\'': '&#39;' })[one] ?? '')
+  const numbered = (text: string) => text.replace(/\W/g, (one) => `&#x${one.charCodeAt(0).toString(16).toUpperCase()};`)
+  const percent = (text: string) => encodeURIComponent(text).replace(/%../g, (byte) => byte.toLowerCase())
+  const form = (text: string) => new URLSearchParams({ k: text }).toString().slice(2)
+  const layered = { twice: (text: string) => php(php(text)), url: (text: string) => percent(php(text)), page: (text: string) => html(html(go(text))) }
+  const escapes = { ascii, php, go, html, numbered, percent, form, ...layered }
+  const values = ['Sec ret/"quoted"&key+1', '-----BEGIN KEY-----\nMIIB/+ab\ncd==\n-----END KEY-----\n', 'pa\\new\\"1\\\\x<y>', 'domain\\user1', 'p%2Fquite%25r&amp;s', 'it\'s=a"secret']
+  for (const value of values) {
+    const one = createRedactor({ key: wrapSecret(value) }, [`Bearer ${value}`])
+    for (const [name, escape] of Object.entries(escapes)) {
+      const around = { before: '{\\"a\\":\\"b&amp;c%2Fd\\",', after: ',\\"e+f\\"}' }
+      t.equal(one.text(around.before + escape(value) + around.after), `${around.before}[redacted]${around.after}`, `${name} of ${value}`)
+      const bytes = one.bytes(Buffer.from(`${around.before}${escape(value)}\xff`, 'latin1'))
+      t.match(bytes.toString('latin1'), /^\{\\"a\\":\\"b&amp;c%2Fd\\",\*+\xff$/, `${name} of ${value}, in bytes`)
+    }
+  }
+  t.match(redactor.text(`"${[...SECRET].map((one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')}"`), '"[redacted]"', 'with needless escapes')
+  t.equal(createRedactor({ key: wrapSecret('a%20b%20c') }, []).text('a b c'), 'a b c', 'what reads as less than 8 characters would be found by chance')
+  t.equal(createRedactor({ key: wrapSecret('it\'s/here') }, []).text('100% of R&D &amp; its/here + \\u00e9'), '100% of R&D &amp; its/here + \\u00e9')
+  const slow = createRedactor({ key: wrapSecret('\\\\//""&&\\"\\"') }, [])
+  for (const piece of ['\\', '%25', '&amp;', '%', '&#0', '\\u0041', '+', '%5c']) {
+    const startedMs = performance.now()
+    slow.text(piece.repeat(100_000))
+    t.ok(performance.now() - startedMs < 2_000, `${piece} without end takes time by its length alone`)
+  }
+})
+
+t.test('a credential that is a number', async (t) => {
+  const digits = createRedactor({ key: wrapSecret('9876543210987'), zero: wrapSecret('0123456789'), long: wrapSecret('98765432109876543210987'), short: wrapSecret('1234567') }, [])
+  const json = '[9876543210987,{"n":[123456789,98765432109876543210987]},98765432109876543210988,19876543210987,1234567,-0.5]'
+  t.equal(JSON.stringify(digits.json(parseExactly(json))), '["[redacted]",{"n":["[redacted]","[redacted]"]},98765432109876543210988,19876543210987,1234567,-0.5]')
+})
+
 const shape = (id: string, status: number, body: string | Buffer, headers: Record<string, string> = {}) => shapeResponse(
   catalog.require(id).manifest, { kind: 'answer', status, headers: { 'content-type': 'application/json', ...headers }, body: Buffer.from(body as string) }, redactor)
 
@@ -56,6 +94,15 @@ t.test('what a provider echoes of the credential is gone from every part', async
   const shaped = shape('stripe', 401, JSON.stringify({ error: { message: `Invalid API Key provided: ${SECRET}` } }), { 'request-id': SECRET, location: `https://x/?k=${encodeURIComponent(SECRET)}` })
   t.notMatch(JSON.stringify({ ...shaped, judged: undefined }), /c4nary/)
   t.match(shaped.error, { class: 'reauthorise', message: 'Invalid API Key provided: [redacted]' })
+  const named = shape('stripe', 200, 'x', { 'content-type': 'image/Sk_test_c4nary+/=?value', 'x-ratelimit-sk_test_c4nary+/=?value': '1' })
+  t.same([named.output, named.headers], [{ content_type: 'image/[redacted]', base64: 'eA==' }, { 'content-type': 'image/Sk_test_c4nary+/=?value', 'x-ratelimit-[redacted]': '1' }])
+  const plain = createRedactor({ key: wrapSecret('SecretKeyAbcd1234') }, [])
+  const redirected = shapeResponse(catalog.require('stripe').manifest, { kind: 'answer', status: 302, headers: { location: 'https://SecretKeyAbcd1234.evil.example/' }, body: Buffer.from('') }, plain)
+  t.match(redirected, { headers: { location: 'https://[redacted].evil.example/' }, error: { message: /redirects to \[redacted\]\.evil\.example;/ } })
+  for (const [body, type] of [[`{"k":${JSON.stringify('a"'.repeat(5))}} and more`, 'application/json'], [`${'['.repeat(300)}${JSON.stringify('a"'.repeat(5))}${']'.repeat(300)}`, 'application/json'], [JSON.stringify('a"'.repeat(5)), 'text/plain']] as const) {
+    const quoted = createRedactor({ key: wrapSecret('a"'.repeat(5)) }, [])
+    t.match(shapeResponse(catalog.require('stripe').manifest, { kind: 'answer', status: 200, headers: { 'content-type': type }, body: Buffer.from(body) }, quoted).output, '"[redacted]"', body.slice(0, 10))
+  }
 })
 
 t.test('redirects are told, not followed', async (t) => {
