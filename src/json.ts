@@ -7,6 +7,9 @@ export interface JsonLimits {
   readonly items: number
 }
 
+/** What an answer may have, whoever gives it: a provider or an agent. */
+export const ANSWER_LIMITS: JsonLimits = { depth: 200, keys: 2_000_000, items: 4_000_000 }
+
 export type JsonProblem = 'too_deep' | 'too_many_keys' | 'too_many_items'
 
 export interface JsonMeasures {

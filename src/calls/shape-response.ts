@@ -1,6 +1,6 @@
 import type { AnswerClass, ErrorClass, Manifest } from '../catalog/index.ts'
 import type { Answer } from '../egress/index.ts'
-import { measureJson, parseExactly } from '../json.ts'
+import { ANSWER_LIMITS, measureJson, parseExactly } from '../json.ts'
 import { readPointer, type JudgedAnswer } from '../predicate.ts'
 import { classify } from './classify.ts'
 import type { Redactor } from './redact.ts'
@@ -21,7 +21,6 @@ export interface ShapedResponse {
 
 const HEADERS = /^(content-type|location|link|retry-after|etag|last-modified|x-total-count|(x-)?rate-?limit.*)$/
 const MESSAGE_MAX = 1_000
-const JSON_LIMITS = { depth: 200, keys: 2_000_000, items: 4_000_000 }
 
 export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Redactor): ShapedResponse {
   const type = (answer.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
@@ -55,7 +54,7 @@ function readBody (body: Buffer, type: string, redactor: Redactor): { json: unkn
 }
 
 function parseJson (body: Buffer): unknown {
-  if (measureJson(body, JSON_LIMITS).problem !== undefined) return undefined
+  if (measureJson(body, ANSWER_LIMITS).problem !== undefined) return undefined
   try {
     return parseExactly(body.toString('utf8'))
   } catch {

@@ -1,6 +1,7 @@
 import { sha256, type Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { InvocationId } from '../ids.ts'
+import { ANSWER_LIMITS, measureJson, type JsonProblem } from '../json.ts'
 import {
   claimOffer, extendLease, findRelayInvocation, guard, holdCurrentKey, listRelayChunks, lockRelayInvocation, measureRelayChunks, putRelayChunk, whileKeyChanges,
   type Database, type FoundRelay, type Holding, type RelayEnding, type RelayRow, type Tx,
@@ -185,7 +186,16 @@ async function describeLoss (database: Pick<Database, 'reads'>, agent: AgentPrin
   return new VaultError('lease_lost')
 }
 
+const TOO_COMPLEX: Readonly<Record<JsonProblem, string>> = {
+  too_deep: `It is nested deeper than ${ANSWER_LIMITS.depth} levels.`,
+  too_many_keys: `It has more than ${ANSWER_LIMITS.keys} members.`,
+  too_many_items: `It has more than ${ANSWER_LIMITS.items} elements.`,
+}
+
+/** Whatever is kept can be read again: it is judged by its bytes before it is parsed. */
 function requireJson (text: string): void {
+  const { problem } = measureJson(Buffer.from(text), ANSWER_LIMITS)
+  if (problem !== undefined) throw new VaultError('result_too_large', { detail: TOO_COMPLEX[problem] })
   try {
     JSON.parse(text)
   } catch {

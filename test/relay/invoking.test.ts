@@ -126,6 +126,11 @@ t.test('results that do not fit', async (t) => {
   await it.claim()
   t.match(await it.result({ outcome: 'succeeded', output: '{"a":' }), { status: 400, body: { code: 'request_invalid', errors: [{ pointer: '/output', message: 'is no JSON' }] } })
   t.match(await it.result({ outcome: 'succeeded', output: JSON.stringify('x'.repeat(1_048_576)) }), { status: 413, body: { code: 'result_too_large' } })
+  for (const [deep, detail] of [['['.repeat(100_000) + ']'.repeat(100_000), /deeper than 200/], [`${'{"a":'.repeat(201)}1${'}'.repeat(201)}`, /deeper than 200/]] as const) {
+    t.match(await it.result({ outcome: 'succeeded', output: deep }), { status: 413, body: { code: 'result_too_large', detail } })
+  }
+  for (let number = 0; number < 13; number++) await it.chunk(number, `${number === 0 ? '[' : ''}${'{},'.repeat(340_000)}${number === 12 ? '0]' : ''}`)
+  t.match(await it.result({ outcome: 'succeeded', chunks: 13 }), { status: 413, body: { code: 'result_too_large', detail: /more than 4000000 elements/ } })
   t.match(await it.result({ outcome: 'won', output: '1' }), { status: 400 })
   t.match(await it.result({ outcome: 'succeeded', output: '1', chunks: 1 }), { status: 400, body: { errors: [{ pointer: '/chunks' }] } })
   t.match(await it.result({ outcome: 'succeeded', chunks: 2 }), { status: 400, body: { errors: [{ pointer: '/chunks' }] } }, 'pieces that were never sent')

@@ -55,6 +55,8 @@ t.test('what an action may answer', async (t) => {
     strict: action(() => 1, { input: { type: 'object', properties: { code: { type: 'string', pattern: '^[A-Z]+$' } } } }),
     large: action(() => '€😀'.repeat(1_000_000)),
     too_large: action(() => 'x'.repeat(34_000_000)),
+    too_deep: action(() => JSON.parse(`${'['.repeat(300)}${']'.repeat(300)}`)),
+    too_many: action(() => Array.from({ length: 4_000_002 }, () => 1)),
   })
   t.match(await invoke('echo', { a: [1, null, 'ü'] }), { status: 200, body: { outcome: 'succeeded', output: { a: [1, null, 'ü'] }, attempts: 1 } })
   t.match((await invoke('nothing')).body, { outcome: 'succeeded', output: null })
@@ -71,6 +73,8 @@ t.test('what an action may answer', async (t) => {
   t.match((await invoke('strict', { code: 'abc' })).body, { outcome: 'failed', error: { class: 'input', message: /\/code/ } }, 'patterns are run where they were written')
   t.equal((await invoke('large')).body.output, '€😀'.repeat(1_000_000), 'in pieces, and no character cut in two')
   t.match((await invoke('too_large')).body, { outcome: 'failed', error: { message: /34000002 bytes/ } })
+  t.match((await invoke('too_deep')).body, { outcome: 'failed', error: { class: 'action_failed', message: /^It was run, but its output is refused: .* deeper than 200 levels/ } })
+  t.match((await invoke('too_many')).body, { outcome: 'failed', error: { class: 'action_failed', message: /more than 4000000 elements/ } }, 'in pieces')
   t.match(JSON.parse(readFileSync(options.identityFile, 'utf8')), { format: 1, agent_id: /^agt_/ })
   t.equal(statSync(options.identityFile).mode & 0o777, 0o600)
   await agent.stop()

@@ -27,6 +27,8 @@ const CLAIM_FOR_MS = 7_500
 const REPORT_FOR_MS = 600_000
 const INLINE_BYTES = 1_048_576
 const RESULT_BYTES = 32 * 1_048_576
+/** Statuses that say what was sent can't be taken, whenever. */
+const UNFIT: ReadonlySet<number> = new Set([400, 413])
 /** A UTF-16 unit takes three bytes at most. */
 const PIECE_LENGTH = Math.floor(INLINE_BYTES / 3)
 
@@ -80,14 +82,30 @@ function beat (claim: Claim, { send, stop, log }: { send: Send, stop: AbortContr
   }
 }
 
+/** A report that the vault does not take is told as a failure: it has an end, and says which. */
 async function reportResult (send: Send, report: Report): Promise<void> {
   const bytes = Buffer.byteLength(report.output ?? '')
-  const told = bytes > RESULT_BYTES
-    ? { outcome: 'failed' as const, error: { class: 'action_failed' as const, message: `It was run, but its output has ${bytes} bytes, and ${RESULT_BYTES} are the most.` } }
-    : report
-  const { output, ...rest } = told
-  if (output === undefined || bytes <= INLINE_BYTES) {
-    await insist(async () => await send('result', told), REPORT_FOR_MS)
+  if (bytes > RESULT_BYTES) {
+    await sendReport(send, withoutOutput(report, `It was run, but its output has ${bytes} bytes, and ${RESULT_BYTES} are the most.`))
+    return
+  }
+  try {
+    await sendReport(send, report)
+  } catch (error) {
+    if (!(error instanceof RefusedError) || report.output === undefined || !UNFIT.has(error.status)) throw error
+    await sendReport(send, withoutOutput(report, `It was run, but its output is refused: ${error.message}`))
+  }
+}
+
+/** That nobody knows how it ended stays so. */
+function withoutOutput ({ outcome }: Report, message: string): Report {
+  return { outcome: outcome === 'unknown' ? 'unknown' : 'failed', error: { class: 'action_failed', message } }
+}
+
+async function sendReport (send: Send, report: Report): Promise<void> {
+  const { output, ...rest } = report
+  if (output === undefined || Buffer.byteLength(output) <= INLINE_BYTES) {
+    await insist(async () => await send('result', report), REPORT_FOR_MS)
     return
   }
   const pieces = cut(output)
