@@ -31,7 +31,7 @@ async function run (): Promise<void> {
   const enrolmentCode = codeFile === undefined ? process.env['CONNECTION_VAULT_ENROLMENT_CODE'] : readFileSync(codeFile, 'utf8').trim()
   const agent = createAgent({ ...options, enrolmentCode })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => { void agent.stop() })
-  await agent.start()
+  await agent.run()
 }
 
 function readArguments () {

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -5,6 +6,7 @@ import { ActionError, createAgent, type Actions, type AgentOptions } from '../..
 import { encryptCall } from '../../src/sdk/encryption.ts'
 import { createWire } from '../support/agent.ts'
 import { makeFolder } from '../support/folder.ts'
+import { json, startProvider } from '../support/provider.ts'
 import { startTestVault } from '../support/vault.ts'
 
 /** The agent SDK against a whole vault. */
@@ -180,10 +182,57 @@ t.test('what keeps an agent from working', async (t) => {
   writeFileSync(file, '{}')
   chmodSync(file, 0o600)
   t.match(await refused({ identityFile: file }), { exitCode: 2, message: /no identity/ })
-  t.throws(() => createAgent({ ...options, url: 'http://vault.example.com' }), { exitCode: 2, message: /https/ })
+  t.match(await refused({ url: 'http://vault.example.com' }), { exitCode: 2, message: /https/ })
   const bad = await refused({ identityFile: fresh(), enrolmentCode: await newCode(group), actions: { 'Not a name': action(() => 1) } })
   t.match(bad, { exitCode: 2, message: /answers 400/ })
   const other = await stage({ one: action(() => 1) }, { credentials: { password: { env: 'TEST_NOT_SET' } } })
   t.match((await other.invoke('one')).body, { outcome: 'failed', error: { class: 'config_error', message: 'the credential password is empty' } })
   await other.agent.stop()
+})
+
+/** A program that ends as the docs say programs end. */
+const PROGRAM = `
+import { createAgent } from '${new URL('../../src/sdk/agent/index.ts', import.meta.url).href}'
+const { VAULT_URL: url, IDENTITY: identityFile, CODE: enrolmentCode } = process.env
+const agent = createAgent({ url, identityFile, enrolmentCode, actions: { one: { effect: 'read', input: {}, run: () => 1 } } })
+${/^process\.once\('SIGTERM'[^`]*/m.exec(readFileSync(new URL('../../docs/private-connections.md', import.meta.url), 'utf8'))?.[0] ?? ''}`
+
+const begin = (env: Record<string, string>) => {
+  const inherited = { PATH: process.env['PATH'], NODE_OPTIONS: '', IDENTITY: join(makeFolder('agent'), 'identity.json'), VAULT_URL: vault.urls.public }
+  let said = ''
+  const child = execFile(process.execPath, ['--input-type=module', '--eval', PROGRAM], { env: { ...inherited, ...env } })
+  child.stderr?.on('data', (piece: string) => { said += piece })
+  const ended = new Promise<{ code: number | null, said: string }>((resolve) => { child.once('close', (code) => { resolve({ code, said }) }) })
+  const says = async (text: string) => { while (!said.includes(text)) await new Promise((resolve) => { setTimeout(resolve, 20) }) }
+  return { child, ended, says }
+}
+const line = (message: string) => new RegExp(`(^|\n)\\{"level":"error",[^\n]*"message":"[^\n]*${message}[^\n]*\\}\n$`)
+
+t.test('how a process ends', async (t) => {
+  t.match(await begin({ VAULT_URL: 'http://vault.example.com' }).ended, { code: 2, said: line('has to be https') })
+  t.match(await begin({}).ended, { code: 2, said: line('give it an enrolment code') })
+  t.match(await begin({ CODE: 'cve_guess' }).ended, { code: 5, said: line('enrolment code') })
+  const newer = await startProvider(({ url }, reply) => {
+    const path = url.split('/').at(-1) ?? ''
+    const answers: Record<string, object> = { enrol: { agent_id: 'agt_1' }, challenge: { challenge: 'cvc.1' }, token: { access_token: 'cva.1', expires_in: 600 } }
+    json(reply, answers[path] === undefined ? 426 : 200, answers[path] ?? { code: 'agent_outdated', detail: 'It speaks version 2.' })
+  })
+  t.teardown(async () => { await newer.close() })
+  t.match(await begin({ VAULT_URL: newer.url, CODE: 'cve_1' }).ended, { code: 4, said: line('upgrade this agent') })
+
+  const group = (await vault.request('POST', `${W}/agent-groups`, { body: { name: 'Processes', environment: 'sandbox' } })).body.id as string
+  const revoked = begin({ CODE: await newCode(group) })
+  await revoked.says('the agent is at work')
+  const { agents } = (await vault.request('GET', `${W}/agent-groups/${group}/agents`)).body as { agents: { id: string }[] }
+  await vault.request('DELETE', `${W}/agent-groups/${group}/agents/${agents[0]?.id ?? ''}`)
+  t.match(await revoked.ended, { code: 3, said: line('has been revoked') })
+  const stopped = begin({ CODE: await newCode(group) })
+  await stopped.says('the agent is at work')
+  stopped.child.kill('SIGTERM')
+  t.match(await stopped.ended, { code: 0 })
+
+  const away = begin({ VAULT_URL: 'http://127.0.0.1:9', CODE: 'cve_1' })
+  await away.says('the vault could not be asked')
+  away.child.kill('SIGTERM')
+  t.match(await away.ended, { code: 0 }, 'a vault that is away is waited for, at the first start too')
 })

@@ -32,7 +32,9 @@ export interface AgentOptions {
 export interface Agent {
   /** Enrols, announces and works until it is stopped. Throws an AgentError when it can't go on. */
   start (): Promise<void>
-  /** Takes no more calls, lets those that run end, and reports them. `start` returns then. */
+  /** As `start`, for a program that is nothing else: an AgentError becomes a line in the log and the process's exit code. */
+  run (): Promise<void>
+  /** Takes no more calls, lets those that run end, and reports them. `start` and `run` return then. */
   stop (): Promise<void>
 }
 
@@ -53,19 +55,20 @@ interface Offer {
 /** An agent: asks the vault for calls, runs them here, and says what came of them. */
 export function createAgent (options: AgentOptions): Agent {
   const { log = jsonLog, concurrency = 10, graceSeconds = 30 } = options
-  const wire = createWire(options.url)
   const stopping = new AbortController()
   const hardStop = new AbortController()
   const running = new Set<Promise<void>>()
   let finished: Promise<void> | undefined
 
   const work = async (): Promise<void> => {
-    const identity = await enrol(wire, options, log)
+    const wire = createWire(options.url)
+    const pace = createPace(stopping.signal)
+    const identity = await pace.insist(async () => await enrol(wire, options, log), log)
+    if (identity === undefined) return
     const runner = createActionRunner({
       actions: options.actions, identity, readCredentials: createCredentialReader(options.credentials ?? {}), encryption: options.encryption ?? 'optional', log,
     })
     const announcement = announce(options)
-    const pace = createPace(stopping.signal)
     const stopped = aborted(stopping.signal)
     await pace.insist(async () => { await wire.send('announce', announcement, { signal: stopping.signal }) }, log)
     log.info({ agent_id: identity.agentId, encryption_key: identity.encryptionKey, actions: Object.keys(options.actions) }, 'the agent is at work')
@@ -87,13 +90,21 @@ export function createAgent (options: AgentOptions): Agent {
     await Promise.allSettled([...running])
     clearTimeout(timer)
   }
+  const start = async (): Promise<void> => {
+    if (finished !== undefined) throw new AgentError(2, 'an agent is started once')
+    finished = work().catch((error: unknown) => {
+      if (!stopping.signal.aborted || error instanceof AgentError) throw error
+    }).finally(settle)
+    await finished
+  }
   return Object.freeze({
-    start: async () => {
-      if (finished !== undefined) throw new AgentError(2, 'an agent is started once')
-      finished = work().catch((error: unknown) => {
-        if (!stopping.signal.aborted || error instanceof AgentError) throw error
-      }).finally(settle)
-      await finished
+    start,
+    run: async () => {
+      await start().catch((error: unknown) => {
+        if (!(error instanceof AgentError)) throw error
+        log.error({}, error.message)
+        process.exitCode = error.exitCode
+      })
     },
     stop: async () => {
       stopping.abort()
@@ -143,12 +154,13 @@ function createPace (signal: AbortSignal) {
     await delay(Math.min(waitMs, BACKOFF_MS.most), undefined, { signal }).catch(() => undefined)
   }
   return {
-    insist: async (work: () => Promise<void>, log: Log): Promise<void> => {
+    /** Undefined when it was stopped before it was done. */
+    insist: async <T>(work: () => Promise<T>, log: Log): Promise<T | undefined> => {
       while (!signal.aborted) {
         try {
-          await work()
+          const done = await work()
           failures = 0
-          return
+          return done
         } catch (error) {
           if (error instanceof AgentError) throw error
           const lasting = error instanceof RefusedError && error.status < 500 && ![401, 408, 429].includes(error.status)
@@ -156,6 +168,7 @@ function createPace (signal: AbortSignal) {
           await backOff(error, log)
         }
       }
+      return undefined
     },
     poll: async (wire: Wire, capacity: number, log: Log): Promise<readonly Offer[]> => {
       const startedMs = performance.now()
