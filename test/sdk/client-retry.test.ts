@@ -110,7 +110,7 @@ t.test('time', async (t) => {
   t.ok(performance.now() - startedMs < 1_500)
 
   // As long as the vault may take, and the way back.
-  server.script(later(400, json({ outcome: 'succeeded' })))
+  server.script(later(400, json({ invocation_id: 'inv_1', outcome: 'succeeded' })))
   t.match(await client.invoke({ ...C, action: 'charge', timeout_ms: 300 }), { outcome: 'succeeded' }, 'a call to a provider has its own time')
 })
 

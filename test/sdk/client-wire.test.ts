@@ -30,6 +30,16 @@ t.test('answers that are none of the vault’s', async (t) => {
   await once(json({ error: 'forbidden' }, 403), { reason: 'not_the_vault', status: 403 })
   await once(problem(500, 'internal', { code: 7 }), { reason: 'not_the_vault', status: 500 })
   await once((reply) => { reply.writeHead(200, { 'content-type': 'application/json' }).end('{"cut":') }, { reason: 'not_the_vault', status: 200 })
+  // A portal that answers 200 to everything, whatever was asked.
+  for (const call of [...REPEATABLE, ...ONCE]) {
+    for (const portal of [html(200), json({}), json({ error: 'log in first' }), json([]), json('ok'), json(null), ...call === 'delete' || call === 'guarded' ? [] : [(reply) => { reply.writeHead(204).end() }] satisfies Behaviour[]]) {
+      server.script(portal)
+      await failed(t, calls[call](connect()), VaultConnectionError, { attempts: 1, reason: 'not_the_vault', mayHaveArrived: true, retryable: false })
+    }
+  }
+  server.script(json({ error: 'log in first' }))
+  await failed(t, connect().resolveMany({ ...C, connection_ids: ['conn_1'] }), VaultConnectionError, { reason: 'not_the_vault' })
+  await failed(t, connect().each('listConnections', { workspace_id: 'acme' }).next(), VaultConnectionError, { reason: 'not_the_vault' })
   server.script(html(503))
   await failed(t, calls.resolve(connect()), VaultConnectionError, { attempts: 3, reason: 'not_the_vault', status: 503, retryable: true })
   server.script((reply) => { reply.writeHead(204).end() })
@@ -64,7 +74,7 @@ t.test('answers that are too large', async (t) => {
     await failed(t, client.invoke({ ...C, action: 'export' }), VaultConnectionError, { reason: 'too_large', attempts: 1, mayHaveArrived: true, retryable: false })
     t.equal(server.heard.length, 1, name)
   }
-  server.script((reply) => { const packed = gzipSync(JSON.stringify({ output: 'ä'.repeat(40_000) })); reply.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(packed) })
+  server.script((reply) => { const packed = gzipSync(JSON.stringify({ invocation_id: 'inv_1', output: 'ä'.repeat(40_000) })); reply.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(packed) })
   t.match(await client.invoke({ ...C, action: 'export' }), { output: 'ä'.repeat(40_000) }, 'what fits is whole, wherever it was cut')
 })
 
@@ -83,6 +93,23 @@ t.test('nobody there', async (t) => {
   tls.script(GOOD)
   await failed(t, calls.resolve(connect({ url: tls.url })), VaultConnectionError, { reason: 'untrusted', code: 'DEPTH_ZERO_SELF_SIGNED_CERT', attempts: 1, mayHaveArrived: false, retryable: false })
   t.same(tls.heard, [])
+  const handshake = { reason: 'untrusted', attempts: 1, mayHaveArrived: false, retryable: false }
+  for (const call of ['resolve', 'bare'] as const) {
+    await failed(t, calls[call](connect({ url: server.url.replace('http:', 'https:') })), VaultConnectionError, { ...handshake, code: 'ERR_SSL_WRONG_VERSION_NUMBER' })
+    await failed(t, calls[call](connect({ url: 'http://127.0.0.1:6000' })), VaultConnectionError, { reason: 'unreachable', code: 'BAD_PORT', attempts: 1, mayHaveArrived: false, retryable: false })
+  }
+  const { cert: ca, private: caKey } = await generate([{ name: 'commonName', value: '127.0.0.1' }], { keySize: 2048, extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }] })
+  const old = await startMisbehaving({ cert: ca, key: caKey, maxVersion: 'TLSv1.2' })
+  const dispatcher = new Agent({ connect: { ca, minVersion: 'TLSv1.3' } })
+  t.teardown(async () => { await Promise.all([dispatcher.destroy(), old.close()]) })
+  const own: Fetch = async (url, init) => await undiciFetch(url, { ...init, dispatcher })
+  await failed(t, calls.bare(connect({ url: old.url, fetch: own })), VaultConnectionError, { ...handshake, code: /PROTOCOL|VERSION/ })
+  t.same(old.heard, [])
+
+  const breaking = (code: string) => connect({ fetch: async () => { throw Object.assign(new TypeError('fetch failed'), { cause: { code } }) } })
+  for (const code of ['ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC', 'ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC', 'ERR_SSL_UNEXPECTED_EOF_WHILE_READING']) {
+    await failed(t, calls.bare(breaking(code)), VaultConnectionError, { reason: 'broken', code, attempts: 1, mayHaveArrived: true, retryable: false })
+  }
 })
 
 t.test('connections are kept', async (t) => {
@@ -103,7 +130,7 @@ t.test('any fetch will do', async (t) => {
   const queue: (() => Response | object)[] = []
   const shim: Fetch = async (url, init) => {
     seen.push([url, init])
-    return (queue.shift() ?? (() => Response.json({ id: 'conn_1' })))() as Response
+    return (queue.shift() ?? (() => Response.json({ id: 'conn_1', connections: [] })))() as Response
   }
   const client = createClient({ url: 'https://vault.example/base/', token: TOKEN, fetch: shim })
   t.match(await client.getConnection({ workspace_id: 'a/b?c#d', connection_id: 'ü' }), { id: 'conn_1' })

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import type { Test } from 'tap'
 import type { VaultError, Client } from '../../src/sdk/client/index.ts'
-import { answers } from './misbehaving.ts'
+import { answers, type Behaviour } from './misbehaving.ts'
 
 export const TOKEN = 'cvt_TokenCanary'
 export const SECRET = 'SecretCanary'
@@ -9,7 +9,10 @@ export const ONE = { workspace_id: 'acme', connection_id: 'conn_1' } as const
 export const C = { ...ONE, environment: 'sandbox' } as const
 
 /** What any of the calls below is content with. */
-export const GOOD = answers.json({ connection_id: 'conn_1', credentials: { secret_key: SECRET }, request: { base_url: 'https://x', headers: {}, query: {} } })
+export const GOOD: Behaviour = (reply, request) => {
+  if (request.method === 'DELETE') reply.writeHead(204).end()
+  else answers.json({ id: 'conn_1', connection_id: 'conn_1', invocation_id: 'inv_1', expires_at: null, credentials: { secret_key: SECRET }, request: { base_url: 'https://x', headers: {}, query: {} } })(reply, request)
+}
 
 export const REPEATABLE = ['resolve', 'get', 'delete', 'create', 'keyed', 'read', 'dry', 'code', 'rotate'] as const
 export const ONCE = ['bare', 'post', 'edit', 'guarded'] as const

@@ -7,6 +7,9 @@ import { ERRORS } from '../../src/errors.ts'
 interface Schema {
   readonly type?: string | readonly string[]
   readonly properties?: Readonly<Record<string, Schema>>
+  readonly required?: readonly string[]
+  readonly anyOf?: readonly Schema[]
+  readonly $ref?: string
   readonly allOf?: readonly Schema[]
 }
 interface Content { readonly content?: Readonly<Record<string, { readonly schema: Schema }>> }
@@ -18,7 +21,10 @@ interface Operation {
   readonly requestBody?: Content
   readonly responses: Readonly<Record<string, Content>>
 }
-interface Contract { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> }
+interface Contract {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: { readonly schemas: Readonly<Record<string, Schema>> }
+}
 
 const JSON_TYPE = 'application/json'
 const HEAD = '// Generated from openapi.yaml by `npm run generate`.\n\n'
@@ -55,6 +61,7 @@ function describeOperations (contract: Contract): string {
     const body = operation.requestBody?.content?.[JSON_TYPE]?.schema
     refuseCollisions(operation.operationId, [...named('path'), ...query, ...body === undefined ? [] : listNames(body)])
     const list = findList(operation)
+    const has = [...new Set(Object.values(operation.responses).flatMap(({ content }) => findMarks(contract, content?.[JSON_TYPE]?.schema)))]
     const parts = [
       `method: '${method.toUpperCase()}'`, `path: '${path}'`,
       ...query.length === 0 ? [] : [`query: [${query.map((name) => `'${name}'`).join(', ')}]`],
@@ -62,13 +69,14 @@ function describeOperations (contract: Contract): string {
       ...headers.includes('idempotency-key') ? ['key: true'] : [],
       ...headers.includes('if-match') ? ['etag: true'] : [],
       ...list === undefined ? [] : [`list: '${list}'`],
+      ...has.length === 0 ? [] : [`has: [${has.map((name) => `'${name}'`).join(', ')}]`],
     ]
     const { summary, description } = operation
     const about = [summary, ...description === undefined ? [] : [description]].map((text) => text.replace(/\.?$/, '.').replaceAll('*/', '* /')).join(' ')
     return `  /** ${about} */\n  ${operation.operationId}: { ${parts.join(', ')} },\n`
   }))
   const codes = Object.keys(ERRORS).sort().map((code) => `  | '${code}'\n`)
-  return `${HEAD}/** Every operation of the contract: where it is, and what it takes beside its path. */
+  return `${HEAD}/** Every operation of the contract: where it is, what it takes beside its path, and the members of which each answer has one. */
 export const OPERATIONS = {
 ${rows.join('')}} as const
 
@@ -85,6 +93,16 @@ function refuseCollisions (operation: string, names: readonly string[]): void {
 
 function listNames (schema: Schema): string[] {
   return [...Object.keys(schema.properties ?? {}), ...(schema.allOf ?? []).flatMap(listNames)]
+}
+
+/** A member that every answer of this form has; nothing for one without a body. */
+function findMarks (contract: Contract, schema: Schema | undefined): string[] {
+  if (schema === undefined) return []
+  if (schema.$ref !== undefined) return findMarks(contract, contract.components.schemas[schema.$ref.split('/').at(-1) ?? ''])
+  if (schema.anyOf !== undefined) return schema.anyOf.flatMap((form) => findMarks(contract, form))
+  const [mark] = [schema.required ?? [], ...(schema.allOf ?? []).map((part) => findMarks(contract, part))].flat()
+  if (mark === undefined) throw new Error('an answer requires no member: the client can’t tell it from anybody’s')
+  return [mark]
 }
 
 /** The member that holds the items of a list which ends: its `next_cursor` may be null. */

@@ -1,5 +1,5 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, type ServerOptions as TlsOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 export interface Heard {
@@ -23,7 +23,7 @@ export interface Misbehaving {
 }
 
 /** A server on loopback that goes by a script. */
-export async function startMisbehaving (tls?: { cert: string, key: string }): Promise<Misbehaving> {
+export async function startMisbehaving (tls?: TlsOptions): Promise<Misbehaving> {
   const heard: Heard[] = []
   const connections = { opened: 0, open: 0 }
   let behaviours: Behaviour[] = []

@@ -4,6 +4,8 @@ import { OPERATIONS } from './operations.ts'
 /** Where an operation is, ready to be filled in. */
 export interface Address {
   readonly method: string
+  /** Members of which its answer has one. */
+  readonly has: readonly string[]
   /** Sorts what a caller has given into path, query and body. Throws a TypeError for what does not belong. */
   fill (input: Readonly<Record<string, unknown>>): { path: string, body: string | undefined }
 }
@@ -13,10 +15,11 @@ interface Row {
   readonly path: string
   readonly query?: readonly string[]
   readonly body?: true
+  readonly has?: readonly string[]
 }
 
 export function createAddress (name: OperationName): Address {
-  const { method, path: template, query = [], body: hasBody }: Row = OPERATIONS[name]
+  const { method, path: template, query = [], body: hasBody, has = [] }: Row = OPERATIONS[name]
   // Texts and names in turn.
   const [start = '', ...parts] = template.split(/[{}]/)
   const names = parts.filter((_, index) => index % 2 === 0)
@@ -38,7 +41,7 @@ export function createAddress (name: OperationName): Address {
     }
     return { path: pairs.length === 0 ? path : `${path}?${pairs.join('&')}`, body: hasBody === true ? JSON.stringify(body) : undefined }
   }
-  return { method, fill }
+  return { method, has, fill }
 }
 
 /** Dots alone would lead to another route: URLs are normalised before they are sent. */

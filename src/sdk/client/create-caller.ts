@@ -83,7 +83,7 @@ export function createCaller (client: ClientOptions): Caller {
 interface Plan { readonly options: AnyOptions, readonly limits: typeof DEFAULTS }
 
 function planCall (to: { name: OperationName, address: Address, base: string }, input: Readonly<Record<string, unknown>>, { options, limits }: Plan): Call {
-  const { name, address: { method, fill }, base } = to
+  const { name, address: { method, has, fill }, base } = to
   const { path, body } = fill(input)
   const key = options.idempotencyKey ?? makeKey(name)
   const headers: Record<string, string> = { accept: 'application/json, application/problem+json' }
@@ -99,7 +99,7 @@ function planCall (to: { name: OperationName, address: Address, base: string }, 
     repeatable: isRepeatable(name, { input, key, etag: options.ifMatch }),
     deadlineMs: options.deadlineMs ?? Math.max(limits.deadlineMs, timeoutMs),
     retries: limits.retries,
-    prepare: (token) => ({ url: base + path, method, body, token, headers: { ...headers, authorization: `Bearer ${token}` } }),
+    prepare: (token) => ({ url: base + path, method, body, has, token, headers: { ...headers, authorization: `Bearer ${token}` } }),
   }
 }
 

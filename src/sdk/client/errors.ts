@@ -88,7 +88,7 @@ export class VaultTimeoutError extends VaultError {
 }
 
 /**
- * `unreachable`: nothing was sent. `untrusted`: nor here, the certificate does not fit. `broken`: the connection
+ * `unreachable`: nothing was sent. `untrusted`: nor here, TLS came to nothing or the certificate does not fit. `broken`: the connection
  * ended before the answer did. `redirected`: to elsewhere, where nothing was sent. `not_the_vault`: something on the way
  * answered. `too_large`: the answer is larger than `maxAnswerBytes`.
  */
@@ -96,7 +96,7 @@ export type ConnectionFailure = 'unreachable' | 'untrusted' | 'broken' | 'redire
 
 const MESSAGES: Readonly<Record<ConnectionFailure, string>> = {
   unreachable: 'the vault could not be reached',
-  untrusted: 'the certificate of the vault is not trusted',
+  untrusted: 'no TLS connection that can be trusted',
   broken: 'the connection broke before the answer had ended',
   redirected: 'the answer is a redirect, which is not followed',
   not_the_vault: 'the answer is not one of the vault',

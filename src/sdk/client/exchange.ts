@@ -23,6 +23,8 @@ export interface Request {
   readonly method: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
+  /** Members of which an answer has one; none for an answer without a body. */
+  readonly has: readonly string[]
   /** Taken out of what answers say, should something on the way send it back. */
   readonly token: string
 }
@@ -54,7 +56,7 @@ export async function exchange (request: Request, bounds: Bounds): Promise<Outco
   try {
     const { url, method, headers, body } = request
     const answer = await bounds.fetch(url, { method, headers, redirect: 'manual', signal: controller.signal, ...body !== undefined && { body } })
-    return await read(answer, request.token, bounds.maxAnswerBytes)
+    return await read(answer, request, bounds.maxAnswerBytes)
   } catch (error) {
     signal?.throwIfAborted()
     return late ? { kind: 'timeout' } : judgeFailure(error)
@@ -64,20 +66,20 @@ export async function exchange (request: Request, bounds: Bounds): Promise<Outco
   }
 }
 
-async function read (answer: FetchAnswer, token: string, maxBytes: number): Promise<Outcome> {
+async function read (answer: FetchAnswer, { has, token }: Request, maxBytes: number): Promise<Outcome> {
   const { status, headers } = answer
   // A browser shows a redirect that is not followed as status 0.
   if (status === 0 || (status >= 300 && status < 400)) return await discard(answer, { kind: 'failure', reason: 'redirected', status })
-  if (status === 204) return { kind: 'answer', status, body: undefined, requestId: headers.get('x-request-id') ?? undefined }
   const fine = status >= 200 && status < 300
   const retryAfterMs = fine ? undefined : readRetryAfter(headers.get('retry-after'))
   const foreign: Outcome = { kind: 'failure', reason: 'not_the_vault', status, retryAfterMs }
-  // Of an answer that went well it is enough that it is JSON: each look at a header takes its time.
+  if (status === 204) return has.length > 0 ? foreign : { kind: 'answer', status, body: undefined, requestId: headers.get('x-request-id') ?? undefined }
+  // An answer that went well is known by a member it has: each look at a header takes its time, and proxies change them.
   if (!fine && headers.get('content-type')?.startsWith('application/problem+json') !== true) return await discard(answer, foreign)
   const text = await readText(answer, maxBytes)
   if (text === undefined) return { kind: 'failure', reason: 'too_large', status }
   const body = parse(fine ? text : text.replaceAll(token, '[token]'))
-  if (fine) return body === undefined ? foreign : { kind: 'answer', status, body, requestId: headers.get('x-request-id') ?? undefined }
+  if (fine) return !hasOne(body, has) ? foreign : { kind: 'answer', status, body, requestId: headers.get('x-request-id') ?? undefined }
   const problem = readProblem(body, status)
   return problem === undefined ? foreign : { kind: 'problem', status, problem, retryAfterMs }
 }
@@ -119,6 +121,10 @@ function parse (text: string): unknown {
   }
 }
 
+function hasOne (body: unknown, names: readonly string[]): boolean {
+  return typeof body === 'object' && body !== null && names.some((name) => name in body)
+}
+
 /** RFC 9110, 10.2.3: seconds, or a date. */
 function readRetryAfter (text: string | null): number | undefined {
   if (text === null) return undefined
@@ -142,22 +148,26 @@ export function readProblem (body: unknown, status: number): Problem | undefined
   }
 }
 
+/** The port is one of those that the Fetch standard forbids: no attempt comes further. */
+export const BAD_PORT = 'BAD_PORT'
 /** Nothing has been sent when these are said. */
-const UNSENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT', 'ConnectionRefused'])
-const UNTRUSTED = /^(CERT_|ERR_TLS_CERT_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_(GET|VERIFY))/
+const UNSENT: ReadonlySet<string> = new Set([BAD_PORT, 'ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT', 'ConnectionRefused'])
+const UNTRUSTED = /^(CERT_|ERR_TLS_CERT_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/
+/** Ends a handshake, on either side. What OpenSSL says of records may come later, when the request is under way. */
+const NO_HANDSHAKE = /^ERR_SSL_(?!.*(RECORD_MAC|DECRYPTION_FAILED)).*(WRONG_VERSION|PACKET_LENGTH|PROTOCOL|HANDSHAKE_FAILURE|CIPHER|CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR|UNRECOGNIZED_NAME|INSUFFICIENT_SECURITY|TOO_SMALL|TOO_WEAK)/
 
 /** Of what was thrown only its code is kept: errors of HTTP clients may hold the request. A runtime that tells none may have sent it. */
 function judgeFailure (error: unknown): Outcome {
   const { code, syscall } = findCause(error)
-  if (code !== undefined && UNTRUSTED.test(code)) return { kind: 'failure', reason: 'untrusted', code }
+  if (code !== undefined && (UNTRUSTED.test(code) || NO_HANDSHAKE.test(code))) return { kind: 'failure', reason: 'untrusted', code }
   const unsent = (code !== undefined && UNSENT.has(code)) || syscall === 'connect' || syscall === 'getaddrinfo'
   return { kind: 'failure', reason: unsent ? 'unreachable' : 'broken', code }
 }
 
 function findCause (error: unknown, depth = 0): { code?: string | undefined, syscall?: string | undefined } {
   if (typeof error !== 'object' || error === null || depth > 3) return {}
-  const { code, syscall, cause } = error as { code?: unknown, syscall?: unknown, cause?: unknown }
+  const { code, syscall, cause, message } = error as { code?: unknown, syscall?: unknown, cause?: unknown, message?: unknown }
   // The name of an error, nothing that anybody has put in there.
   if (typeof code === 'string' && /^[A-Za-z0-9_]{2,60}$/.test(code)) return { code, syscall: typeof syscall === 'string' ? syscall : undefined }
-  return findCause(cause, depth + 1)
+  return message === 'bad port' ? { code: BAD_PORT } : findCause(cause, depth + 1)
 }

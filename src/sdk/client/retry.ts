@@ -1,5 +1,5 @@
 import type { OperationName } from './calls.ts'
-import type { Outcome } from './exchange.ts'
+import { BAD_PORT, type Outcome } from './exchange.ts'
 import { OPERATIONS, type ErrorCode } from './operations.ts'
 
 /** POSTs that take no key have to say whether twice is the same as once. */
@@ -61,7 +61,7 @@ export function judgeRetry (outcome: Outcome, repeatable: boolean): boolean {
     case 'answer': return false
     case 'timeout': return repeatable
     case 'problem': return TURNED_AWAY.has(outcome.problem.code) || (repeatable && PASSING.has(outcome.problem.code))
-    case 'failure': return outcome.reason === 'unreachable' ||
+    case 'failure': return (outcome.reason === 'unreachable' && outcome.code !== BAD_PORT) ||
       (repeatable && (outcome.reason === 'broken' || (outcome.reason === 'not_the_vault' && PASSING_STATUS.has(outcome.status ?? 0))))
   }
 }
