@@ -36,7 +36,8 @@ export function judgeFailure (provider: OAuthProvider, answer: FailedAnswer, con
   const kind = classOf(provider, answer) ?? classOfStatus(status, code) ?? classOfUnclear(answer, context.kind)
   const error = context.hide(code ?? `http_${status}`, ERROR_LENGTH_MAX)
   const description = context.hide(readText(answer.json, DESCRIPTIONS) ?? '', DESCRIPTION_LENGTH_MAX)
-  const failure = { error, description: description === '' ? `The provider answers ${status} and gives no reason.` : description, status }
+  const silent = `The provider answers ${status}${code === undefined ? '' : ` (${error})`} and gives no ${code === undefined ? '' : 'other '}reason.`
+  const failure = { error, description: description === '' ? silent : description, status }
   return kind === 'try_later' ? { kind, ...failure, retryAfterSeconds: readRetryAfter(headers['retry-after'], context.nowMs) } : { kind, ...failure }
 }
 

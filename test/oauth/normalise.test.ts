@@ -129,6 +129,7 @@ t.test('failures', async (t) => {
     ['401 of a proxy', { status: 401, body: '<html>' }, { kind: 'try_later' }],
     ['401 with an unknown code, refresh', { status: 401, body: { error: 'odd' } }, { kind: 'try_later' }],
     ['401 with an unknown code, code', { kind: 'code', status: 401, body: { error: 'odd' } }, { kind: 'config_error' }],
+    ['a code and no words', { status: 401, body: { error: 'invalid_client' } }, { kind: 'config_error', description: 'The provider answers 401 (invalid_client) and gives no other reason.' }],
     ['an error object', { status: 400, body: { error: { code: 'invalid_grant', message: 'gone' } } }, { kind: 'rejected', error: 'invalid_grant', description: 'gone' }],
     ['429', { status: 429, headers: { 'retry-after': '120' } }, { kind: 'try_later', status: 429, retryAfterSeconds: 120 }],
     ['429 until a date', { status: 429, headers: { 'retry-after': 'Wed, 01 Jul 2026 12:01:30 GMT' } }, { kind: 'try_later', retryAfterSeconds: 90 }],
@@ -165,6 +166,11 @@ t.test('words of a provider', async (t) => {
   t.ok(words('😀'.repeat(500)).isWellFormed())
   const outcome = judge({ status: 400, body: { error: `e${'r'.repeat(5_000)}` } })
   t.equal('error' in outcome && outcome.error.length, 100)
+
+  const silent = judge({ status: 400, body: { error: `e${'r'.repeat(5_000)}` } })
+  t.match(silent, { description: `The provider answers 400 (e${'r'.repeat(98)}…) and gives no other reason.` })
+  const echo = judgeTokenAnswer(sampleProvider(), { status: 401, headers: {}, body: Buffer.from('{"error":"no such client: s3cr3t-of-the-app"}') }, { kind: 'code', hide: createHide(['s3cr3t-of-the-app']), nowMs: 0 })
+  t.match(echo, { description: 'The provider answers 401 (no such client: [hidden]) and gives no other reason.' })
 
   const secret = 's3cr3t/with+and=and~ünïcode and\\quote"'
   const hide = createHide([secret, 'tiny'])
