@@ -221,6 +221,12 @@ function judgeTogether (config: Config, use: 'serve' | 'operate'): string[] {
   return problems
 }
 
+/** What production can do without until the first account is linked by OAuth; undefined when nothing is amiss. */
+export function judgePublicUrl ({ nodeEnv, publicUrl: url }: Pick<Config, 'nodeEnv' | 'publicUrl'>): string | undefined {
+  if (nodeEnv !== 'production' || url !== undefined) return undefined
+  return 'PUBLIC_URL is missing: connect pages and redirect URIs lead to the public listener’s own address, which browsers elsewhere can’t reach'
+}
+
 const MOUNT = /^\w[\w.-]{0,63}(\/\w[\w.-]{0,63}){0,7}$/
 
 /** What the providers that wrap new keys need. */

@@ -1,4 +1,4 @@
-import { ConfigError, readConfig, type Config } from '../config.ts'
+import { ConfigError, judgePublicUrl, readConfig, type Config } from '../config.ts'
 import { createCrypto, KeyringError, type Keks } from '../crypto/index.ts'
 import { createEgress } from '../egress/index.ts'
 import { openKeks } from '../kek-providers.ts'
@@ -9,7 +9,7 @@ import { SEALED_COLUMNS } from '../rooms.ts'
 import { createKekCheckTable, createKeyTable, openDatabase, type Database } from '../store/index.ts'
 import { examineDatabase } from './examine-database.ts'
 import { examineCurrentKeks, examineKeks, examineSealed } from './examine-keys.ts'
-import { bad, ok, skipped, type Finding } from './findings.ts'
+import { bad, note, ok, skipped, type Finding } from './findings.ts'
 import { createProgress, print, printTable } from './output.ts'
 import { openSession, requireVault, type Session } from './session.ts'
 
@@ -37,16 +37,17 @@ async function examineAll (): Promise<Finding[]> {
     const problems = error.message.split('\n').map((problem) => bad('configuration', problem))
     return [...problems, ...skipAll(['database', 'key provider', 'keys', 'sealed values'], 'needs the configuration')]
   }
-  const read = ok('configuration', `read (NODE_ENV ${config.nodeEnv})`)
+  const amiss = judgePublicUrl(config)
+  const read = [ok('configuration', `read (NODE_ENV ${config.nodeEnv})`), ...amiss === undefined ? [] : [note('public URL', amiss)]]
   try {
     requireVault(config, ['postgres', 'ops-token'])
     session = await openSession(config, 'look')
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    return [read, bad('database', error.message), ...skipAll(['key provider', 'keys', 'sealed values'], 'needs the database')]
+    return [...read, bad('database', error.message), ...skipAll(['key provider', 'keys', 'sealed values'], 'needs the database')]
   }
   try {
-    return [read, ...await examineSession(session)]
+    return [...read, ...await examineSession(session)]
   } finally {
     await session.end()
   }

@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers'
 import { loadCatalog } from '../catalog/index.ts'
-import { readConfig } from '../config.ts'
+import { judgePublicUrl, readConfig } from '../config.ts'
 import { createOAuthAppKeeper, type OAuthAppKeeper, type PresentedApp } from '../connections/index.ts'
 import { isVaultError } from '../errors.ts'
 import { enteredApp } from '../http/index.ts'
@@ -45,6 +45,8 @@ export async function setOAuthApp (integration: string, environment: string, opt
     const { app, created } = await spoken(async () => await keeper.put(place, enteredApp(body), OPERATOR))
     printError(`${app.id} ${created ? 'made' : 'changed'}. Register this redirect URI with the provider, exactly as it is:`)
     print(app.redirect_uri)
+    const amiss = judgePublicUrl(readConfig('operate'))
+    if (amiss !== undefined) printError(`Do not register it yet. ${amiss}. Set it as the service has it; \`oauth-apps list\` then shows the URI to register.`)
   })
 }
 

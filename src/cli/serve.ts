@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import { PRESETS } from '../access/index.ts'
-import { readConfig } from '../config.ts'
+import { judgePublicUrl, readConfig } from '../config.ts'
 import { createLog } from '../log.ts'
 import { startVault, type Vault } from '../main.ts'
 import { openRooms } from '../rooms.ts'
@@ -21,6 +21,8 @@ export async function serve (): Promise<void> {
   try {
     const opsToken = session.embedded ? await ensureOpsToken(session.config) : undefined
     vault = await startVault(session.config, log)
+    const amiss = judgePublicUrl(config)
+    if (amiss !== undefined) log.warn(amiss)
     for (const [listener, url] of Object.entries(vault.urls)) log.info({ listener, host: url }, 'listening')
     if (opsToken !== undefined) print(opsToken.isNew ? welcome(vault.urls, opsToken.file) : greet(vault.urls, opsToken.file))
   } catch (error) {

@@ -94,7 +94,13 @@ t.test('production says what is missing', async (t) => {
   const vault = await startVaultProcess(env)
   t.equal((await fetch(`${vault.urls.operations}/readyz`)).status, 200)
   t.notMatch(vault.output(), /curl/, 'no greeting, no token')
+  t.match(vault.output(), /"level":"warn".*"msg":"PUBLIC_URL is missing: connect pages and redirect URIs/)
   t.equal(await vault.kill('SIGTERM'), 0)
+  const app = ['oauth-apps', 'set', 'linear', 'live', '--client-id', 'client']
+  t.match(await runCli(app, env, 'LinearSecret-0001').done, { code: 0, output: /^Do not register it yet\. PUBLIC_URL is missing: /m })
+  t.match(await run(['doctor'], env), { code: 0, output: /^public URL +note +PUBLIC_URL is missing: /m })
+  const reachable = { ...env, PUBLIC_URL: 'https://connect.example.com' }
+  t.match(await runCli([...app, '--keep-secret'], reachable).done, { code: 0, output: /changed\. Register [^\n]*\nhttps:\/\/connect\.example\.com\/oauth\/callback\/app_\w+\n$/ })
 
   chmodSync(env.KEYRING_FILE, 0o644)
   t.match(await run(['serve'], env), { code: 1, output: /chmod 600/ })
