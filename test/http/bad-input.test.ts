@@ -93,6 +93,8 @@ t.test('paths, queries and headers', async (t) => {
     ['GET', '/v1/workspaces/acme/connections?q[a]=1', 400, 'request_invalid'],
     ['GET', '/v1/workspaces/acme/connections?q=%00', 400, 'request_invalid'],
     ['GET', '/v1/workspaces/acme/connections?label=a%00', 400, 'request_invalid'],
+    ['GET', '/v1/workspaces/acme/connections?label=x:y', 400, 'request_invalid'],
+    ['GET', '/v1/workspaces/acme/connections?label==y', 400, 'request_invalid'],
     ['GET', '/v1/workspaces/acme/connections?integration=%00', 400, 'request_invalid'],
     ['GET', '/v1/workspaces/acme/audit-events?event=%00', 400, 'request_invalid'],
     ['GET', `/v1/workspaces/acme/audit-events?cursor=${Buffer.from('2026-13-45T00:00:00.000Z aud_00000000000000000000000000').toString('base64url')}`, 400, 'request_invalid'],

@@ -35,3 +35,11 @@ t.test('it has every route, and each route its problems', async (t) => {
     for (const code of ['unauthenticated', 'insufficient_scope', 'rate_limited']) t.ok(codes.some(([one]) => one === code), `${route}: ${code}`)
   }
 })
+
+t.test('whatever uses a token says what renewing it may come to', async (t) => {
+  const operations = Object.values(document.paths).flatMap((item) => Object.values(item))
+  for (const id of ['resolveConnection', 'testConnection', 'invokeAction', 'sendRequest', 'refreshConnection']) {
+    const codes = Object.values(operations.find(({ operationId }) => operationId === id)?.responses ?? {}).map(({ description }) => description).join()
+    for (const code of ['connection_needs_reauth', 'oauth_app_broken', 'refresh_failed']) t.match(codes, code, id)
+  }
+})

@@ -58,7 +58,7 @@ export const ListConnections = Type.Object({
   environment: Type.Optional(Environment),
   integration: Type.Optional(Type.String({ maxLength: 64, pattern: PRINTABLE })),
   status: Type.Optional(Type.Enum(['pending', 'active', 'needs_reauth', 'disabled', 'error'])),
-  label: Type.Optional(Type.String({ maxLength: 265, pattern: PRINTABLE, description: '`name` or `name=value`.' })),
+  label: Type.Optional(Type.String({ maxLength: 265, pattern: '^[A-Za-z0-9._/-]{1,64}(=\\P{Cc}*)?$', description: '`name` or `name=value`.' })),
   q: Type.Optional(Type.String({ maxLength: 200, pattern: PRINTABLE, description: 'Part of the name, without regard to case.' })),
   cursor: Type.Optional(Cursor),
   limit: Type.Optional(Limit),

@@ -14,8 +14,8 @@ import { takeOutput } from './credential-intake.ts'
 const ONE = '/v1/workspaces/:workspace_id/connections/:connection_id'
 const tags = ['use']
 const ERRORS: readonly ErrorCode[] = [
-  'not_found', 'environment_mismatch', 'connection_disabled', 'connection_pending', 'connection_needs_reauth', 'action_not_allowed', 'egress_blocked',
-  'input_invalid', 'private_connection', 'upstream_timeout', 'upstream_unreachable', 'outcome_unknown', 'response_too_large', 'idempotency_conflict', 'invocation_running', 'concurrency_limited', 'integrity_failure', 'kek_unavailable', 'overloaded',
+  'not_found', 'environment_mismatch', 'connection_disabled', 'connection_pending', 'connection_needs_reauth', 'refresh_failed', 'oauth_app_broken', 'action_not_allowed',
+  'egress_blocked', 'input_invalid', 'private_connection', 'upstream_timeout', 'upstream_unreachable', 'outcome_unknown', 'response_too_large', 'idempotency_conflict', 'invocation_running', 'concurrency_limited', 'integrity_failure', 'kek_unavailable', 'overloaded',
 ]
 
 const RETRIES = 'Made again within its deadline, three times at most, after 502, 503, 504, a 429 with Retry-After, or a broken connection: if it reads or is ' +

@@ -55,7 +55,7 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
 
   app.post(`${ONE}/test`, {
     schema: { tags, operationId: 'testConnection', summary: 'Ask the provider whether it accepts the credential', params: ConnectionParams, response: { 200: TestResult } },
-    config: { errors: ['not_found', 'connection_disabled', 'connection_pending', 'integrity_failure', 'kek_unavailable', 'overloaded'] },
+    config: { errors: ['not_found', 'connection_disabled', 'connection_pending', 'connection_needs_reauth', 'test_unavailable', 'refresh_failed', 'oauth_app_broken', 'integrity_failure', 'kek_unavailable', 'overloaded'] },
   }, async (request) => {
     const { warnings, ...result } = await connections.test(ofRequest(request.params), callerOf(request))
     return { ...result, warnings: [...warnings] }

@@ -22,7 +22,7 @@ export function resolveRoutes (app: App, rooms: { connections: Connections }): v
     schema: { tags, operationId: 'resolveConnection', summary: 'Get the credential', params: ConnectionParams, body: ResolveRequest, response: { 200: Type.Ref('ResolvedCredential#') } },
     config: {
       errors: [
-        ...ERRORS, 'not_found', 'environment_mismatch', 'connection_disabled', 'connection_pending', 'connection_needs_reauth', 'refresh_failed', 'private_connection',
+        ...ERRORS, 'not_found', 'environment_mismatch', 'connection_disabled', 'connection_pending', 'connection_needs_reauth', 'refresh_failed', 'oauth_app_broken', 'private_connection',
       ],
     },
   }, async (request) => {
