@@ -42,6 +42,10 @@ export const MARGIN_SECONDS = 30
 export const LEASE_SECONDS = 30
 const WAIT_MS = 12_000
 const POLL_MS = 100
+const UNRENEWABLE = {
+  pasted: 'The credential was pasted: rotate the connection.',
+  linked: 'The provider gave no refresh token when the account was linked. Once its token ends, link it again.',
+}
 
 export function createRenewer (options: Options): Renewer {
   const { database, catalog, clock, owner, refresher } = options
@@ -91,7 +95,8 @@ export function createRenewer (options: Options): Renewer {
   }
 
   const renew = async (row: UsableRow, caller: Caller): Promise<UsableRow> => {
-    if (!isRenewable(await describeUsable(catalog, row))) throw new VaultError('refresh_unavailable')
+    const connection = await describeUsable(catalog, row)
+    if (!isRenewable(connection)) throw new VaultError('refresh_unavailable', { detail: connection.scheme.oauth === undefined ? UNRENEWABLE.pasted : UNRENEWABLE.linked })
     caller.stepAside?.()
     return await (flights.get(row.version_id) ?? share(row, () => renewOnce(row, caller)))
   }

@@ -53,6 +53,15 @@ t.test('the manifest that the documentation shows', async (t) => {
   t.match(judge('ak_live_0123456789'), { errors: [{ pointer: '/credentials/api_key', message: /is a live key/ }] })
 })
 
+t.test('the one with OAuth that the documentation shows', async (t) => {
+  const dir = makeFolder('catalog')
+  const yaml = [...readFileSync(new URL('../../docs/manifests.md', import.meta.url), 'utf8').matchAll(/```yaml\n(.*?)```/gs)][1]?.[1] ?? ''
+  writeFileSync(join(dir, 'acme_crm.yaml'), yaml)
+  const { manifest, requireScheme } = loadCatalog(dir).require('acme_crm')
+  t.match(manifest.errors, [{ when: { status: 401 }, class: 'refresh_then_retry' }])
+  t.match(requireScheme(undefined), { id: 'oauth', oauth: { refresh: { issued: 'always' } } })
+})
+
 t.test('a bad manifest is named by file and place', async (t) => {
   const base = readManifest('jira')
   const [action] = base.actions

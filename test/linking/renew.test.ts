@@ -154,6 +154,7 @@ t.test('the app’s secret is not the provider’s', async (t) => {
   client.secrets.splice(client.secrets.indexOf(old), 1)
   await advance(3_601)
   t.match(await resolve(id), { status: 502, body: { code: 'oauth_app_broken' } })
+  t.match(await vault.request('POST', `${at(id)}/test`), { status: 502, body: { code: 'oauth_app_broken' } })
   t.match(await get(id), { status: 'active' }, 'the app is broken, not the connection')
   t.match(await vault.request('PUT', '/v1/oauth-apps/jira/sandbox', { body: { client_id: client.id, client_secret: now, overlap_seconds: 600 } }), { status: 200, body: { previous_secret_until: String } })
   t.match(await resolve(id), { status: 200 })
@@ -188,10 +189,10 @@ t.test('on request', async (t) => {
   linear.fail.token = ['unavailable']
   t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 503, body: { code: 'refresh_failed' } })
   const endless = await link('gocardless')
-  t.match(await vault.request('POST', `${at(endless.id)}/refresh`), { status: 409, body: { code: 'refresh_unavailable' } })
+  t.match(await vault.request('POST', `${at(endless.id)}/refresh`), { status: 409, body: { code: 'refresh_unavailable', detail: /^The provider gave no refresh token .* link it again\.$/ } })
   t.match(await resolve(endless.id), { status: 200, body: { expires_at: null, freshness: 'fresh' } })
   const pasted = await vault.request('POST', `/v1/workspaces/${W}/connections`, { body: { integration: 'linear', auth: 'api_key', environment: 'sandbox', name: 'pasted', credentials: { api_key: `lin_api_${'a'.repeat(40)}` } } })
-  t.match(await vault.request('POST', `${at(pasted.body.id as string)}/refresh`), { status: 409, body: { code: 'refresh_unavailable' } }, STRIPE_KEY.slice(0, 2))
+  t.match(await vault.request('POST', `${at(pasted.body.id as string)}/refresh`), { status: 409, body: { code: 'refresh_unavailable', detail: 'The credential was pasted: rotate the connection.' } }, STRIPE_KEY.slice(0, 2))
 })
 
 t.test('what happens meanwhile', async (t) => {
