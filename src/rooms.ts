@@ -28,7 +28,7 @@ export async function openRooms (config: Config & { readonly databaseUrl: string
     url: config.databaseUrl, poolSize: config.databasePoolSize, notify: config.databaseNotify === 'on', prepared: config.databaseStatements === 'prepared', log, metrics,
   })
   try {
-    const behind = await judgeSchema(database) ?? (config.nodeEnv === 'production' ? await judgeServiceRole(database) : undefined)
+    const behind = await judgeSchema(database).catch(nameAway(config.databaseUrl)) ?? (config.nodeEnv === 'production' ? await judgeServiceRole(database) : undefined)
     if (behind !== undefined) throw new ConfigError(behind)
     // A vault that comes back after months finds none for today.
     await guard(() => ensureAuditPartitions(database.db))
@@ -89,5 +89,14 @@ export function readSetting (name: string, file: string): string {
     return readFileSync(file, 'utf8')
   } catch (error) {
     throw new ConfigError(`${name}: ${file} can’t be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`)
+  }
+}
+
+/** Names the database that does not answer; never its user and password. */
+function nameAway (databaseUrl: string): (error: unknown) => never {
+  return (error) => {
+    if (!isVaultError(error, 'database_unavailable')) throw error
+    const url = URL.parse(databaseUrl)
+    throw new ConfigError(`the database of DATABASE_URL does not answer${url === null || url.host === '' ? '' : `: ${url.pathname.slice(1)} at ${url.host}`}`)
   }
 }

@@ -80,7 +80,7 @@ export function createSchemes (manifest: Manifest): Pick<Integration, 'requireSc
 
 /** The request that shows whether a credential is accepted. Throws `test_unavailable`. */
 export function requireTest (manifest: Manifest): TestRequest {
-  if (manifest.test === undefined) throw new VaultError('test_unavailable')
+  if (manifest.test === undefined) throw new VaultError('test_unavailable', { detail: `${manifest.name} has no test request: run an action that reads.` })
   return manifest.test
 }
 

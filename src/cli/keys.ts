@@ -44,9 +44,11 @@ export function addKek (options: FileOption & { slots?: string[], use?: boolean 
 }
 
 export function useKek (id: string, options: FileOption & { slots?: string[] }): void {
-  const slots = options.slots ?? KEK_SLOTS.filter((slot) => id.startsWith(`${slot}-`))
+  const file = fileOf(options)
+  const slots = options.slots === undefined ? KEK_SLOTS.filter((slot) => id.startsWith(`${slot}-`)) : slotsOf(options.slots)
+  if (!listLocalKeks(file).some((kek) => kek.id === id)) fail(`${file} holds no KEK ${id}`)
   if (slots.length === 0) fail('say which slots: --slots sandbox,live,system')
-  useLocalKek(fileOf(options), id, slotsOf(slots))
+  useLocalKek(file, id, slots)
   print(`${id} wraps new keys of ${slots.join(', ')}. Bring the file to every replica, then run \`keys rotate kek\`.`)
 }
 

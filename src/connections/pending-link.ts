@@ -230,7 +230,10 @@ async function judgeAccount (database: Pick<Database, 'db'>, session: SessionRow
   const before: ConnectionView | undefined = await guard(() => findConnection(database.db, session.workspace_id, session.reconnect_id as ConnectionId))
   if (before === undefined) throw new VaultError('not_found')
   if (before.account_id === null || before.account_id === account?.id) return undefined
-  return { kind: 'wrong_account', expected: before.account_label ?? before.account_id, reached: account === null ? 'an account that can’t be told' : account.label ?? account.id }
+  // Two accounts of one name are told apart by their ids.
+  const same = before.account_label !== null && before.account_label === account?.label
+  const nameOf = (label: string | null, id: string) => label === null ? id : same ? `${label} (${id})` : label
+  return { kind: 'wrong_account', expected: nameOf(before.account_label, before.account_id), reached: account === null ? 'an account that can’t be told' : nameOf(account.label, account.id) }
 }
 
 /** What the provider said of config is judged as if it had been entered. */

@@ -87,7 +87,7 @@ export function createRotator (options: Options): Rotator {
     rollback: async (of: Of, caller: Caller) => await database.transaction(async (tx) => {
       const row = await requireLocked(tx, of, caller)
       const previous = await findRollbackVersion(tx, row)
-      if (previous === undefined) throw new VaultError('rollback_unavailable')
+      if (previous === undefined) throw new VaultError('rollback_unavailable', { detail: 'The previous version is past its grace, or there was none.' })
       await swapVersions(tx, row, previous)
       await updateConnection(tx, row, {
         current_version: previous.id, health: 'active', health_reason: null, refusals: 0,

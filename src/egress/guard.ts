@@ -26,6 +26,12 @@ export function judgeAddress (address: string): GuardVerdict {
 /** Operator's exceptions, `host:port` as in a URL. */
 export type Exceptions = ReadonlySet<string>
 
+/** What an operator would list to have a refused URL called; undefined where no exception helps. */
+export function exceptionFor (url: URL): string | undefined {
+  const endpoint = endpointOf(url)
+  return judgeUrl(url, new Set([endpoint])) === undefined ? endpoint : undefined
+}
+
 /** Whether a URL may be called at all, before its name is resolved. */
 export function judgeUrl (url: URL, exceptions: Exceptions): GuardVerdict {
   if (url.username !== '' || url.password !== '') return 'the URL carries a user name or password'

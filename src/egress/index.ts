@@ -7,6 +7,6 @@
  * - Redirects are never followed, nothing is sent twice, and no error object of the HTTP client gets out.
  */
 export type { GuardedAgent, GuardedAgents, WatchedExchange } from './agent.ts'
-export { endpointOf, judgeAddress, judgeUrl, type Exceptions, type GuardVerdict } from './guard.ts'
+export { endpointOf, exceptionFor, judgeAddress, judgeUrl, type Exceptions, type GuardVerdict } from './guard.ts'
 export type { Answer, OutgoingRequest, SendFailure, SendResult } from './send.ts'
 export { createEgress, type Egress, type EgressPurpose } from './egress.ts'

@@ -5,7 +5,8 @@ import type { ActionUse } from './use.ts'
 
 /** What only agents can do. */
 export function requireDirect ({ encryptedInput, later, queueSeconds }: ActionUse): void {
-  if (encryptedInput !== undefined || later === true || queueSeconds !== undefined) throw new VaultError('mode_unsupported')
+  const asked = encryptedInput !== undefined ? 'encrypted_input' : later === true ? 'mode: async' : queueSeconds !== undefined ? 'queue_seconds' : undefined
+  if (asked !== undefined) throw new VaultError('mode_unsupported', { detail: `\`${asked}\` is for private connections, and this is none.` })
 }
 
 export function requireAllowed (connection: UsableConnection, { definition }: { definition: Pick<IntegrationAction['definition'], 'name'> }): void {

@@ -1,5 +1,5 @@
 import type { Crypto } from '../crypto/index.ts'
-import { judgeUrl, type Exceptions } from '../egress/index.ts'
+import { exceptionFor, judgeUrl, type Exceptions } from '../egress/index.ts'
 import { VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, newId, type Environment, type WebhookId } from '../ids.ts'
 import {
@@ -178,7 +178,11 @@ function columnsOf (settings: Partial<WebhookSettings>) {
 /** Names are judged again when they are resolved, with each delivery. Throws `webhook_invalid`. */
 function requireCallable (text: string, exceptions: Exceptions): void {
   const verdict = judgeText(text, exceptions)
-  if (verdict !== undefined) throw new VaultError('webhook_invalid', { detail: 'The webhook does not fit.', errors: [{ pointer: '/url', message: `is not called: ${verdict}` }] })
+  if (verdict === undefined) return
+  const url = URL.parse(text)
+  const opened = url === null || url.hash !== '' ? undefined : exceptionFor(url)
+  const hint = opened === undefined ? '' : `, unless an operator lists ${opened} in EGRESS_ALLOW_WEBHOOK`
+  throw new VaultError('webhook_invalid', { detail: 'The webhook does not fit.', errors: [{ pointer: '/url', message: `is not called: ${verdict}${hint}` }] })
 }
 
 const HOST_CHARACTERS_MAX = 253

@@ -121,7 +121,7 @@ t.test('production says what is missing', async (t) => {
   t.match(await run(['serve'], { ...env, CATALOG_DIR: '/nowhere' }), { code: 1, output: /\/nowhere can't be read/ })
   writeFileSync(join(dir, 'bad.yaml'), 'id: bad')
   t.match(await run(['serve'], { ...env, CATALOG_DIR: dir }), { code: 1, output: /bad\.yaml: \/name is required/ })
-  t.match(await run(['serve'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /^connection-vault: The database does not answer\.\n$/ })
+  t.match(await run(['serve'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /^connection-vault: the database of DATABASE_URL does not answer: none at 127\.0\.0\.1:1\n$/ })
   t.notMatch((await run(['serve'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' })).output, /canary/)
 })
 

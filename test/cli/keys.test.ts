@@ -51,7 +51,7 @@ t.test('the keyring file', async (t) => {
   const wrong: [args: string[], why: RegExp][] = [
     [['remove-kek', fresh, '--force'], /holds no KEK live-/],
     [['remove-kek', three.output.split('\n')[0] ?? '', '--force'], /is current for sandbox: name another with `connection-vault keys use-kek` first/],
-    [['use-kek', 'nope', '--slots', 'live'], /holds no KEK nope/], [['use-kek', 'nope'], /say which slots: --slots sandbox,live,system/], [['use-kek', 'live-x', '--slots', 'prod'], /prod is no slot: sandbox, live, system/],
+    [['use-kek', 'nope', '--slots', 'live'], /holds no KEK nope/], [['use-kek', 'nope'], /holds no KEK nope/], [['use-kek', 'live-x', '--slots', 'prod'], /prod is no slot: sandbox, live, system/],
     [['add-kek', '--slots', 'prod'], /prod is no slot/], [['use-kek'], /missing required argument/],
   ]
   for (const [args, why] of wrong) t.match(await keys([...args, ...at], {}), { code: 1, output: why }, args.join(' '))
@@ -115,7 +115,7 @@ t.test('asked for wrongly', async (t) => {
   for (const [args, why] of wrong) t.match(await keys(args, env), { code: 1, output: why }, args.join(' '))
   await vault.database.query("update key_sweep set state = 'running', rotate_before = now(), rotate_kind = 'system', lease_owner = 'another', lease_until = vault_now() + interval '1 hour'")
   t.match(await keys(['rotate', 'workspace'], env), { code: 1, output: /^connection-vault: Keys are being replaced for an earlier request\. Repeat this one when they are\.\n$/ })
-  t.match(await keys(['rotate', 'workspace'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /^connection-vault: The database does not answer\.\n$/ })
+  t.match(await keys(['rotate', 'workspace'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /^connection-vault: the database of DATABASE_URL does not answer: none at 127\.0\.0\.1:1\n$/ })
   t.match(await keys(['list'], { ...env, KEYRING_FILE: join(makeFolder('none'), 'none.json'), NODE_ENV: 'production' }), { code: 1, output: /none\.json does not exist: make it with `connection-vault keys init`, or restore it from its copy/ })
 })
 

@@ -92,7 +92,7 @@ t.test('preview: as it is, in an envelope, in a form, and fetched', async (t) =>
     ['an envelope too deep', `{"document":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`, 'application/json', { status: 400, body: { errors: [{ message: /levels deep/ }] } }],
     ['a file', JSON.stringify({ url: 'file:///etc/passwd' }), 'application/json', { status: 400, body: { errors: [{ pointer: '/url' }] } }],
     ['metadata', JSON.stringify({ url: 'http://169.254.169.254/latest' }), 'application/json', { status: 422, body: { errors: [{ pointer: '/url', message: /can’t be fetched/ }] } }],
-    ['the operator’s own', JSON.stringify({ url: `${internal.url}/openapi.json` }), 'application/json', { status: 422, body: { errors: [{ pointer: '/url' }] } }],
+    ['the operator’s own', JSON.stringify({ url: `${internal.url}/openapi.json` }), 'application/json', { status: 422, body: { errors: [{ pointer: '/url', message: /, unless an operator lists [\d.]+:\d+ in EGRESS_ALLOW_DOCUMENT$/ }] } }],
     ['a redirect', JSON.stringify({ url: `${provider.url}/moved.json` }), 'application/json', { status: 422, body: { errors: [{ message: /redirects are not followed/ }] } }],
   ]
   for (const [what, raw, type, expected] of refused) t.match(await preview(raw, type), expected, what)

@@ -95,7 +95,7 @@ t.test('bad input', async (t) => {
   for (const [body, status, code] of wrong) t.match(await vault.request('POST', '/v1/webhooks', { body }), { status, body: { code } }, encodeURI(JSON.stringify(body)))
   const { id } = await make(main)
   t.match(await vault.request('PATCH', hook(id), { body: {} }), { status: 400 })
-  t.match(await vault.request('PATCH', hook(id), { body: { url: 'https://localhost/' } }), { status: 422, body: { errors: [{ pointer: '/url' }] } })
+  t.match(await vault.request('PATCH', hook(id), { body: { url: 'https://localhost/' } }), { status: 422, body: { errors: [{ pointer: '/url', message: /, unless an operator lists localhost:443 in EGRESS_ALLOW_WEBHOOK$/ }] } })
   for (const body of [{}, { to: '2026-01-01T00:00:00Z' }, { from: 'yesterday' }, { from: '2026-01-01T00:00:00Z', event_ids: ['evt_00000000000000000000000000'] }, { event_ids: ['x'] }]) {
     t.match(await vault.request('POST', `${hook(id)}/replay`, { body }), { status: 400, body: { code: 'request_invalid' } }, JSON.stringify(body))
   }

@@ -63,5 +63,5 @@ t.test('one that was imported', async (t) => {
   const invoked = await vault.request('POST', `/v1/workspaces/acme/connections/${made.body.id as string}/invoke`, { body: { environment: 'live', action: 'create_pet', input: { body: { name: 'Rex' } } } })
   t.match(invoked.body, { outcome: 'succeeded' })
   t.match(provider.received.at(-1), { url: '/pets', body: '{"name":"Rex"}', headers: { authorization: 'Bearer ak_test_canary0123456789' } })
-  t.match(await vault.request('POST', `/v1/workspaces/acme/connections/${made.body.id as string}/test`), { status: 409, body: { code: 'test_unavailable' } })
+  t.match(await vault.request('POST', `/v1/workspaces/acme/connections/${made.body.id as string}/test`), { status: 409, body: { code: 'test_unavailable', detail: /has no test request: run an action that reads\.$/ } })
 })

@@ -81,6 +81,9 @@ t.test('linked anew, in place', async (t) => {
   t.match(page.text, /That is another account/)
   await eventually(async () => linear.authority.grants.at(-1)?.state === 'revoked')
   t.match((await vault.request('GET', at(before.id))).body, { account: { label: 'Acme' }, version_number: 2 }, 'as it was')
+  await vault.database.query("update connections set account_label = 'Globex' where id = $1", [before.id])
+  const alike = await consentAndChoose(new Person(), (await vault.openSession(W, { connection_id: before.id })).url, { integration: 'linear', auth: 'oauth', account: 'globex' })
+  t.match(alike.text, /belongs to Globex \([\w-]+\), and you signed in to Globex \(22222222-[\w-]+\)/, 'of one name, told apart by their ids')
 
   const moved = await link('linear', { account: 'globex', session: { connection_id: before.id, allow_account_change: true } })
   t.match(moved, { id: before.id, account: { label: 'Globex' }, version_number: 3 })

@@ -79,7 +79,7 @@ t.test('what is wrong before anything is asked', async (t) => {
   t.match(await agent.poll(), { status: 204 }, 'nobody was asked anything')
   const stripe = await vault.connect('acme')
   for (const more of [{ mode: 'async' }, { queue_seconds: 5 }, { encrypted_input: { jwe: {}, digest: 'a'.repeat(43) } }]) {
-    t.match(await vault.request('POST', `${W}/connections/${stripe}/invoke`, { body: { environment: 'sandbox', action: 'get_balance', ...more } }), { status: 422, body: { code: 'mode_unsupported' } })
+    t.match(await vault.request('POST', `${W}/connections/${stripe}/invoke`, { body: { environment: 'sandbox', action: 'get_balance', ...more } }), { status: 422, body: { code: 'mode_unsupported', detail: /^`(mode: async|queue_seconds|encrypted_input)` is for private connections, and this is none\.$/ } })
   }
 })
 
