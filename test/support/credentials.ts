@@ -89,6 +89,6 @@ export const CREDENTIALS: Readonly<Record<string, SampleCredential>> = {
   },
   xero: {
     auth: 'oauth', credentials: { access_token: 'canaryxero' }, config: { tenant_id: uuid }, sends: { authorization: 'Bearer canaryxero', 'xero-tenant-id': uuid },
-    tested: { Organisations: [{ OrganisationID: uuid, Name: 'Acme' }] },
+    tested: [{ id: 'c', tenantId: uuid, tenantName: 'Acme', tenantType: 'ORGANISATION' }],
   },
 }
