@@ -12,6 +12,11 @@ export interface Span {
   readonly to: number
 }
 
+/** What may still be read letter by letter. */
+export interface Budget {
+  characters: number
+}
+
 /** One of these is in every text that has an escape. */
 const ESCAPING = /[\\%&+]/
 /** Letters and digits as JSON may write them and nobody has to. */
@@ -31,13 +36,16 @@ export function createNeedle (value: string): Needle {
 
 /**
  * Where needles stand in a text, escaped as JSON, percent signs, forms or HTML do it, also one within
- * another: both are compared as they read. None overlap. Takes time by the text's length alone.
+ * another: both are compared as they read. None overlap. Takes time by the text's length alone, and
+ * no more of that than `budget` has left.
  */
-export function findEscaped (text: string, needles: () => readonly Needle[]): Span[] {
+export function findEscaped (text: string, needles: () => readonly Needle[], budget: Budget): Span[] {
   if (!ESCAPING.test(text)) return []
   const needless = text.includes('\\u00') && NEEDLESS.test(text)
   const near = needles().filter(({ parts }) => needless || parts.every((part) => text.includes(part)))
-  return near.length === 0 ? [] : join(locate(readText(text), near))
+  if (near.length === 0 || text.length > budget.characters) return []
+  budget.characters -= text.length
+  return join(locate(readText(text), near))
 }
 
 function locate ({ text, starts, ends }: Reading, needles: readonly Needle[]): Span[] {

@@ -17,6 +17,8 @@ export interface Redactor {
 const MARK = '[redacted]'
 /** Shorter values stand in too many answers by chance; replacing them would corrupt those. */
 const LENGTH_MIN = 8
+/** Of one answer: reading escapes holds up everybody, and an answer with more than this that may hold a credential was made to do so. */
+const ESCAPED_CHARACTERS_MAX = 2 ** 20
 const NUMBER = /^-?\d+(\.\d+)?$/
 
 /**
@@ -28,13 +30,14 @@ export function createRedactor (secrets: SecretFields, sent: readonly string[]):
   const values = new Set([...Object.values(secrets).map(reveal), ...sent.map(takeBare)].filter(isLong))
   const forms = [...new Set([...[...values].flatMap(spell), ...sent.filter(isLong).flatMap(toBase64)])].sort((a, b) => b.length - a.length)
   const numbers = new Set(forms.filter((form) => NUMBER.test(form)).flatMap(spellNumber))
+  const budget = { characters: ESCAPED_CHARACTERS_MAX }
   let made: readonly Needle[] | undefined
   const needles = () => {
     made ??= createNeedles(values)
     return made
   }
 
-  const text = (value: string): string => replaceForms(replaceSpans(value, findEscaped(value, needles)), forms)
+  const text = (value: string): string => replaceForms(replaceSpans(value, findEscaped(value, needles, budget)), forms)
   const json = (value: unknown): unknown => {
     if (typeof value === 'string') return text(value)
     if (Array.isArray(value)) return value.map(json)
@@ -43,7 +46,7 @@ export function createRedactor (secrets: SecretFields, sent: readonly string[]):
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [text(name), json(member)]))
   }
   const bytes = (value: Buffer): Buffer => {
-    for (const { from, to } of findEscaped(value.toString('latin1'), needles)) value.fill('*', from, to)
+    for (const { from, to } of findEscaped(value.toString('latin1'), needles, budget)) value.fill('*', from, to)
     for (const form of forms) {
       for (let at = value.indexOf(form); at >= 0; at = value.indexOf(form, at)) value.fill('*', at, at += Buffer.byteLength(form))
     }

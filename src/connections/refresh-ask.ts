@@ -125,7 +125,8 @@ function createSecondUse ({ database, ledger, clock }: AskerOptions, store: Refr
     const at = planSecondUse(refresh, { lostAt, tokenExpiresAt: row.token_expires_at, now })
     if (at <= now) return { lost: true }
     await store.ended(of, { nextAt: at, failed: false }, undefined)
-    return { error: new VaultError('refresh_failed', { detail: 'The answer to a renewal was lost; the next is tried shortly before the token ends.', retryAfterSeconds: 5 }) }
+    const retryAfterSeconds = Math.ceil((at.getTime() - now.getTime()) / 1_000)
+    return { error: new VaultError('refresh_failed', { detail: `The answer to a renewal was lost; the next is tried at ${at.toISOString()}.`, retryAfterSeconds }) }
   }
 }
 

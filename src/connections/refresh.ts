@@ -108,6 +108,8 @@ function createLostSettler ({ clock }: RefresherOptions, store: RefreshStore): (
     const nextAt = second === null || second > now ? second : planRetry(now, { failures: claim.failures }, Math.random())
     const lostAt = refresh?.rotates === true ? { lostAt: claim.startedAt } : {}
     await store.ended(of, { nextAt, failed: true, ...lostAt }, { outcome: 'unknown', reason: 'outcome_unknown' })
-    return new VaultError('refresh_failed', { detail: 'The provider’s answer to the renewal was lost.', retryAfterSeconds: 5 })
+    const retryAfterSeconds = second === null ? 5 : Math.max(5, Math.ceil((second.getTime() - now.getTime()) / 1_000))
+    const next = second !== null && second > now ? ` The next is tried at ${second.toISOString()}.` : ''
+    return new VaultError('refresh_failed', { detail: `The provider’s answer to the renewal was lost.${next}`, retryAfterSeconds })
   }
 }

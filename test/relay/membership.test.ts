@@ -121,6 +121,16 @@ t.test('what an agent can run', async (t) => {
   const wrong: [unknown[], RegExp][] = [[[ACTION, ACTION], /^\/actions\/1\/name$/], [[{ ...ACTION, name: 'Read' }], /^\/actions\/0\/name$/], [[{ ...ACTION, effect: 'maybe' }], /^\/actions\/0\/effect$/], [[{ ...ACTION, extra: 1 }], /extra/], [[{ ...ACTION, input: 5 }], /^\/actions\/0\/input$/]]
   for (const [actions, pointer] of wrong) t.match(await call('announce', announcement(actions), first), { status: 400, body: { code: 'request_invalid', errors: [{ pointer }] } }, pointer.source)
   t.match(await call('announce', announcement([{ ...ACTION, input: { type: 'object', properties: { a: { pattern: '(a+)+$' } } } }]), first), { status: 200 }, 'a pattern is shown and not run')
+  const doubling = Object.fromEntries(Array.from({ length: 45 }, (_, at) => [`d${at}`, at === 44 ? { type: 'object' } : { allOf: [{ $ref: `#/$defs/d${at + 1}` }, { $ref: `#/$defs/d${at + 1}` }] }]))
+  const endless = await call('announce', announcement([{ ...ACTION, input: { $ref: '#/$defs/d0', $defs: doubling } }]), first)
+  t.match(endless, { status: 400, body: { errors: [{ pointer: '/actions/0/input', message: 'takes too long to check' }] } }, 'nor does a schema hold up everybody')
+  let refused: Awaited<ReturnType<typeof call>> | undefined
+  for (let sent = 0; refused === undefined && sent < 60; sent++) {
+    const answer = await call('announce', announcement(), second)
+    if (answer.status !== 200) refused = answer
+  }
+  t.match(refused, { status: 429, body: { code: 'rate_limited' } }, 'what is compiled is bounded')
+  t.match(await call('announce', announcement(), first), { status: 200 }, 'for each agent')
 })
 
 t.test('revoked, at once', async (t) => {

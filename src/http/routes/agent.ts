@@ -14,6 +14,8 @@ const BASE = '/v1/agent'
 const WRONG_CODES_MAX = { same: 5, all: 600 }
 /** Of one agent in a minute. */
 const LOGINS_MAX = 60
+/** Of one agent in a minute: a hundred calls a second are a few requests each. What it announces is compiled, for which everybody waits. */
+const REQUESTS_MAX = { any: 30_000, announcements: 30 }
 const ANNOUNCEMENT_BYTES = 4_194_304
 /** A piece of 1 MiB as a JSON text, where every quote is two characters. */
 const RESULT_BODY_BYTES = 4_194_304
@@ -31,6 +33,11 @@ export async function agentRoutes (app: App, { relay }: { relay: Relay }): Promi
       // A group's agents are one customer's.
       knowCaller(request, request.agent.groupId)
     })
+    await members.register(rateLimit, {
+      max: REQUESTS_MAX.any, timeWindow: 60_000, cache: 20_000, enableDraftSpec: true,
+      keyGenerator: (request) => agentOf(request).id,
+      errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
+    })
     memberRoutes(members, relay)
     leaseRoutes(members, relay)
   })
@@ -40,7 +47,8 @@ export async function agentRoutes (app: App, { relay }: { relay: Relay }): Promi
 
 /** What an agent says of itself, and how it waits for work. */
 function memberRoutes (app: App, { announcer, broker }: Relay): void {
-  app.post(`${BASE}/announce`, { bodyLimit: ANNOUNCEMENT_BYTES, schema: { hide: true, body: Announce } }, async (request, reply) => {
+  const limited = { rateLimit: { max: REQUESTS_MAX.announcements } }
+  app.post(`${BASE}/announce`, { config: limited, bodyLimit: ANNOUNCEMENT_BYTES, schema: { hide: true, body: Announce } }, async (request, reply) => {
     const agent = agentOf(request)
     const { sdk_version: sdkVersion, protocol_version: protocolVersion, host, actions } = request.body
     await announcer.announce(agent, { sdkVersion, protocolVersion, host, actions })
