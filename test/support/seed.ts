@@ -22,7 +22,7 @@ export interface SeedPlace {
   readonly app: { readonly owner: AppOwner, readonly id: AppId }
 }
 
-const CHUNK = 500
+const CHUNK = 200
 
 /** Linked connections in bulk, as linking would have left them; a browser each would take minutes. Answers their ids in the order of the grants. */
 export async function seedLinked ({ crypto, database }: Rooms, place: SeedPlace, grants: readonly SeededGrant[]): Promise<string[]> {
