@@ -37,14 +37,24 @@ function structuredInput (input: Readonly<Record<string, unknown>>): ArrangedInp
 }
 
 function sortFlat (action: IntegrationAction, input: Readonly<Record<string, unknown>>): ArrangedInput {
+  return sortByPlace(input, PLACES, (name) => {
+    const places: string[] = [...action.names].filter(([, names]) => names.has(name)).map(([place]) => place)
+    return places.length === 0 && action.openBody ? ['body'] : places
+  })
+}
+
+type Places = (name: string) => readonly string[]
+
+/** Sorts flat input by where each name goes. Throws `input_invalid` for one that goes to two places of those there are, or to none. */
+export function sortByPlace (input: Readonly<Record<string, unknown>>, all: readonly string[], placesOf: Places): Record<string, Record<string, unknown>> {
   const errors: FieldError[] = []
-  const sorted = new Map<Place, [string, unknown][]>()
+  const sorted = new Map<string, [string, unknown][]>()
   for (const [name, value] of Object.entries(input)) {
-    const places = [...action.names].filter(([, names]) => names.has(name)).map(([place]) => place)
-    const place = places.length === 0 && action.openBody ? 'body' : places[0]
-    const pointer = `/input/${name.slice(0, 100)}`
-    if (places.length > 1) errors.push({ pointer, message: `stands in ${places.join(' and ')}: send the input as {${PLACES.join(', ')}}` })
-    else if (place === undefined) errors.push({ pointer, message: 'is not known here' })
+    const places = placesOf(name)
+    const [place] = places
+    const pointer = `/input/${name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
+    if (place === undefined) errors.push({ pointer, message: 'is not known here' })
+    else if (places.length > 1) errors.push({ pointer, message: `stands in ${places.join(' and ')}: send the input as {${all.join(', ')}}` })
     else sorted.set(place, [...sorted.get(place) ?? [], [name, value]])
   }
   if (errors.length > 0) throw invalid(errors)

@@ -1,6 +1,6 @@
 import { VaultError } from '../errors.ts'
 import type { Environment } from '../ids.ts'
-import type { UsableRow } from '../store/index.ts'
+import { ENDED_GRANTS, type UsableRow } from '../store/index.ts'
 
 /** For what a connection is used. */
 interface Run {
@@ -22,7 +22,7 @@ export function judgeUsable (row: UsableRow, run: Run): VaultError | undefined {
   if (row.disabled_at !== null) return new VaultError('connection_disabled')
   if (row.health === 'pending') return new VaultError('connection_pending')
   // A grant that is not renewed any more is good until its token ends, or is refused.
-  const lasts = ENDED_GRANTS.has(row.health_reason ?? '') && lastsFor(row, 0)
+  const lasts = ENDED_GRANTS.includes(row.health_reason ?? '') && lastsFor(row, 0)
   if ((row.health === 'needs_reauth' || row.health === 'error') && !lasts) {
     return new VaultError('connection_needs_reauth', { detail: REASONS[row.health_reason ?? ''] ?? 'The provider refuses the stored credential.' })
   }
@@ -36,8 +36,6 @@ export function requireUsable (row: UsableRow | undefined, run: Run): UsableRow 
   if (wrong !== undefined) throw wrong
   return row
 }
-
-const ENDED_GRANTS: ReadonlySet<string> = new Set(['grant_rejected', 'refresh_outcome_unknown'])
 
 const REASONS: Readonly<Record<string, string>> = {
   grant_rejected: 'The provider no longer renews this grant. Link the account again.',

@@ -110,6 +110,9 @@ export async function countRefusal (tx: Tx, of: VersionOf): Promise<number | und
   return counted?.refusals
 }
 
+/** Reasons of a grant that is not renewed any more; what is left of its token is good. */
+export const ENDED_GRANTS: readonly string[] = ['grant_rejected', 'refresh_outcome_unknown']
+
 /**
  * Marks the credential as refused; answers whether that is news: not when it was already, or the version is no longer current. What
  * was left of a grant that had ended is over with it.
@@ -119,7 +122,7 @@ export async function markNeedsReauth (tx: Tx, of: VersionOf, reason: string): P
     .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId)
     .where((where) => where.or([
       where('health', '=', 'active'),
-      ...reason === 'credential_refused' ? [where.and([where('health', '=', 'needs_reauth'), where('health_reason', 'in', ['grant_rejected', 'refresh_outcome_unknown'])])] : [],
+      ...reason === 'credential_refused' ? [where.and([where('health', '=', 'needs_reauth'), where('health_reason', 'in', ENDED_GRANTS)])] : [],
     ])).forUpdate())
     .updateTable('connections as c').from('before')
     .set({ health: 'needs_reauth', health_reason: reason, revision: sql`c.revision + 1` })
