@@ -14,9 +14,19 @@ export interface AeadInput {
 
 /** Encrypts; answers ciphertext followed by its 128-bit tag. */
 export function aeadSeal (input: AeadInput, plaintext: Uint8Array): Buffer {
+  const sealed = Buffer.allocUnsafe(plaintext.length + TAG_BYTES)
+  aeadSealInto(sealed, input, plaintext)
+  return sealed
+}
+
+/** As `aeadSeal`, into bytes that are there: as many as the plaintext's and the tag's. */
+export function aeadSealInto (into: Uint8Array, input: AeadInput, plaintext: Uint8Array): void {
   const cipher = createCipheriv(CIPHER, input.key, input.iv, { authTagLength: TAG_BYTES })
   cipher.setAAD(input.aad)
-  return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
+  into.set(cipher.update(plaintext))
+  // GCM holds nothing back: what `final` gives is empty.
+  cipher.final()
+  into.set(cipher.getAuthTag(), plaintext.length)
 }
 
 /** Decrypts what `aeadSeal` made; undefined when anything of it, the key or the AAD differs. */

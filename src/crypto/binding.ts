@@ -51,6 +51,10 @@ export function encodeBinding (context: BindingContext): Buffer {
   ])
 }
 
+export function isSameScope (a: KeyScope, b: KeyScope): boolean {
+  return a.kind === 'workspace' ? b.kind === 'workspace' && a.workspaceId === b.workspaceId && a.environment === b.environment : b.kind === 'system'
+}
+
 /** The scope alone, in the same encoding, to bind a wrapped key to its owner. */
 export function encodeScope (scope: KeyScope, keyId: string): Buffer {
   const owner = scope.kind === 'workspace' ? [scope.kind, scope.workspaceId, scope.environment] : [scope.kind]

@@ -1,6 +1,6 @@
 import { createSecretKey, hash, hkdfSync, randomFillSync, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { formatId, idBytes, type KeyId } from '../ids.ts'
-import { aeadOpen, aeadSeal, IV_BYTES, KEY_BYTES, TAG_BYTES } from './aead.ts'
+import { aeadOpen, aeadSealInto, IV_BYTES, KEY_BYTES, TAG_BYTES } from './aead.ts'
 
 /**
  * Envelope, format 1:
@@ -62,7 +62,7 @@ function sealAt (key: EnvelopeKey, { binding, info }: Place, plaintext: Uint8Arr
   fillSaltAndIv(sealed.subarray(SALT_AT, COMMITMENT_AT))
   const { dataKey, commitment } = derive(key.key, salt, info)
   sealed.set(commitment, COMMITMENT_AT)
-  sealed.set(aeadSeal({ key: dataKey, iv, aad: Buffer.concat([sealed.subarray(0, BODY_AT), binding]) }, plaintext), BODY_AT)
+  aeadSealInto(sealed.subarray(BODY_AT), { key: dataKey, iv, aad: Buffer.concat([sealed.subarray(0, BODY_AT), binding]) }, plaintext)
   return sealed as Buffer as Sealed
 }
 

@@ -1,6 +1,6 @@
 import { isVaultError, VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
-import { encodeBinding, type BindingContext } from './binding.ts'
+import { encodeBinding, isSameScope, type BindingContext, type KeyScope } from './binding.ts'
 import { deriveOpener, envelopeKeyId, openEnvelope, openWith, resealEnvelope, sealEnvelope, type EnvelopeOpener, type Sealed, type SealedPayload } from './envelope.ts'
 import type { Keyring, ScopeKey } from './keyring.ts'
 import { reveal } from './reveal.ts'
@@ -30,13 +30,18 @@ export interface Sealer {
   sealPayload (context: BindingContext, bytes: Buffer): Promise<SealedWithKey<SealedPayload>>
   /** Opens a payload, as `open` does a credential. */
   openPayload (context: BindingContext, sealed: SealedPayload): Promise<Buffer>
-  /** Seals for the same place again, under the scope's current key: what it holds never leaves. Throws as `open` does. */
-  reseal<T extends Sealed | SealedPayload> (context: BindingContext, sealed: T): Promise<SealedWithKey<T>>
+  /**
+   * What seals values of a scope, which this key sealed, for the same places again under the scope's current key: what they
+   * hold never leaves. It has both keys, and does not wait for them with each value: let go of it after some. Throws as `open` does.
+   */
+  resealer (scope: KeyScope, keyId: KeyId): Promise<Resealer>
   /** Which key sealed it, as it says itself; undefined when it is no sealed value at all. */
   keyOf (sealed: Sealed | SealedPayload): KeyId | undefined
   /** Whether it opens here; throws only `kek_unavailable`. */
   isIntact (context: BindingContext, sealed: Sealed | SealedPayload): Promise<boolean>
 }
+
+export type Resealer = <T extends Sealed | SealedPayload>(context: BindingContext, sealed: T) => SealedWithKey<T>
 
 interface Asked {
   readonly sealed: Sealed | SealedPayload
@@ -121,11 +126,16 @@ export function createSealer (keyring: Keyring): Sealer {
     ...createFieldOpener(keyring),
     sealPayload: async (context: BindingContext, bytes: Buffer) => await sealBytes(context, bytes) as SealedWithKey<SealedPayload>,
     openPayload: async (context: BindingContext, sealed: SealedPayload) => await openBytes(context, sealed),
-    reseal: async <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
-      const [from, to] = [await keyFor(keyring, context, { sealed }), await keyring.current(context.scope)]
-      const again = resealEnvelope({ from, to }, encodeBinding(context), sealed)
-      if (again === undefined) throw integrityFailure()
-      return { sealed: again as Buffer as T, keyId: to.id }
+    resealer: async (scope: KeyScope, keyId: KeyId) => {
+      const from = await keyring.find(scope, keyId)
+      if (from === undefined) throw integrityFailure()
+      const to = await keyring.current(scope)
+      return <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
+        // Keys are nobody's but their scope's.
+        const again = isSameScope(scope, context.scope) ? resealEnvelope({ from, to }, encodeBinding(context), sealed) : undefined
+        if (again === undefined) throw integrityFailure()
+        return { sealed: again as Buffer as T, keyId: to.id }
+      }
     },
     keyOf: envelopeKeyId,
     isIntact: async (context: BindingContext, sealed: Sealed | SealedPayload) => {

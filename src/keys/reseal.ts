@@ -1,6 +1,7 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
-import type { KeyScope } from '../crypto/index.ts'
+import type { KeyScope, Resealer } from '../crypto/index.ts'
 import { isVaultError } from '../errors.ts'
+import type { KeyId } from '../ids.ts'
 import {
   countRowsToReseal, guard, listPreviousKeys, listRowsUnder, nameOfRow, replaceSealedRows, stillHolds,
   type OwnedKey, type ResealedRow, type SealedColumn, type SealedRow,
@@ -11,14 +12,14 @@ import { SYSTEM } from './replace.ts'
 
 const KEYS_PAGE = 100
 /** While one waits for the database another seals. */
-const LANES = [0, 1] as const
+const LANES = [0, 1, 2] as const
 const ROWS_PAGE_MAX = 1_000
 /** So slow a sweep reads a page ten times a second: what it does comes in small pieces. */
 const PAGES_PER_SECOND = 10
 /** Rows written together. */
 const ROWS_BATCH = 250
-/** Rows sealed again before others get a turn of the processor: less than a millisecond. */
-const ROWS_TURN = 20
+/** Rows sealed again before others get a turn of the processor: less than half a millisecond. */
+const ROWS_TURN = 5
 /** Values that don't open are left as they are, reported, and looked at by a person; so many of a column end its turn. */
 const FAILED_MAX = 1_000
 const LOCKED_PAUSE_MS = 50
@@ -34,8 +35,7 @@ export async function resealRows (options: KeysOptions, meter: Meter): Promise<v
     const keys = await guard(() => listPreviousKeys(database.db, { after, limit: KEYS_PAGE }))
     for (const column of columns) {
       for (const kind of column.owners) {
-        const its = keys.filter((key) => key.kind === kind)
-        const lanes = LANES.map((lane) => its.filter((_key, index) => index % LANES.length === lane)).filter((some) => some.length > 0)
+        const lanes = toLanes(keys.filter((key) => key.kind === kind))
         const part = { column, kind, lanes: lanes.length, failed: failed.get(column) ?? [] }
         const ended = await Promise.allSettled(lanes.map((some) => resealColumn(options, { ...part, keys: some }, meter)))
         for (const end of ended) if (end.status === 'rejected') throw end.reason
@@ -44,6 +44,13 @@ export async function resealRows (options: KeysOptions, meter: Meter): Promise<v
     after = keys.findLast(({ kind }) => kind === 'workspace')
     if (after === undefined) return
   }
+}
+
+/** Shares keys out by whose they are: of an owner's, most often only the one that was replaced last has rows. */
+function toLanes<T extends OwnedKey> (keys: readonly T[]): T[][] {
+  const owners = [...new Set(keys.map(({ workspaceId }) => workspaceId))]
+  const laneOf = new Map(owners.map((owner, index) => [owner, index % LANES.length]))
+  return LANES.map((lane) => keys.filter(({ workspaceId }) => laneOf.get(workspaceId) === lane)).filter((some) => some.length > 0)
 }
 
 interface Part {
@@ -89,12 +96,23 @@ async function resealPage (options: KeysOptions, { rows, ...part }: Part & { rea
 }
 
 async function resealBatch (options: KeysOptions, { rows, ...part }: Part & { readonly rows: readonly SealedRow[] }, meter: Meter): Promise<ResealedRow[]> {
+  const { crypto } = options
+  const { bindingOf } = part.column
   const resealed: ResealedRow[] = []
-  for (const [index, row] of rows.entries()) {
+  const resealers = new Map<KeyId, Resealer>()
+  for (const [index, from] of rows.entries()) {
     if (index % ROWS_TURN === ROWS_TURN - 1) await setImmediate()
-    const made = await resealOne(options, part, row)
-    if (made === 'broken') meter.fail()
-    else if (made !== 'changed') resealed.push(made)
+    try {
+      const context = bindingOf(from.row)
+      // The key that the value itself says sealed it, whatever stands beside it.
+      const keyId = crypto.keyOf(from.sealed) ?? from.keyId
+      const reseal = resealers.get(keyId) ?? await crypto.resealer(context.scope, keyId)
+      resealers.set(keyId, reseal)
+      resealed.push({ from, ...reseal(context, from.sealed) })
+    } catch (error) {
+      if (!isVaultError(error, 'integrity_failure')) throw error
+      if (await isBroken(options, part, from)) meter.fail()
+    }
   }
   return resealed
 }
@@ -108,21 +126,17 @@ async function writeBatch ({ database, crypto }: KeysOptions, { column, kind }: 
   return done
 }
 
-async function resealOne ({ database, crypto, ledger, log, metrics }: KeysOptions, { column, failed }: Part, from: SealedRow): Promise<ResealedRow | 'broken' | 'changed'> {
-  try {
-    return { from, ...await crypto.reseal(column.bindingOf(from.row), from.sealed) }
-  } catch (error) {
-    if (!isVaultError(error, 'integrity_failure')) throw error
-    if (!await guard(() => stillHolds(database.db, column, from))) return 'changed'
-    const name = nameOfRow(column, from.row)
-    failed.push(name)
-    metrics.integrityFailures.inc()
-    log.error({ table: column.table, row: name }, 'a sealed value does not open where it was found, and stays as it is')
-    const owner = from.row['workspace_id']
-    ledger.recordSoon({
-      event: 'integrity.failed', outcome: 'failed', reason: 'integrity_failure', principal: SYSTEM, details: { table: column.table, row: name },
-      ...typeof owner === 'string' && owner !== '' && { workspaceId: owner },
-    })
-    return 'broken'
-  }
+/** Whether a value that did not open is still what stands in its row; then says so where people look. */
+async function isBroken ({ database, ledger, log, metrics }: KeysOptions, { column, failed }: Part, from: SealedRow): Promise<boolean> {
+  if (!await guard(() => stillHolds(database.db, column, from))) return false
+  const name = nameOfRow(column, from.row)
+  failed.push(name)
+  metrics.integrityFailures.inc()
+  log.error({ table: column.table, row: name }, 'a sealed value does not open where it was found, and stays as it is')
+  const owner = from.row['workspace_id']
+  ledger.recordSoon({
+    event: 'integrity.failed', outcome: 'failed', reason: 'integrity_failure', principal: SYSTEM, details: { table: column.table, row: name },
+    ...typeof owner === 'string' && owner !== '' && { workspaceId: owner },
+  })
+  return true
 }

@@ -132,13 +132,16 @@ export async function replaceSealedRows (on: Executor, column: SealedColumn, { k
   const ownerOf = ({ from }: ResealedRow) => kind === 'system' ? '' : String(from.row['workspace_id'])
   const keys = [...new Map(rows.map((one) => [`${ownerOf(one)} ${one.keyId}`, { workspaceId: ownerOf(one), id: one.keyId }])).values()]
   const arrays = column.id.map((name) => sql`${rows.map(({ from }) => String(from.row[name]))}::text[]`)
-  const columns = sql.join([...id, sql`old_key`, sql`new_sealed`, sql`new_key`])
+  const columns = sql.join([...id, sql`old_key`, sql`starts_at`, sql`bytes`, sql`new_key`])
+  // One value of bytes and where each begins: as an array it would be written, and read, as hexadecimal text of twice the length.
+  const places = placesOf(rows.map(({ sealed }) => sealed))
   const same = (left: string, right: string) => sql.join(column.id.map((name) =>
     sql`${sql.ref(`${left}.${name}`)} = ${column.integers.includes(name) ? sql`${sql.ref(`${right}.${name}`)}::integer` : sql.ref(`${right}.${name}`)}`), sql` and `)
   const { numAffectedRows } = await sql`
     with current_keys as materialized (${holdCurrent(kind, keys)}), n as (
-      select * from unnest(${sql.join(arrays)}, ${rows.map(({ from }) => from.keyId)}::text[], ${rows.map((row) => row.sealed)}::bytea[], ${rows.map((row) => row.keyId)}::text[])
-        as n (${columns})
+      select n.*, substr(${places.bytes}::bytea, starts_at, bytes) as new_sealed
+        from unnest(${sql.join(arrays)}, ${rows.map(({ from }) => from.keyId)}::text[], ${places.startsAt}::integer[], ${places.lengths}::integer[], ${rows.map((row) => row.keyId)}::text[])
+          as n (${columns})
     ), held as (
       select ${sql.join(column.id.map((name) => sql`n.${sql.ref(name)}`))}, n.new_sealed, n.new_key
         from ${table} t join n on ${same('t', 'n')} where t.${key} || '' = n.old_key and t.${value} is not null
@@ -147,6 +150,17 @@ export async function replaceSealedRows (on: Executor, column: SealedColumn, { k
     )
     update ${table} u set ${value} = held.new_sealed, ${key} = held.new_key from held where ${same('u', 'held')}`.execute(on)
   return Number(numAffectedRows ?? 0)
+}
+
+/** Values one after another, and the first byte of each, counted from one as SQL does. */
+function placesOf (values: readonly Uint8Array[]) {
+  const lengths = values.map((value) => value.length)
+  let next = 1
+  const startsAt = lengths.map((length) => {
+    next += length
+    return next - length
+  })
+  return { bytes: Buffer.concat(values), startsAt, lengths }
 }
 
 /** Those of these keys that are current, held so until the statement's transaction ends. */

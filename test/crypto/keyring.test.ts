@@ -68,6 +68,22 @@ t.test('seals, and opens in another process with the same keyring', async (t) =>
   await t.rejects(cryptoOf(file).open({ ...contextOf('acme', 'sandbox'), fieldSet: ['key', 'other'] }, sealed), { code: 'integrity_failure' })
 })
 
+t.test('seals values of one scope again, and of no other', async (t) => {
+  const crypto = cryptoOf(file)
+  const [scope, other] = [contextOf('again', 'sandbox').scope, contextOf('again', 'live').scope]
+  const { sealed, keyId } = await crypto.seal(contextOf('again', 'sandbox'), { key: wrapSecret('value') })
+  const { sealed: live, keyId: liveKey } = await crypto.seal(contextOf('again', 'live'), { key: wrapSecret('value') })
+  const reseal = await crypto.resealer(scope, keyId)
+  const again = reseal(contextOf('again', 'sandbox'), sealed)
+  t.not(again.sealed.equals(sealed), true)
+  const opened = await cryptoOf(file).open(contextOf('again', 'sandbox'), again.sealed)
+  t.equal(opened['key'] && reveal(opened['key']), 'value')
+  t.throws(() => reseal(contextOf('again', 'sandbox', 'ver_2'), sealed), { code: 'integrity_failure' }, 'a value that was moved')
+  t.throws(() => reseal(contextOf('again', 'live'), live), { code: 'integrity_failure' }, 'a value of another environment')
+  await t.rejects(crypto.resealer(scope, liveKey), { code: 'integrity_failure' }, 'a key is had by its own scope only')
+  t.equal((await crypto.resealer(other, liveKey))(contextOf('again', 'live'), live).keyId, liveKey)
+})
+
 t.test('processes that start together agree on one key', async (t) => {
   const sealed = await Promise.all(Array.from({ length: 8 }, async (_, index) => await cryptoOf(file).seal(contextOf('race', 'live', `ver_${index}`), { key: wrapSecret('v') })))
   t.equal(new Set(sealed.map((one) => one.keyId)).size, 1)
