@@ -817,6 +817,7 @@ create table webhooks (
   created_at timestamp with time zone not null default vault_now(),
   updated_by text not null,
   updated_at timestamp with time zone not null default vault_now(),
+  revision integer not null default 1,
   constraint webhooks_pkey PRIMARY KEY (id)
 );
 -- connection_vault_service: DELETE, INSERT, SELECT, UPDATE

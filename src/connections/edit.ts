@@ -2,6 +2,7 @@ import { decidesHost, isNarrower, issuedFields, judgeConfig, type Catalog, type 
 import { VaultError } from '../errors.ts'
 import type { ConnectionId, WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
+import { readIfMatch, requireRevision } from '../revision.ts'
 import {
   deleteConnection, findConnection, getVersion, listReferences, listUses, lockConnection, setDisabled, updateConnection,
   type ConnectionRow, type ConnectionView, type Database, type ReferenceRow, type Tx, type UseRow,
@@ -9,7 +10,6 @@ import {
 import type { Caller } from './caller.ts'
 import { foldName, nameTaken, requireKnownActions } from './create.ts'
 import type { Revoker } from './revoke.ts'
-import { requireRevision } from './view.ts'
 
 /** What a PATCH may say; null takes a limit or a value away. */
 export interface ConnectionChanges {
@@ -69,7 +69,7 @@ export function createEditor (options: Options): Editor {
 
   return Object.freeze({
     update: async (of: Of, { changes, ifMatch }: Edit, caller: Caller) => await change(of, caller, async (tx, row) => {
-      requireRevision(ifMatch, row.revision)
+      requireRevision(row.revision, readIfMatch(ifMatch))
       const integration = await catalog.requireIn(row.workspace_id, row.integration, row.integration_revision)
       const set = await judgeChanges(tx, { row, integration }, changes)
       const config = Object.entries(changes.config ?? {}).sort().flatMap(([name, to]) => [[`config.${name}.from`, row.config[name] ?? null], [`config.${name}`, to.trim()]])
@@ -86,7 +86,7 @@ export function createEditor (options: Options): Editor {
     remove: async (of: Of, { force, ifMatch }: Removal, caller: Caller) => {
       revoker.soon(await database.transaction(async (tx) => {
         const row = await requireLocked(tx, of, caller)
-        requireRevision(ifMatch, row.revision)
+        requireRevision(row.revision, readIfMatch(ifMatch))
         const references = await listReferences(tx, row)
         const uses = await listUses(tx, row, LATELY_DAYS)
         if (!force && references.length + uses.length > 0) throw inUse(references, uses)

@@ -3,6 +3,7 @@ import type { Secret } from '../crypto/index.ts'
 import { VaultError, type FieldError } from '../errors.ts'
 import type { AppOwner, Environment } from '../ids.ts'
 import type { AppCaller, OAuthApps } from '../oauth/index.ts'
+import { formatEtag, type Expected } from '../revision.ts'
 import type { AppPlace, AppRow } from '../store/index.ts'
 import { redirectUri, requireOAuth, tokenHosts } from './grant.ts'
 
@@ -13,6 +14,7 @@ export interface EnteredApp {
   readonly preview: string
   readonly scopes: Readonly<Record<string, readonly string[]>>
   readonly overlapSeconds: number
+  readonly expected?: Expected
 }
 
 /** What those who manage apps see. */
@@ -32,14 +34,16 @@ export interface PresentedApp {
   readonly created_at: string
   readonly updated_by: string
   readonly updated_at: string
+  readonly etag: string
 }
 
 export interface OAuthAppKeeper {
-  /** Throws `integration_unknown`, `environment_mismatch`, `oauth_app_invalid`. */
+  /** Throws `integration_unknown`, `environment_mismatch`, `oauth_app_invalid`, `etag_mismatch`. */
   put (place: AppPlace, entered: EnteredApp, caller: AppCaller): Promise<{ app: PresentedApp, created: boolean }>
   get (place: AppPlace): Promise<PresentedApp>
   list (owner: AppOwner, environments: readonly Environment[]): Promise<PresentedApp[]>
-  remove (place: AppPlace, removal: { force: boolean }, caller: AppCaller): Promise<void>
+  /** Throws `not_found`, `etag_mismatch`, `oauth_app_in_use`. */
+  remove (place: AppPlace, removal: { force: boolean, expected?: Expected }, caller: AppCaller): Promise<void>
 }
 
 interface Options {
@@ -60,6 +64,7 @@ export function createOAuthAppKeeper ({ catalog, oauth: { apps }, publicUrl }: O
       client_id: app.client_id, client_secret_preview: app.preview, previous_secret_until: app.previous_until?.toISOString() ?? null,
       redirect_uri: redirectUri(publicUrl(), app.id), scopes: { ...manifest && defaultScopes(manifest), ...app.scopes },
       created_by: app.created_by, created_at: app.created_at.toISOString(), updated_by: app.updated_by, updated_at: app.updated_at.toISOString(),
+      etag: formatEtag(app.revision),
     }
   }
   return Object.freeze({

@@ -1,4 +1,4 @@
-import { VaultError } from '../errors.ts'
+import { formatEtag } from '../revision.ts'
 import type { ConnectionView } from '../store/index.ts'
 import { expiryOf } from './guards.ts'
 
@@ -35,14 +35,4 @@ export function presentConnection (view: ConnectionView) {
     updated_at: view.updated_at.toISOString(),
     etag: formatEtag(view.revision),
   }
-}
-
-/** A strong entity tag (RFC 9110, 8.8.3). */
-export function formatEtag (revision: number): string {
-  return `"${revision}"`
-}
-
-/** Throws `etag_mismatch` unless an If-Match names this revision or any. A weak tag never matches (RFC 9110, 13.1.1). */
-export function requireRevision (ifMatch: string, revision: number): void {
-  if (ifMatch !== '*' && ifMatch !== formatEtag(revision)) throw new VaultError('etag_mismatch')
 }

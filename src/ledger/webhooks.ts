@@ -2,6 +2,7 @@ import type { Crypto } from '../crypto/index.ts'
 import { exceptionFor, judgeUrl, type Exceptions } from '../egress/index.ts'
 import { VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, newId, type Environment, type WebhookId } from '../ids.ts'
+import { requireRevision, type Expected } from '../revision.ts'
 import {
   claimIdempotencyKey, countWebhooks, deleteWebhook, disableWebhook, enableWebhook, findWebhook, guard, holdCurrentKey, whileKeyChanges, insertWebhook,
   listDeliveries,
@@ -29,6 +30,12 @@ export interface WebhookSettings {
 
 export type WebhookChanges = Partial<WebhookSettings> & { readonly enabled?: boolean }
 
+/** A webhook as its editor read it. */
+export interface SeenWebhook {
+  readonly id: WebhookId
+  readonly expected?: Expected
+}
+
 /** Without the secret in a replay: it was shown to the first. */
 export interface WithSecret {
   readonly webhook: WebhookRow
@@ -41,9 +48,10 @@ export interface Webhooks {
   list (): Promise<WebhookRow[]>
   /** Throws `not_found`, as all that follow. */
   get (id: WebhookId): Promise<WebhookRow>
-  /** Throws `webhook_invalid`. Enabling goes on with what is still pending. */
-  update (id: WebhookId, changes: WebhookChanges, caller: WebhookCaller): Promise<WebhookRow>
-  remove (id: WebhookId, caller: WebhookCaller): Promise<void>
+  /** Throws `webhook_invalid`, `etag_mismatch`. Enabling goes on with what is still pending. */
+  update (as: SeenWebhook, changes: WebhookChanges, caller: WebhookCaller): Promise<WebhookRow>
+  /** Throws `etag_mismatch`. */
+  remove (as: SeenWebhook, caller: WebhookCaller): Promise<void>
   /** Answers the new secret, this once; the one before signs as well for so long. */
   rotateSecret (id: WebhookId, overlapSeconds: number, caller: WebhookCaller): Promise<WithSecret>
   listDeliveries (filter: DeliveryFilter): Promise<DeliveryRow[]>
@@ -74,18 +82,23 @@ export function createWebhooks (options: Options): Webhooks {
     ...createSecretKeeper(options),
     list: async () => await guard(() => listWebhooks(database.db)),
     get,
-    update: async (id: WebhookId, { enabled, ...changes }: WebhookChanges, caller: WebhookCaller) => await change(id, async (tx) => {
-      if (changes.url !== undefined) requireCallable(changes.url, exceptions)
-      const changed = Object.keys(changes).sort()
+    update: async ({ id, expected }: SeenWebhook, changes: WebhookChanges, caller: WebhookCaller) => await change(id, async (tx, { revision }) => {
+      requireRevision(revision, expected)
+      const { enabled, ...settings } = changes
+      if (settings.url !== undefined) requireCallable(settings.url, exceptions)
+      const changed = Object.keys(settings).sort()
       if (changed.length > 0) {
-        await updateWebhook(tx, id, { ...columnsOf(changes), updated_by: caller.by })
+        await updateWebhook(tx, id, { ...columnsOf(settings), updated_by: caller.by })
         await ledger.recordIn(tx, recordOf('webhook.updated', { id, caller }, { changed }))
       }
       if (enabled !== undefined) await switchTo(tx, { id, enabled, caller })
     }),
-    remove: async (id: WebhookId, caller: WebhookCaller) => {
+    remove: async ({ id, expected }: SeenWebhook, caller: WebhookCaller) => {
       await database.transaction(async (tx) => {
-        if (!await deleteWebhook(tx, id)) throw new VaultError('not_found')
+        const row = await lockWebhook(tx, id)
+        if (row === undefined) throw new VaultError('not_found')
+        requireRevision(row.revision, expected)
+        await deleteWebhook(tx, id)
         await ledger.recordIn(tx, recordOf('webhook.deleted', { id, caller }))
       })
     },
@@ -105,10 +118,11 @@ export function createWebhooks (options: Options): Webhooks {
 }
 
 function createChange ({ database }: Options) {
-  return async (id: WebhookId, work: (tx: Tx) => Promise<void>): Promise<WebhookRow> => {
+  return async (id: WebhookId, work: (tx: Tx, row: Pick<WebhookRow, 'revision'>) => Promise<void>): Promise<WebhookRow> => {
     await database.transaction(async (tx) => {
-      if (await lockWebhook(tx, id) === undefined) throw new VaultError('not_found')
-      await work(tx)
+      const row = await lockWebhook(tx, id)
+      if (row === undefined) throw new VaultError('not_found')
+      await work(tx, row)
     })
     return await getWebhook(database, id)
   }

@@ -2,6 +2,7 @@ import type { BindingContext, Crypto, KeyScope, Secret } from '../crypto/index.t
 import { VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, newId, type AppId, type AppOwner, type Environment, type WorkspaceId } from '../ids.ts'
 import type { AuditPrincipal, Ledger } from '../ledger/index.ts'
+import { requireRevision, type Expected } from '../revision.ts'
 import {
   sealedColumn,
   countGrants, deleteApp, findApp, findAppById, findAppFor, guard, holdCurrentKey, insertApp, isUniqueViolation, listApps, listAppSecrets, lockApp,
@@ -25,6 +26,8 @@ export interface AppSettings {
   readonly scopes: Readonly<Record<string, readonly string[]>>
   /** How long the secret before stays valid beside a new one. */
   readonly overlapSeconds: number
+  /** Undefined: whatever there is, or nothing. */
+  readonly expected?: Expected
   /** Hosts the secret may be sent to: those of the provider's token and revocation endpoints. */
   readonly hosts: readonly string[]
 }
@@ -37,18 +40,23 @@ export interface OpenSecret {
 }
 
 export interface OAuthApps {
-  /** Makes the app or changes it. Throws `oauth_app_invalid` when a new one has no secret. */
+  /** Makes the app or changes it. Throws `oauth_app_invalid` when a new one has no secret, `etag_mismatch`. */
   put (place: AppPlace, settings: AppSettings, caller: AppCaller): Promise<{ app: AppRow, created: boolean }>
   /** Throws `not_found`. */
   get (place: AppPlace): Promise<AppRow>
   list (owner: AppOwner, environments: readonly Environment[]): Promise<AppRow[]>
-  /** Throws `not_found`, and `oauth_app_in_use` while connections live on its grants, unless forced. */
-  remove (place: AppPlace, removal: { force: boolean }, caller: AppCaller): Promise<void>
+  /** Throws `not_found`, `etag_mismatch`, and `oauth_app_in_use` while connections live on its grants, unless forced. */
+  remove (place: AppPlace, removal: Removal, caller: AppCaller): Promise<void>
   /** The app a workspace links with: its own, else the vault's. */
   find (of: { workspaceId: WorkspaceId, integration: string, environment: Environment }): Promise<AppRow | undefined>
   findById (owner: AppOwner, id: AppId): Promise<AppRow | undefined>
   /** The current secret, and during a rotation the one before. Throws `integrity_failure`. */
   open (app: AppRow): Promise<OpenSecret[]>
+}
+
+export interface Removal {
+  readonly force: boolean
+  readonly expected?: Expected
 }
 
 interface Options {
@@ -80,10 +88,11 @@ export function createOAuthApps (options: Options): OAuthApps {
       throw new VaultError('overloaded', { detail: 'The app is being changed by somebody else.', retryAfterSeconds: 1 })
     },
     list: async (owner: AppOwner, environments: readonly Environment[]) => await guard(() => listApps(database.db, owner, environments)),
-    remove: async (place: AppPlace, { force }: { force: boolean }, caller: AppCaller) => {
+    remove: async (place: AppPlace, { force, expected }: Removal, caller: AppCaller) => {
       await database.transaction(async (tx) => {
         const row = await lockApp(tx, place)
         if (row === undefined) throw new VaultError('not_found')
+        requireRevision(row.revision, expected)
         const grants = await countGrants(tx, row.id)
         if (grants > 0 && !force) {
           throw new VaultError('oauth_app_in_use', { detail: `${grants} connections were linked through this app and could not be refreshed or revoked without it.` })
@@ -142,6 +151,7 @@ function createWriter ({ database, crypto, ledger }: Options): (place: AppPlace,
     return await database.transaction(async (tx) => {
       if (sealed !== undefined && !await holdCurrentKey(tx, place.owner, sealed.keyId)) return undefined
       const row = await lockApp(tx, place)
+      requireRevision(row?.revision, settings.expected)
       return row?.id === known?.id ? await write(tx, place, { row, settings, appId, sealed, caller }) : undefined
     }).catch((error: unknown) => {
       if (isUniqueViolation(error, 'oauth_apps_place')) return undefined

@@ -603,6 +603,7 @@ export interface Webhooks {
   id: WebhookId;
   last_delivered_at: Timestamp | null;
   last_secret_number: Generated<number>;
+  revision: Generated<number>;
   updated_at: Generated<Timestamp>;
   updated_by: string;
   url: string;

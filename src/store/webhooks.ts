@@ -38,12 +38,12 @@ export async function lockWebhook (tx: Tx, id: WebhookId): Promise<Selectable<We
 type Changes = Pick<Updateable<Webhooks>, 'url' | 'description' | 'event_types' | 'environments' | 'updated_by' | 'last_secret_number'>
 
 export async function updateWebhook (tx: Tx, id: WebhookId, changes: Changes): Promise<void> {
-  await tx.updateTable('webhooks').set({ ...changes, updated_at: NOW }).where('id', '=', id).execute()
+  await tx.updateTable('webhooks').set({ ...changes, revision: sql`revision + 1`, updated_at: NOW }).where('id', '=', id).execute()
 }
 
 /** Stops deliveries. Answers whether that is news. */
 export async function disableWebhook (tx: Tx, id: WebhookId, by: { reason: string, by: string }): Promise<boolean> {
-  const disabled = await tx.updateTable('webhooks').set({ disabled_at: NOW, disabled_reason: by.reason, updated_by: by.by, updated_at: NOW })
+  const disabled = await tx.updateTable('webhooks').set({ disabled_at: NOW, disabled_reason: by.reason, revision: sql`revision + 1`, updated_by: by.by, updated_at: NOW })
     .where('id', '=', id).where('disabled_at', 'is', null).returning('id').executeTakeFirst()
   return disabled !== undefined
 }
@@ -51,7 +51,7 @@ export async function disableWebhook (tx: Tx, id: WebhookId, by: { reason: strin
 /** Goes on with what is still pending. Answers whether that is news. */
 export async function enableWebhook (tx: Tx, id: WebhookId, by: string): Promise<boolean> {
   const enabled = await tx.updateTable('webhooks')
-    .set({ disabled_at: null, disabled_reason: null, failing_since: null, updated_by: by, updated_at: NOW })
+    .set({ disabled_at: null, disabled_reason: null, failing_since: null, revision: sql`revision + 1`, updated_by: by, updated_at: NOW })
     .where('id', '=', id).where('disabled_at', 'is not', null).returning('id').executeTakeFirst()
   return enabled !== undefined
 }

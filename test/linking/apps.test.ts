@@ -48,6 +48,22 @@ t.test('made, shown, changed', async (t) => {
   t.notMatch(JSON.stringify(events), /secret-\d/)
 })
 
+t.test('an edit of what somebody else has changed since is refused', async (t) => {
+  const as = async (ifMatch: string, body: object, method = 'PUT') => await vault.request(method, '/v1/oauth-apps/slack/live', { ...method === 'PUT' && { body }, headers: { 'if-match': ifMatch } })
+  const app = { client_id: 'slack-client', client_secret: SECRET }
+  for (const tag of ['*', '"1"']) t.match(await as(tag, app), { status: 412, body: { code: 'etag_mismatch', detail: 'There is none by now.' } }, 'nothing is made where something was to be changed')
+  const made = await put('oauth-apps/slack/live', app)
+  t.equal(made.headers.get('etag'), made.body.etag)
+  const edits = await Promise.all(['a', 'b', 'c'].map(async (id) => await as(made.body.etag as string, { client_id: `slack-${id}`, client_secret: SECRET })))
+  t.same(edits.map(({ status }) => status).toSorted(), [200, 412, 412], 'of three at once one is taken')
+  const read = await vault.request('GET', '/v1/oauth-apps/slack/live')
+  t.equal(read.body.client_id, edits.find(({ status }) => status === 200)?.body.client_id)
+  t.equal(read.headers.get('etag'), read.body.etag)
+  t.match(await as('*', app), { status: 200 })
+  t.match(await as(read.body.etag as string, {}, 'DELETE'), { status: 412 })
+  t.match(await as('*', {}, 'DELETE'), { status: 204 })
+})
+
 t.test('what is wrong is said', async (t) => {
   const wrong: [path: string, body: object, status: number, code: string, pointer?: RegExp][] = [
     ['oauth-apps/linear/sandbox', { client_id: 'a' }, 422, 'oauth_app_invalid', /\/client_secret is required/],

@@ -2,6 +2,7 @@ import { isVaultError, VaultError } from '../../errors.ts'
 import { newId, type Environment, type IntegrationId, type WorkspaceId } from '../../ids.ts'
 import type { Egress } from '../../egress/index.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../../ledger/index.ts'
+import { requireRevision, type Expected } from '../../revision.ts'
 import {
   claimIdempotencyKey, countIntegrations, deleteIntegration, findAction, findIntegration, getImport, guard, insertIntegration, insertRevision,
   listActionSummaries,
@@ -52,7 +53,7 @@ export interface Creation {
 export interface Revising {
   readonly upload: Upload
   /** The revision that it was made from; any when left out. */
-  readonly expected: number | undefined
+  readonly expected: Expected
 }
 
 /** Integrations that workspaces make of OpenAPI documents. All throw `openapi_invalid`, `request_invalid` and `overloaded` where they read one. */
@@ -70,7 +71,7 @@ export interface CustomApis {
   /** Newest first. */
   list (workspaceId: WorkspaceId, page: IntegrationPage): Promise<IntegrationRow[]>
   /** Throws `not_found`, `etag_mismatch`, `insufficient_scope`, `integration_in_use` with the connections. */
-  remove (of: IntegrationPlace, expected: number | undefined, importer: Importer): Promise<void>
+  remove (of: IntegrationPlace, expected: Expected, importer: Importer): Promise<void>
 }
 
 interface Options {
@@ -169,7 +170,7 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
       return await get(of)
     },
 
-    remove: async (of: IntegrationPlace, expected: number | undefined, importer: Importer) => {
+    remove: async (of: IntegrationPlace, expected: Expected, importer: Importer) => {
       requireEnvironments((await get(of)).manifest, importer)
       const removed = await database.transaction(async (tx) => {
         const row = await requireLocked(tx, of)
@@ -235,10 +236,6 @@ async function requireLocked (tx: Tx, of: IntegrationPlace) {
 function requireEnvironments ({ environments }: Manifest, importer: Importer): void {
   const missing = environments.filter((environment) => !importer.environments.includes(environment))
   if (missing.length > 0) throw new VaultError('insufficient_scope', { detail: `The integration is for ${environments.join(' and ')}; this token is not for ${missing.join(' and ')}.` })
-}
-
-function requireRevision (is: number, expected: number | undefined): void {
-  if (expected !== undefined && is !== expected) throw new VaultError('etag_mismatch', { detail: `The integration is at revision ${is} by now.` })
 }
 
 function isSame (choices: Uint8Array, before: ImportChoices): boolean {

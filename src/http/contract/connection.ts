@@ -1,5 +1,8 @@
 import { Type } from 'typebox'
-import { closed, Cursor, Environment, IdempotencyHeaders, IdOf, Instant, Limit, NAME, NextCursor, NullableInstant, NullableString, WorkspaceId } from './parts.ts'
+import {
+  closed, Cursor, Environment, ETAG, IdempotencyHeaders, IdOf, Instant, Limit, NAME, NextCursor, NullableInstant, NullableString, OptionalIfMatchHeaders,
+  WorkspaceId,
+} from './parts.ts'
 
 export const ConnectionName = Type.String({ minLength: 1, maxLength: 200, pattern: NAME, description: 'Unique in workspace and environment, without regard to case.' })
 /** No control characters: Postgres can't store NUL, and nobody can see the others. */
@@ -47,10 +50,7 @@ export const RotateConnection = Type.Object({
   allowed_hosts: Type.Optional(AllowedHosts),
 }, closed)
 
-/** RFC 9110, 13.1.1, with one tag. */
-const ETAG = '^(\\*|(W/)?"[^"]{1,90}")$'
 export const IfMatchHeaders = Type.Object({ 'if-match': Type.Optional(Type.String({ pattern: ETAG, description: 'ETag of the connection as it was read, with its quotes, or `*`. Required.' })) })
-export const OptionalIfMatchHeaders = Type.Object({ 'if-match': Type.Optional(Type.String({ pattern: ETAG, description: 'Go on only if the connection still has this ETag.' })) })
 
 export const RotateHeaders = Type.Object({ ...OptionalIfMatchHeaders.properties, ...IdempotencyHeaders.properties })
 

@@ -31,6 +31,7 @@ export const OAuthApp = Type.Object({
   created_at: Instant,
   updated_by: Type.String(),
   updated_at: Instant,
+  etag: Type.String(),
 }, { ...closed, $id: 'OAuthApp' })
 
 export const OAuthApps = Type.Object({ oauth_apps: Type.Array(Type.Ref('OAuthApp#')) }, closed)

@@ -37,6 +37,10 @@ export const NextCursor = Type.Unsafe<string | null>({ type: ['string', 'null'],
 
 const IdempotencyKey = '^[\\x21-\\x7e]{1,255}$'
 
+/** RFC 9110, 13.1.1, with one tag. */
+export const ETAG = '^(\\*|(W/)?"[^"]{1,90}")$'
+export const OptionalIfMatchHeaders = Type.Object({ 'if-match': Type.Optional(Type.String({ pattern: ETAG, description: 'Go on only if it still has this ETag.' })) })
+
 /** Idempotency-Key, draft-ietf-httpapi-idempotency-key-header. */
 export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(Type.String({ pattern: IdempotencyKey, description: 'Repeats of a request with the same key within 24 hours make nothing new.' })),

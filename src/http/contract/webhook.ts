@@ -42,6 +42,7 @@ export const Webhook = Type.Object({
   created_at: Instant,
   updated_by: Type.String(),
   updated_at: Instant,
+  etag: Type.String(),
 }, { ...closed, $id: 'Webhook' })
 
 const View = Type.Ref('Webhook#')

@@ -3,16 +3,16 @@ import { Type } from 'typebox'
 import { ALL } from '../../access/index.ts'
 import type { CustomApi as Api, CustomApis, Manifest } from '../../catalog/index.ts'
 import { sha256, type Macs } from '../../crypto/index.ts'
-import { VaultError, type ErrorCode } from '../../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
 import type { IntegrationId, WorkspaceId } from '../../ids.ts'
+import { formatEtag, readIfMatch } from '../../revision.ts'
 import type { IntegrationRow } from '../../store/index.ts'
 import { compileValidator, type App } from '../app.ts'
 import { stepAside } from '../admission/book.ts'
 import { callerOf } from '../authenticate.ts'
-import { OptionalIfMatchHeaders } from '../contract/connection.ts'
 import { CustomApiActionParams, CustomApiPage, CustomApiParams, ImportBody, ImportPreview, ListCustomApis, RevisionQuery } from '../contract/custom-api.ts'
 import { IntegrationAction } from '../contract/integration.ts'
-import { IdempotencyHeaders, WorkspaceParams } from '../contract/parts.ts'
+import { IdempotencyHeaders, OptionalIfMatchHeaders, WorkspaceParams } from '../contract/parts.ts'
 import { presentAction, presentScheme } from './integrations.ts'
 import { pageOf, readCursor } from './paging.ts'
 
@@ -47,7 +47,7 @@ export function customApiRoutes (app: App, { customApis, macs }: Rooms): void {
     config: { errors: ['not_found', 'revision_unknown'] },
   }, async (request, reply) => {
     const api = await customApis.get(placeOf(request.params), request.query.revision)
-    return await reply.header('etag', etagOf(api.row)).send(present(api))
+    return await reply.header('etag', formatEtag(api.row.revision)).send(present(api))
   })
 
   app.get(`${ONE}/actions/:action`, {
@@ -102,7 +102,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
     stepAside(request)
     const { api, replayed } = await customApis.create(workspaceId, { upload, idempotency }, callerOf(request))
     if (replayed) reply.header('idempotent-replayed', 'true')
-    return await reply.code(201).headers({ location: `${BASE.replace(':workspace_id', workspaceId)}/${api.row.id}`, etag: etagOf(api.row) }).send(present(api))
+    return await reply.code(201).headers({ location: `${BASE.replace(':workspace_id', workspaceId)}/${api.row.id}`, etag: formatEtag(api.row.revision) }).send(present(api))
   })
 
   app.put(ONE, {
@@ -116,7 +116,7 @@ function importRoutes (app: App, { customApis, macs }: Rooms): void {
   }, async (request, reply) => {
     stepAside(request)
     const api = await customApis.revise(placeOf(request.params), { upload: uploadOf(request), expected: readIfMatch(request.headers['if-match']) }, callerOf(request))
-    return await reply.header('etag', etagOf(api.row)).send(present(api))
+    return await reply.header('etag', formatEtag(api.row.revision)).send(present(api))
   })
 }
 
@@ -135,18 +135,6 @@ function placeOf (params: { workspace_id: string, integration_id: string }) {
   return { workspaceId: params.workspace_id as WorkspaceId, id: params.integration_id as IntegrationId }
 }
 
-/** Its newest revision is what changes about it. */
-function etagOf (row: IntegrationRow): string {
-  return `"${row.revision}"`
-}
-
-function readIfMatch (header: string | undefined): number | undefined {
-  if (header === undefined || header === '*') return undefined
-  const revision = /^"([1-9]\d{0,8})"$/.exec(header)?.[1]
-  if (revision === undefined) throw new VaultError('etag_mismatch')
-  return Number(revision)
-}
-
 function presentSummary (row: IntegrationRow) {
   const { name, docs = null, environments, auth } = row.head as Manifest
   return {
@@ -154,7 +142,7 @@ function presentSummary (row: IntegrationRow) {
     newest_revision: row.revision,
     source: { title: row.title, version: row.version, sha256: row.sha256, url: row.source_url }, action_count: row.actions,
     created_by: row.created_by, created_at: row.created_at.toISOString(),
-    updated_by: row.updated_by, updated_at: row.updated_at.toISOString(), etag: etagOf(row),
+    updated_by: row.updated_by, updated_at: row.updated_at.toISOString(), etag: formatEtag(row.revision),
   }
 }
 

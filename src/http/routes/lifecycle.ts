@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import type { Catalog } from '../../catalog/index.ts'
-import { requireRevision, type Connections } from '../../connections/index.ts'
+import type { Connections } from '../../connections/index.ts'
 import type { Macs } from '../../crypto/index.ts'
+import { readIfMatch, requireRevision } from '../../revision.ts'
 import type { UseRow, VersionRow } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
@@ -28,7 +29,7 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
     const of = ofRequest(request.params)
     const { body } = request
     const seen = await connections.get(of, caller)
-    requireRevision(request.headers['if-match'] ?? '*', seen.revision)
+    requireRevision(seen.revision, readIfMatch(request.headers['if-match']))
     const config = { ...seen.config, ...seen.host_config, ...body.config }
     const { auth, environment } = seen
     const integration = await catalog.requireIn(seen.workspace_id, seen.integration, seen.integration_revision)

@@ -1,17 +1,19 @@
+import type { FastifyReply } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { previewText } from '../../catalog/index.ts'
 import type { Connections } from '../../connections/index.ts'
 import { wrapSecret } from '../../crypto/wrap.ts'
 import { VaultError, type ErrorCode } from '../../errors.ts'
 import { GLOBAL_OWNER, type AppOwner, type Environment, type WorkspaceId } from '../../ids.ts'
+import { readIfMatch } from '../../revision.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
 import { DeleteOAuthApp, GlobalAppParams, OAuthApps, PutOAuthApp, WorkspaceAppParams } from '../contract/oauth-app.ts'
-import { WorkspaceParams } from '../contract/parts.ts'
+import { OptionalIfMatchHeaders, WorkspaceParams } from '../contract/parts.ts'
 
 const tags = ['oauth']
 const View = Type.Ref('OAuthApp#')
-const PUT_ERRORS: readonly ErrorCode[] = ['integration_unknown', 'environment_mismatch', 'oauth_app_invalid', 'kek_unavailable', 'overloaded']
+const PUT_ERRORS: readonly ErrorCode[] = ['integration_unknown', 'environment_mismatch', 'oauth_app_invalid', 'etag_mismatch', 'kek_unavailable', 'overloaded']
 const OVERLAP_SECONDS = 86_400
 
 /** OAuth apps: the vault's own, and each workspace's, which win. */
@@ -45,26 +47,31 @@ function ownerRoutes (app: App, apps: Connections['oauthApps'], { base, params, 
   app.get(one, {
     schema: { tags, operationId: `get${name}OAuthApp`, summary: `Get ${whose} OAuth app of an integration`, params, response: { 200: View } },
     config: { errors: ['not_found'] },
-  }, async (request) => copy(await apps.get(placeOf(request.params as Params, callerOf(request).environments))))
+  }, async (request, reply) => await sendApp(reply, await apps.get(placeOf(request.params as Params, callerOf(request).environments))))
 
   app.put(one, {
-    schema: { tags, operationId: `put${name}OAuthApp`, summary: `Make or change ${whose} OAuth app of an integration`, params, body: PutOAuthApp, response: { 200: View, 201: View } },
+    schema: { tags, operationId: `put${name}OAuthApp`, summary: `Make or change ${whose} OAuth app of an integration`, params, headers: OptionalIfMatchHeaders, body: PutOAuthApp, response: { 200: View, 201: View } },
     config: { errors: [...PUT_ERRORS, 'not_found'] },
   }, async (request, reply) => {
     const caller = callerOf(request)
-    const put = await apps.put(placeOf(request.params, caller.environments), enteredApp(request.body), caller)
-    return await reply.code(put.created ? 201 : 200).send(copy(put.app))
+    const entered = { ...enteredApp(request.body), expected: readIfMatch(request.headers['if-match']) }
+    const put = await apps.put(placeOf(request.params, caller.environments), entered, caller)
+    return await sendApp(reply.code(put.created ? 201 : 200), put.app)
   })
 
   app.delete(one, {
-    schema: { tags, operationId: `delete${name}OAuthApp`, summary: `Delete ${whose} OAuth app of an integration`, params, querystring: DeleteOAuthApp, response: { 204: Type.Null({ description: 'Deleted.' }) } },
-    config: { errors: ['not_found', 'oauth_app_in_use'] },
+    schema: { tags, operationId: `delete${name}OAuthApp`, summary: `Delete ${whose} OAuth app of an integration`, params, headers: OptionalIfMatchHeaders, querystring: DeleteOAuthApp, response: { 204: Type.Null({ description: 'Deleted.' }) } },
+    config: { errors: ['not_found', 'oauth_app_in_use', 'etag_mismatch'] },
   }, async (request, reply) => {
     const caller = callerOf(request)
-    const { force } = request.query
-    await apps.remove(placeOf(request.params, caller.environments), { force: force === true }, caller)
+    const removal = { force: request.query.force === true, expected: readIfMatch(request.headers['if-match']) }
+    await apps.remove(placeOf(request.params, caller.environments), removal, caller)
     return await reply.code(204).send(null)
   })
+}
+
+async function sendApp (reply: FastifyReply, app: Awaited<ReturnType<Connections['oauthApps']['get']>>) {
+  return await reply.header('etag', app.etag).send(copy(app))
 }
 
 function ownerOf (params: { readonly workspace_id?: string }): AppOwner {

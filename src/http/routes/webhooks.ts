@@ -1,12 +1,14 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
 import type { Macs } from '../../crypto/index.ts'
 import { VaultError, type ErrorCode } from '../../errors.ts'
 import { ENVIRONMENTS, type EventId, type WebhookId } from '../../ids.ts'
 import type { Events, WithSecret } from '../../ledger/index.ts'
+import { formatEtag, readIfMatch } from '../../revision.ts'
 import type { DeliveryRow, WebhookRow } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
-import { IdempotencyHeaders } from '../contract/parts.ts'
+import { IdempotencyHeaders, OptionalIfMatchHeaders } from '../contract/parts.ts'
 import {
   CreateWebhook, DeliveryPage, ListDeliveries, Replayed, ReplayWebhook, RotateWebhookSecret, TestedWebhook, UpdateWebhook, Webhooks, WebhookParams,
   WebhookWithSecret,
@@ -38,7 +40,7 @@ function createRoute (app: App, { webhooks }: Events, macs: Macs): void {
     const idempotency = await readIdempotency(macs, request.headers['idempotency-key'], meant)
     const made = await webhooks.create({ url, description, eventTypes, environments }, caller, idempotency)
     if (made.secret === undefined) reply.header('idempotent-replayed', 'true')
-    return await reply.code(201).send(presentWithSecret(made))
+    return await reply.code(201).header('etag', formatEtag(made.webhook.revision)).send(presentWithSecret(made))
   })
 }
 
@@ -50,22 +52,22 @@ function keepRoutes (app: App, { webhooks }: Events): void {
   app.get('/v1/webhooks/:webhook_id', {
     schema: { tags, operationId: 'getWebhook', summary: 'Get a webhook', params: WebhookParams, response: { 200: View } },
     config: { errors: ['not_found'] },
-  }, async (request) => presentWebhook(await webhooks.get(request.params.webhook_id as WebhookId)))
+  }, async (request, reply) => await sendWebhook(reply, await webhooks.get(request.params.webhook_id as WebhookId)))
 
   app.patch('/v1/webhooks/:webhook_id', {
-    schema: { tags, operationId: 'updateWebhook', summary: 'Change, enable or disable a webhook', params: WebhookParams, body: UpdateWebhook, response: { 200: View } },
-    config: { errors: ['not_found', 'webhook_invalid'] },
-  }, async (request) => {
+    schema: { tags, operationId: 'updateWebhook', summary: 'Change, enable or disable a webhook', params: WebhookParams, headers: OptionalIfMatchHeaders, body: UpdateWebhook, response: { 200: View } },
+    config: { errors: ['not_found', 'webhook_invalid', 'etag_mismatch'] },
+  }, async (request, reply) => {
     const { event_types: eventTypes, ...rest } = request.body
     const changes = { ...rest, ...eventTypes !== undefined && { eventTypes } }
-    return presentWebhook(await webhooks.update(request.params.webhook_id as WebhookId, changes, callerOf(request)))
+    return await sendWebhook(reply, await webhooks.update(seenBy(request), changes, callerOf(request)))
   })
 
   app.delete('/v1/webhooks/:webhook_id', {
-    schema: { tags, operationId: 'deleteWebhook', summary: 'Delete a webhook', description: 'What was to be delivered to it is dropped.', params: WebhookParams, response: { 204: Type.Null({ description: 'Deleted.' }) } },
-    config: { errors: ['not_found'] },
+    schema: { tags, operationId: 'deleteWebhook', summary: 'Delete a webhook', description: 'What was to be delivered to it is dropped.', params: WebhookParams, headers: OptionalIfMatchHeaders, response: { 204: Type.Null({ description: 'Deleted.' }) } },
+    config: { errors: ['not_found', 'etag_mismatch'] },
   }, async (request, reply) => {
-    await webhooks.remove(request.params.webhook_id as WebhookId, callerOf(request))
+    await webhooks.remove(seenBy(request), callerOf(request))
     return await reply.code(204).send(null)
   })
 
@@ -114,6 +116,15 @@ function readReplay (body: Static<typeof ReplayWebhook>) {
   return { eventIds, delivered, from: from === undefined ? undefined : readInstant(from, '/from'), to: to === undefined ? undefined : readInstant(to, '/to') }
 }
 
+function seenBy (request: FastifyRequest) {
+  const { webhook_id: id } = request.params as { webhook_id: WebhookId }
+  return { id, expected: readIfMatch(request.headers['if-match']) }
+}
+
+async function sendWebhook (reply: FastifyReply, row: WebhookRow) {
+  return await reply.header('etag', formatEtag(row.revision)).send(presentWebhook(row))
+}
+
 function presentWebhook (row: WebhookRow) {
   return {
     id: row.id, url: row.url, description: row.description, event_types: row.event_types, environments: row.environments,
@@ -121,6 +132,7 @@ function presentWebhook (row: WebhookRow) {
     failing_since: row.failing_since?.toISOString() ?? null, last_delivered_at: row.last_delivered_at?.toISOString() ?? null,
     previous_secret_until: row.previous_until?.toISOString() ?? null,
     created_by: row.created_by, created_at: row.created_at.toISOString(), updated_by: row.updated_by, updated_at: row.updated_at.toISOString(),
+    etag: formatEtag(row.revision),
   }
 }
 

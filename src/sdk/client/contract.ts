@@ -252,6 +252,7 @@ export interface components {
             readonly updated_by: string;
             /** Format: date-time */
             readonly updated_at: string;
+            readonly etag: string;
         };
         /** @description Also the body of a delivery to a webhook. */
         readonly Event: {
@@ -293,6 +294,7 @@ export interface components {
             readonly updated_by: string;
             /** Format: date-time */
             readonly updated_at: string;
+            readonly etag: string;
         };
         readonly CustomApi: {
             readonly id: string;
@@ -677,7 +679,7 @@ export interface operations {
                 readonly force?: boolean;
             };
             readonly header?: {
-                /** @description Go on only if the connection still has this ETag. */
+                /** @description Go on only if it still has this ETag. */
                 readonly "if-match"?: string;
             };
             readonly path: {
@@ -794,7 +796,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description Go on only if the connection still has this ETag. */
+                /** @description Go on only if it still has this ETag. */
                 readonly "if-match"?: string;
                 /** @description Repeats of a request with the same key within 24 hours make nothing new. */
                 readonly "idempotency-key"?: string;
@@ -1615,7 +1617,10 @@ export interface operations {
     readonly putOAuthApp: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description Go on only if it still has this ETag. */
+                readonly "if-match"?: string;
+            };
             readonly path: {
                 readonly integration: string;
                 readonly environment: "sandbox" | "live";
@@ -1667,7 +1672,10 @@ export interface operations {
                 /** @description Delete although connections were linked through it. */
                 readonly force?: boolean;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description Go on only if it still has this ETag. */
+                readonly "if-match"?: string;
+            };
             readonly path: {
                 readonly integration: string;
                 readonly environment: "sandbox" | "live";
@@ -1738,7 +1746,10 @@ export interface operations {
     readonly putWorkspaceOAuthApp: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description Go on only if it still has this ETag. */
+                readonly "if-match"?: string;
+            };
             readonly path: {
                 /** @description The host product’s id of the tenant, compared exactly. */
                 readonly workspace_id: string;
@@ -1792,7 +1803,10 @@ export interface operations {
                 /** @description Delete although connections were linked through it. */
                 readonly force?: boolean;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description Go on only if it still has this ETag. */
+                readonly "if-match"?: string;
+            };
             readonly path: {
                 /** @description The host product’s id of the tenant, compared exactly. */
                 readonly workspace_id: string;
@@ -2018,7 +2032,10 @@ export interface operations {
     readonly deleteWebhook: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description Go on only if it still has this ETag. */
+                readonly "if-match"?: string;
+            };
             readonly path: {
                 readonly webhook_id: string;
             };
@@ -2038,7 +2055,10 @@ export interface operations {
     readonly updateWebhook: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description Go on only if it still has this ETag. */
+                readonly "if-match"?: string;
+            };
             readonly path: {
                 readonly webhook_id: string;
             };
@@ -2480,7 +2500,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description Go on only if the connection still has this ETag. */
+                /** @description Go on only if it still has this ETag. */
                 readonly "if-match"?: string;
             };
             readonly path: {
@@ -2546,7 +2566,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: never;
             readonly header?: {
-                /** @description Go on only if the connection still has this ETag. */
+                /** @description Go on only if it still has this ETag. */
                 readonly "if-match"?: string;
             };
             readonly path: {

@@ -59,17 +59,17 @@ export const OPERATIONS = {
   /** Get the vault’s own OAuth app of an integration. */
   getOAuthApp: { method: 'GET', path: '/v1/oauth-apps/{integration}/{environment}', has: ['id'] },
   /** Make or change the vault’s own OAuth app of an integration. */
-  putOAuthApp: { method: 'PUT', path: '/v1/oauth-apps/{integration}/{environment}', body: true, has: ['id'] },
+  putOAuthApp: { method: 'PUT', path: '/v1/oauth-apps/{integration}/{environment}', body: true, etag: true, has: ['id'] },
   /** Delete the vault’s own OAuth app of an integration. */
-  deleteOAuthApp: { method: 'DELETE', path: '/v1/oauth-apps/{integration}/{environment}', query: ['force'] },
+  deleteOAuthApp: { method: 'DELETE', path: '/v1/oauth-apps/{integration}/{environment}', query: ['force'], etag: true },
   /** List a workspace’s own OAuth apps. */
   listWorkspaceOAuthApps: { method: 'GET', path: '/v1/workspaces/{workspace_id}/oauth-apps', has: ['oauth_apps'] },
   /** Get a workspace’s own OAuth app of an integration. */
   getWorkspaceOAuthApp: { method: 'GET', path: '/v1/workspaces/{workspace_id}/oauth-apps/{integration}/{environment}', has: ['id'] },
   /** Make or change a workspace’s own OAuth app of an integration. */
-  putWorkspaceOAuthApp: { method: 'PUT', path: '/v1/workspaces/{workspace_id}/oauth-apps/{integration}/{environment}', body: true, has: ['id'] },
+  putWorkspaceOAuthApp: { method: 'PUT', path: '/v1/workspaces/{workspace_id}/oauth-apps/{integration}/{environment}', body: true, etag: true, has: ['id'] },
   /** Delete a workspace’s own OAuth app of an integration. */
-  deleteWorkspaceOAuthApp: { method: 'DELETE', path: '/v1/workspaces/{workspace_id}/oauth-apps/{integration}/{environment}', query: ['force'] },
+  deleteWorkspaceOAuthApp: { method: 'DELETE', path: '/v1/workspaces/{workspace_id}/oauth-apps/{integration}/{environment}', query: ['force'], etag: true },
   /** List a workspace’s audit records, newest first. */
   listAuditEvents: { method: 'GET', path: '/v1/workspaces/{workspace_id}/audit-events', query: ['event', 'connection_id', 'from', 'to', 'cursor', 'limit'], list: 'audit_events', has: ['audit_events'] },
   /** Recompute the whole audit chain. Reads every record: on a large vault run `connection-vault audit verify` instead. */
@@ -83,9 +83,9 @@ export const OPERATIONS = {
   /** Get a webhook. */
   getWebhook: { method: 'GET', path: '/v1/webhooks/{webhook_id}', has: ['id'] },
   /** Change, enable or disable a webhook. */
-  updateWebhook: { method: 'PATCH', path: '/v1/webhooks/{webhook_id}', body: true, has: ['id'] },
+  updateWebhook: { method: 'PATCH', path: '/v1/webhooks/{webhook_id}', body: true, etag: true, has: ['id'] },
   /** Delete a webhook. What was to be delivered to it is dropped. */
-  deleteWebhook: { method: 'DELETE', path: '/v1/webhooks/{webhook_id}' },
+  deleteWebhook: { method: 'DELETE', path: '/v1/webhooks/{webhook_id}', etag: true },
   /** Replace the signing secret. The new one is shown once. */
   rotateWebhookSecret: { method: 'POST', path: '/v1/webhooks/{webhook_id}/rotate-secret', body: true, has: ['webhook'] },
   /** Send a webhook.test now. Signed as any other delivery, not repeated, and not kept. */
