@@ -90,7 +90,8 @@ async function verifyClaims (token: string, issuer: TrustedIssuer, keys: JWTVeri
       requiredClaims: ['exp', 'sub'],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
     })
-    return payload
+    // A subject is written down, and shown to people: Postgres can't store a NUL, and nobody can see the others.
+    return /\p{Cc}/u.test(payload.sub ?? '') ? undefined : payload
   } catch (error) {
     if (error instanceof VaultError) throw error
     if (error instanceof errors.JWKSTimeout) throw unavailable(error)

@@ -138,7 +138,7 @@ const Conventions = Type.Object({
   query: Type.Optional(Type.Enum(['repeat', 'brackets'])),
   /** Sent with every request; the name in lower case. */
   headers: Type.Optional(TextMap),
-  request_id_header: Type.Optional(Type.String({ pattern: '^[a-z0-9-]+$' })),
+  request_id_header: Type.Optional(Type.String({ pattern: '^[a-z0-9_-]+$' })),
   /** Honoured on every unsafe call: what makes one safe to repeat. A header's name, or a query parameter's. */
   idempotency_header: Type.Optional(Type.String({ pattern: '^[a-z0-9-]+$' })),
   idempotency_query: Type.Optional(Type.String()),

@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import pg from 'pg'
+import { VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { createPipeline, named, type Pipeline } from './pipeline.ts'
@@ -22,7 +23,7 @@ export interface Database {
   readonly writes: Pipeline
   /** Words from process to process, that shorten waiting. */
   readonly signals: Signals
-  /** Runs `work` in one transaction. Rolled back when it throws. Never hold one across a network call. */
+  /** Runs `work` in one transaction. Rolled back when it throws; `overloaded` when Postgres gives it up for another that waits for it. Never hold one across a network call. */
   transaction<T> (work: (tx: Tx) => Promise<T>): Promise<T>
   /** Throws `database_unavailable` when the database does not answer. */
   ping (): Promise<void>
@@ -90,7 +91,9 @@ export function openDatabase (options: Options): Database {
     usable: createUsableTable(reads),
     writes,
     signals,
-    transaction: async <T> (work: (tx: Tx) => Promise<T>) => await guard(() => db.transaction().execute(work)),
+    transaction: async <T> (work: (tx: Tx) => Promise<T>) => {
+      return await guard(() => db.transaction().execute(work)).catch((error: unknown) => { throw givenUp(error) })
+    },
     ping: async () => { await guard(() => sql`select 1`.execute(db)) },
     close: async () => {
       closing.now = true
@@ -108,6 +111,14 @@ export async function guard<T> (work: () => Promise<T>): Promise<T> {
   }
 }
 
+const DEADLOCK = '40P01'
+
+/** What was thrown, or a problem that says to come again in place of a deadlock. */
+function givenUp (error: unknown): unknown {
+  if (!(error instanceof pg.DatabaseError) || error.code !== DEADLOCK) return error
+  return new VaultError('overloaded', { detail: 'Somebody else changes the same at this moment. Nothing was changed.', retryAfterSeconds: 1, cause: error })
+}
+
 /** SQLSTATE 23505 on that constraint or index. */
 export function isUniqueViolation (error: unknown, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === constraint
@@ -123,7 +134,8 @@ export function isForeignKeyViolation (error: unknown): boolean {
  * time (55P03), a row that came to stand under one that was being deleted (23503).
  */
 export function isContended (error: unknown): boolean {
-  return error instanceof pg.DatabaseError && ['40P01', '55P03', '23503'].includes(error.code ?? '')
+  if (error instanceof VaultError) return isContended(error.cause)
+  return error instanceof pg.DatabaseError && [DEADLOCK, '55P03', '23503'].includes(error.code ?? '')
 }
 
 /** What keeps the service from running on this database; undefined when nothing does. */

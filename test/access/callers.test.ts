@@ -156,6 +156,7 @@ t.test('JWTs that are not accepted', async (t) => {
     ['expired', await jwt(claims, { expires: '-1m' })],
     ['without an expiry', await jwt(claims, { expires: null })],
     ['without a subject', await jwt({ role: 'reader', workspaces: ['acme'] })],
+    ['whose subject can’t be written down', await jwt({ ...claims, sub: 'some\0one' })],
     ['signed by a stranger', await jwt(claims, { key: stranger })],
     ['of an algorithm not agreed on', await jwt(claims, { alg: 'HS256', key: new TextEncoder().encode('x'.repeat(32)) })],
     ['unsigned', new UnsecuredJWT(claims).setIssuer(ISSUER).setAudience('connection-vault').setExpirationTime('5m').encode()],

@@ -77,6 +77,9 @@ t.test('answers by content type', async (t) => {
   t.match(shape('stripe', 200, '{"id":"pi_1"}', { 'request-id': 'req_9', 'x-internal': 'no', 'retry-after': '3', 'set-cookie': 'a=b', 'x-ratelimit-remaining': '5' }), {
     output: { id: 'pi_1' }, requestId: 'req_9', error: undefined, headers: { 'request-id': 'req_9', 'retry-after': '3', 'x-ratelimit-remaining': '5' },
   })
+  for (const [id, name] of [['quickbooks_online', 'intuit_tid'], ['hubspot', 'x-hubspot-correlation-id'], ['github', 'x-github-request-id']] as const) {
+    t.match(shape(id, 200, '{}', { [name]: 'req-7' }), { requestId: 'req-7', headers: { [name]: 'req-7' } }, `${id} says which request it was`)
+  }
   t.notOk('set-cookie' in shape('stripe', 200, '{}', { 'set-cookie': 'a=b' }).headers)
   t.equal(shape('stripe', 204, '').output, null)
   t.equal(shape('stripe', 200, '<a/>', { 'content-type': 'application/xml' }).output, '<a/>')

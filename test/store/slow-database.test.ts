@@ -1,9 +1,10 @@
+import { sql } from 'kysely'
 import t from 'tap'
 import { createLog } from '../../src/log.ts'
 import { ROUTE_TABLE } from '../../src/http/index.ts'
 import { newId } from '../../src/ids.ts'
 import { createMetrics } from '../../src/metrics.ts'
-import { openDatabase } from '../../src/store/index.ts'
+import { isContended, openDatabase } from '../../src/store/index.ts'
 import { createTestDatabase } from '../support/cluster.ts'
 import { startDatabaseProxy } from '../support/database-proxy.ts'
 import { eventually, startTestVault, type Answer } from '../support/vault.ts'
@@ -76,6 +77,30 @@ t.test('a statement that takes too long is given up by the server, and its conne
   await t.rejects(open.writes.run({ name: 'stuck', text: 'select pg_sleep(60)::text' }, []), { code: 'database_unavailable' })
   t.equal(await pid(), before)
   t.match(await metrics.scrape(), /vault_database_silences_total 0/)
+})
+
+t.test('of two transactions that wait for each other one is told to come again', async (t) => {
+  const database = await createTestDatabase()
+  const open = openDatabase({ url: database.serviceUrl, poolSize: 2, log: createLog('silent') })
+  t.teardown(async () => {
+    await open.close()
+    await database.drop()
+  })
+  const keys = [1, 2] as const
+  const holding = keys.map(() => Promise.withResolvers<undefined>())
+  const bothHold = Promise.all(holding.map(({ promise }) => promise))
+  const ends = await Promise.allSettled(keys.map(async (key, index) => {
+    await open.transaction(async (tx) => {
+      await sql`select pg_advisory_xact_lock(${key}::bigint)`.execute(tx)
+      holding[index]?.resolve(undefined)
+      await bothHold
+      await sql`select pg_advisory_xact_lock(${3 - key}::bigint)`.execute(tx)
+    })
+  }))
+  t.same(ends.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected'])
+  const refused = ends.find((end) => end.status === 'rejected')
+  t.match(refused?.reason, { code: 'overloaded', details: { retryAfterSeconds: 1 } })
+  t.ok(isContended(refused?.reason), 'who tries again by itself still knows why')
 })
 
 t.test('callers of a vault whose database is silent', async (t) => {
