@@ -1,3 +1,4 @@
+import { isObject } from './json.ts'
 import { compileSchema, type SchemaCheck } from './schema.ts'
 import { createTimeLimit, OutOfTime } from './time-limit.ts'
 
@@ -109,8 +110,4 @@ function countUpTo (value: unknown, most: number): number {
     if (typeof one === 'object' && one !== null) for (const member of Object.values(one)) rest.push(member)
   }
   return count
-}
-
-function isObject (value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -119,3 +119,8 @@ function isInexact (value: unknown, source: string): boolean {
   if (typeof value !== 'number') return false
   return !Number.isFinite(value) || (!Number.isSafeInteger(value) && /^-?\d+$/.test(source))
 }
+
+/** Whether a value that was parsed is an object, of whatever members. */
+export function isObject (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

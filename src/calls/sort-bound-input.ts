@@ -1,4 +1,5 @@
 import type { Binding } from '../catalog/index.ts'
+import { isObject } from '../json.ts'
 import { sortByPlace } from './arrange-input.ts'
 
 type Input = Readonly<Record<string, unknown>>
@@ -16,8 +17,4 @@ export function sortBoundInput (binding: Binding, input: Input): Input {
     const places: string[] = binding.parameters.filter((parameter) => parameter.name === name).map((parameter) => parameter.in)
     return binding.ambiguous?.includes(name) === true || (places.length === 0 && open) ? [...places, 'body'] : places
   })
-}
-
-function isObject (value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
