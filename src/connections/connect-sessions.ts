@@ -7,12 +7,12 @@ import type { OAuthApps } from '../oauth/index.ts'
 import {
   claimIdempotencyKey, deletePendingLink, endSession, findConnection, findPendingLink, findSession, guard, insertSession, isNameTaken, listDueSessions,
   lockSession,
-  type ConnectionView, type Database, type Idempotency, type SessionRow, type Tx,
+  type Database, type Idempotency, type SessionRow, type Tx,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { foldName } from './create.ts'
 import { ended } from './pending-link.ts'
-import { promoteLink } from './promote-link.ts'
+import { promoteLink, type Promoted } from './promote-link.ts'
 import type { DiscardReason, Revoker } from './revoke.ts'
 
 /** A permission to link one account in a browser. */
@@ -58,7 +58,7 @@ export interface ConnectSessions {
    * code or the person is not the right one, and then what was linked is gone;
    * `connect_session_ended`, `connect_session_unconfirmed`, and `name_taken`, which changes nothing.
    */
-  complete (of: SessionOf, completion: Completion, caller: Caller): Promise<ConnectionView>
+  complete (of: SessionOf, completion: Completion, caller: Caller): Promise<Omit<Promoted, 'revocation'>>
   /** Ends sessions whose time is over, and what they hold; answers how many. */
   endDue (): Promise<number>
 }
@@ -113,10 +113,10 @@ export function createConnectSessions (options: Options): ConnectSessions {
     },
     get: require,
     complete: async (of: SessionOf, completion: Completion, caller: Caller) => {
-      const { view, revocation } = await database.transaction((tx) => decide(tx, of, { completion, caller }))
-      revoker.soon(revocation)
-      if (view === undefined) throw new VaultError('completion_refused', { detail: 'The code is wrong, or another person brought it than started the session.' })
-      return view
+      const decided = await database.transaction((tx) => decide(tx, of, { completion, caller }))
+      revoker.soon(decided.revocation)
+      if (decided.view === undefined) throw new VaultError('completion_refused', { detail: 'The code is wrong, or another person brought it than started the session.' })
+      return { view: decided.view, warnings: decided.warnings }
     },
     endDue: async () => {
       const revocations = await database.transaction(async (tx) => {
@@ -132,11 +132,8 @@ export function createConnectSessions (options: Options): ConnectSessions {
   })
 }
 
-interface Decision {
-  /** Undefined when it was given up. */
-  readonly view: ConnectionView | undefined
-  readonly revocation: RevocationId | undefined
-}
+/** Without a view it was given up. */
+type Decision = Promoted | { readonly view: undefined, readonly revocation: RevocationId | undefined }
 
 function createInserter (ledger: Pick<Ledger, 'recordIn'>) {
   return async (tx: Tx, { request, target, id, tokenHash }: Inserting, caller: Caller): Promise<SessionId> => {

@@ -9,6 +9,7 @@ import {
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { bindingOf, type VersionPlace } from './credential.ts'
+import { listWarnings } from './warnings.ts'
 
 /** A pasted credential, checked against its scheme and wrapped. */
 export interface NewCredential {
@@ -34,6 +35,8 @@ export interface NewConnection {
 
 export interface Created {
   readonly view: ConnectionView
+  /** What whoever made it should know. */
+  readonly warnings: readonly string[]
   /** An earlier request with the same idempotency key made it. */
   readonly replayed: boolean
 }
@@ -90,7 +93,8 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
       const made = await whileKeyChanges(crypto, () => createOnce(request, caller)).catch((error: unknown) => { throw nameTaken(error) ?? error })
       const view = await guard(() => findConnection(database.db, request.workspaceId, made.id))
       if (view === undefined) throw new VaultError('idempotency_conflict', { detail: 'This key made a connection that has been deleted since.' })
-      return { view, replayed: made.replayed }
+      const warnings = await guard(() => listWarnings(database.db, { row: view, manifest: request.credential.integration.manifest }, caller.environments))
+      return { view, warnings, replayed: made.replayed }
     },
     requireFreeName: async ({ workspaceId, environment, name }: { workspaceId: WorkspaceId, environment: Environment, name: string }) => {
       if (await guard(() => isNameTaken(database.db, { workspaceId, environment, nameKey: foldName(name) }))) throw new VaultError('name_taken')

@@ -14,6 +14,7 @@ import { requireOAuth } from './grant.ts'
 import { planRefresh } from './refresh-plan.ts'
 import type { Revoker } from './revoke.ts'
 import { keepNarrowing } from './rotate.ts'
+import { listWarnings } from './warnings.ts'
 
 interface Promotion {
   readonly session: SessionRow
@@ -25,13 +26,20 @@ interface Promotion {
   readonly catalog: Catalog
 }
 
+export interface Promoted {
+  readonly view: ConnectionView
+  /** What whoever confirms it should know. */
+  readonly warnings: readonly string[]
+  readonly revocation: RevocationId | undefined
+}
+
 /**
  * Makes a confirmed link the connection it was sealed for, or the new credential of the one that
  * was reconnected. Throws `name_taken`; `not_found` when that connection has gone. Answers a
  * revocation to be run after the commit: of the grant that was replaced, if another account gave it.
  */
-export async function promoteLink (tx: Tx, promotion: Promotion): Promise<{ view: ConnectionView, revocation: RevocationId | undefined }> {
-  const { session, link, caller, ledger } = promotion
+export async function promoteLink (tx: Tx, promotion: Promotion): Promise<Promoted> {
+  const { session, link, caller, ledger, catalog } = promotion
   const before = session.reconnect_id === null ? undefined : await requireReconnected(tx, promotion)
   const revocation = before === undefined ? await insertLinked(tx, promotion) : await replaceCredential(tx, before, promotion)
   await deletePendingLink(tx, session)
@@ -42,7 +50,9 @@ export async function promoteLink (tx: Tx, promotion: Promotion): Promise<{ view
     details: { session_id: session.id, integration: link.integration, auth: link.auth, hosts: link.hosts, for: session.actor },
   }
   await ledger.recordIn(tx, done, ...before === undefined ? [] : recoveryOf(before, done))
-  return { view: await requireView(tx, { workspaceId: session.workspace_id, id: link.connection_id }), revocation }
+  const view = await requireView(tx, { workspaceId: session.workspace_id, id: link.connection_id })
+  const { manifest } = await catalog.requireIn(view.workspace_id, view.integration, view.integration_revision)
+  return { view, warnings: await listWarnings(tx, { row: view, manifest }, caller.environments), revocation }
 }
 
 /** When it is to be renewed for the first time. */

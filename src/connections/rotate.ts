@@ -11,7 +11,8 @@ import type { Caller } from './caller.ts'
 import { insertSealedVersion, omit, requireGroup, sealVersion, type Created, type NewCredential, type SealedVersion } from './create.ts'
 import { describeUsable, type VersionPlace } from './credential.ts'
 import { recordOf, recoveryOf, requireLocked, requireView, type Of } from './edit.ts'
-import type { Tester } from './test.ts'
+import type { Tester, TestResult } from './test.ts'
+import { listWarnings } from './warnings.ts'
 
 export interface Rotation {
   readonly credential: NewCredential
@@ -42,18 +43,11 @@ interface Options {
 }
 
 export function createRotator (options: Options): Rotator {
-  const { database, catalog, crypto, ledger, tester } = options
+  const { database, crypto, ledger } = options
+  const tryOut = createTrial(options)
 
-  const requireAccepted = async (rotation: Rotation, version: SealedVersion, caller: Caller): Promise<void> => {
-    const { credential, seen } = rotation
-    const connection = await describeUsable(catalog, asUsable(seen, version, credential))
-    const tested = await tester.testCredential({ ...connection, hosts: version.place.hosts }, credential.secrets, caller)
-    if (tested.result === 'auth_failed') throw new VaultError('credential_refused', { detail: tested.detail })
-    if (tested.result === 'unreachable') throw new VaultError('upstream_unreachable', { detail: `${tested.detail} The credential could not be tested and nothing was changed.` })
-  }
-
-  const replace = async (tx: Tx, row: ConnectionRow, by: { rotation: Rotation, version: SealedVersion, caller: Caller }): Promise<void> => {
-    const { rotation, version, caller } = by
+  const replace = async (tx: Tx, row: ConnectionRow, by: { rotation: Rotation, version: SealedVersion, account: TestResult['account'], caller: Caller }): Promise<void> => {
+    const { rotation, version, account, caller } = by
     const number = row.last_version_number + 1
     await requireGroup(tx, rotation.credential.integration, version.place)
     await retireCurrentVersion(tx, row, rotation.graceSeconds)
@@ -62,7 +56,7 @@ export function createRotator (options: Options): Rotator {
       current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
       config: JSON.stringify(omit(rotation.credential.config, version.place.hostConfig)),
       allowed_hosts: rotation.allowedHosts === undefined ? keepNarrowing(row, version.place.hosts) : [...version.place.hosts],
-      account_id: null, account_label: null, updated_by: caller.by,
+      account_id: account?.id ?? null, account_label: account?.label ?? null, updated_by: caller.by,
     })
     const details = { replaced: row.current_version, grace_seconds: rotation.graceSeconds, hosts: [...version.place.hosts] }
     const done = { ...recordOf('connection.rotated', { row, caller }, details), versionId: version.place.versionId }
@@ -70,19 +64,24 @@ export function createRotator (options: Options): Rotator {
   }
 
   return Object.freeze({
-    rotate: async (of: Of, rotation: Rotation, caller: Caller) => await whileKeyChanges(crypto, async (first) => {
-      const place = { workspaceId: of.workspaceId, connectionId: of.id, environment: rotation.seen.environment, allowedHosts: rotation.allowedHosts }
-      const version = await sealVersion(crypto, place, rotation.credential)
-      if (rotation.test && first && rotation.credential.integration.manifest.test !== undefined) await requireAccepted(rotation, version, caller)
-      return await database.transaction(async (tx) => {
-        if (!await holdCurrentKey(tx, of.workspaceId, version.sealed.keyId)) return undefined
-        const row = await requireLocked(tx, of, caller)
-        if (await isRepeat(tx, version.place, rotation.idempotency)) return { view: await requireView(tx, of), replayed: true }
-        if (row.revision !== rotation.seen.revision) throw new VaultError('etag_mismatch', { detail: 'The connection was changed while the new credential was being checked; nothing was replaced. Repeat.' })
-        await replace(tx, row, { rotation, version, caller })
-        return { view: await requireView(tx, of), replayed: false }
+    rotate: async (of: Of, rotation: Rotation, caller: Caller) => {
+      const { manifest } = rotation.credential.integration
+      let account: TestResult['account'] = null
+      return await whileKeyChanges(crypto, async (first) => {
+        const place = { workspaceId: of.workspaceId, connectionId: of.id, environment: rotation.seen.environment, allowedHosts: rotation.allowedHosts }
+        const version = await sealVersion(crypto, place, rotation.credential)
+        if (rotation.test && first && manifest.test !== undefined) account = await tryOut(rotation, version, caller)
+        return await database.transaction(async (tx) => {
+          if (!await holdCurrentKey(tx, of.workspaceId, version.sealed.keyId)) return undefined
+          const row = await requireLocked(tx, of, caller)
+          const replayed = await isRepeat(tx, version.place, rotation.idempotency)
+          if (!replayed && row.revision !== rotation.seen.revision) throw new VaultError('etag_mismatch', { detail: 'The connection was changed while the new credential was being checked; nothing was replaced. Repeat.' })
+          if (!replayed) await replace(tx, row, { rotation, version, account, caller })
+          const view = await requireView(tx, of)
+          return { view, warnings: await listWarnings(tx, { row: view, manifest }, caller.environments), replayed }
+        })
       })
-    }),
+    },
 
     rollback: async (of: Of, caller: Caller) => await database.transaction(async (tx) => {
       const row = await requireLocked(tx, of, caller)
@@ -104,6 +103,17 @@ export function createRotator (options: Options): Rotator {
       return await listVersions(database.db, view)
     }),
   })
+}
+
+/** Asks the provider about a credential that is not stored yet; answers whose it is, as far as that is told. */
+function createTrial ({ catalog, tester }: Pick<Options, 'catalog' | 'tester'>): (rotation: Rotation, version: SealedVersion, caller: Caller) => Promise<TestResult['account']> {
+  return async ({ credential, seen }, version, caller) => {
+    const connection = await describeUsable(catalog, asUsable(seen, version, credential))
+    const tested = await tester.testCredential({ ...connection, hosts: version.place.hosts }, credential.secrets, caller)
+    if (tested.result === 'auth_failed') throw new VaultError('credential_refused', { detail: tested.detail })
+    if (tested.result === 'unreachable') throw new VaultError('upstream_unreachable', { detail: `${tested.detail} The credential could not be tested and nothing was changed.` })
+    return tested.account
+  }
 }
 
 /** Whether an earlier request under this key has done it. Throws `idempotency_conflict`. */

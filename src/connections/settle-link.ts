@@ -9,7 +9,7 @@ import type { DiscardReason, Revoker } from './revoke.ts'
 /** How a step of linking ended; the page shows it. */
 export type LinkEnd =
   | { readonly kind: 'authorize' | 'return', readonly to: string }
-  | { readonly kind: 'completed', readonly returnUrl: string | null }
+  | { readonly kind: 'completed', readonly returnUrl: string | null, readonly warnings: readonly string[] }
   | Exclude<BroughtEnd, { kind: 'confirm' }>
   | { readonly kind: 'provider_refused' | 'app_broken' | 'exchange_lost', readonly detail: string }
 
@@ -48,7 +48,7 @@ export function createSettler ({ database, ledger, revoker, keeper, catalog }: O
       return await promoteLink(tx, { session, link, name: session.name, caller, ledger, revoker, catalog })
     })
     revoker.soon(done.revocation)
-    return { session, end: { kind: 'completed', returnUrl: session.return_url } }
+    return { session, end: { kind: 'completed', returnUrl: session.return_url, warnings: done.warnings } }
   }
   const discard = async ({ session }: InSession, reason: DiscardReason): Promise<void> => {
     revoker.soon(await database.transaction(async (tx) => {

@@ -8,7 +8,7 @@ import type { Ledger } from '../ledger/index.ts'
 import type { OAuthProtocol } from '../oauth/index.ts'
 import { matches, readPointer } from '../predicate.ts'
 import type { Presence } from '../relay/index.ts'
-import { clearRefusals, guard, listAccountTwins, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
+import { clearRefusals, guard, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
@@ -16,6 +16,7 @@ import { issueToken } from './grant.ts'
 import { requireUsable } from './guards.ts'
 import type { RecordedCalls } from './recorded-call.ts'
 import type { Renewer } from './renew.ts'
+import { listWarnings } from './warnings.ts'
 
 /** `limited`: valid, but not allowed this one request. `unreachable` says nothing about the credential. */
 export type TestVerdict = 'ok' | 'auth_failed' | 'limited' | 'unreachable'
@@ -94,7 +95,6 @@ export function createTester (options: Options): Tester {
   }
 
   const note = createNoter(options)
-  const warn = createWarner(database)
 
   return Object.freeze({
     testCredential,
@@ -107,7 +107,8 @@ export function createTester (options: Options): Tester {
         ? await testAgents(connection)
         : await testCredential(connection, await opener.open(connection.row, caller), caller)
       await note(connection.row, tested, caller)
-      return { ...tested, warnings: await warn(connection, tested) }
+      const reached = { row: { ...connection.row, account_id: tested.account?.id ?? null }, manifest: connection.integration.manifest }
+      return { ...tested, warnings: await guard(() => listWarnings(database.db, reached, caller.environments)) }
     },
   })
 }
@@ -126,15 +127,6 @@ function createNoter ({ database, ledger }: Pick<Options, 'database' | 'ledger'>
       }
       await ledger.recordIn(tx, { ...about, event: 'connection.tested', outcome: 'ok', details: { result: tested.result, status: tested.status } })
     })
-  }
-}
-
-/** What is worth saying of an account that a test has shown. */
-function createWarner (database: Pick<Database, 'db'>): (connection: UsableConnection, tested: TestResult) => Promise<string[]> {
-  return async ({ row, integration }, tested) => {
-    if (integration.manifest.separation !== 'none' || tested.account === null) return []
-    const twins = await guard(() => listAccountTwins(database.db, row, { account: tested.account?.id ?? '', hosts: row.hosts }))
-    return twins.map((twin) => `The same account is connected in ${twin.environment} as ${twin.name}: ${integration.manifest.name} has no sandbox, so sandbox runs change live data.`)
   }
 }
 

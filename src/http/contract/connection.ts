@@ -102,6 +102,9 @@ export const Connection = Type.Object({
   updated_by: Type.String(),
   updated_at: Instant,
   etag: Type.String(),
+  warnings: Type.Optional(Type.Array(Type.String(), {
+    description: 'What whoever made it should know, in the answers to create, rotate and complete, where there is something: that a sandbox connection reaches a real account, or that its account is connected in the other environment as well.',
+  })),
 }, { ...closed, $id: 'Connection' })
 
 export const ConnectionPage = Type.Object({ connections: Type.Array(Type.Ref('Connection#')), next_cursor: NextCursor }, closed)
@@ -126,7 +129,7 @@ export const TestResult = Type.Object({
   status: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'HTTP status of the provider.' }),
   account: Account,
   duration_ms: Type.Integer(),
-  warnings: Type.Array(Type.String()),
+  warnings: Type.Array(Type.String(), { description: 'As of a connection that is created.' }),
 }, closed)
 
 const PlaceId = Type.String({ pattern: '^[A-Za-z0-9._:/@-]{1,128}$' })

@@ -18,7 +18,7 @@ export function describeEnd (end: Exclude<LinkEnd, { kind: 'choose' }>, about: A
   switch (end.kind) {
     case 'authorize': return { sign: 'go', title: `Taking you to ${integration}`, text: ['Sign in there and agree; you come back by yourself.'], deeds: [{ label: `Continue to ${integration}`, href: end.to }] }
     case 'return': return { sign: 'good', title: `${capitalise(integration)} is linked`, text: [`Taking you back to ${productName} to finish.`], deeds: [{ label: `Continue to ${productName}`, href: end.to }] }
-    case 'completed': return { sign: 'good', title: `${capitalise(integration)} is connected`, text: ['You can close this window.'], deeds: end.returnUrl === null ? [] : [{ label: `Back to ${productName}`, href: end.returnUrl }] }
+    case 'completed': return { sign: 'good', title: `${capitalise(integration)} is connected`, text: [...end.warnings, 'You can close this window.'], deeds: end.returnUrl === null ? [] : [{ label: `Back to ${productName}`, href: end.returnUrl }] }
     case 'unreachable': return {
       sign: 'wait', title: `${capitalise(integration)} can’t be reached`, text: ['What you have done so far is kept for a few minutes.'], note: end.detail,
       deeds: [{ label: 'Try again', to: address, action: 'retry' }, cancel],

@@ -40,7 +40,8 @@ export function connectSessionRoutes (app: App, { connections: { sessions }, mac
     config: { errors: ['not_found', 'completion_refused', 'connect_session_ended', 'connect_session_unconfirmed', 'name_taken'] },
   }, async (request, reply) => {
     const { completion_code: code, actor, name } = request.body
-    return await sendView(reply, await sessions.complete(ofRequest(request.params), { code, actor, name: name?.trim() }, callerOf(request)))
+    const { view, warnings } = await sessions.complete(ofRequest(request.params), { code, actor, name: name?.trim() }, callerOf(request))
+    return await sendView(reply, view, warnings)
   })
 }
 

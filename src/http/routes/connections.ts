@@ -42,7 +42,7 @@ export function connectionRoutes (app: App, rooms: Rooms): void {
     const workspaceId = request.params.workspace_id as WorkspaceId
     const integration = await catalog.requireIn(workspaceId, body.integration)
     const credential = takeCredential({ ...body, integration, auth: body.auth, config: body.config ?? {} })
-    const { view, replayed } = await connections.create({
+    const { view, warnings, replayed } = await connections.create({
       workspaceId,
       environment: body.environment,
       name: body.name.trim(),
@@ -54,7 +54,7 @@ export function connectionRoutes (app: App, rooms: Rooms): void {
       idempotency: await readIdempotency(macs, request.headers['idempotency-key'], { text: JSON.stringify(body) }),
     }, caller)
     if (replayed) reply.header('idempotent-replayed', 'true')
-    return await sendView(reply.code(201).header('location', `${BASE.replace(':workspace_id', view.workspace_id)}/${view.id}`), view)
+    return await sendView(reply.code(201).header('location', `${BASE.replace(':workspace_id', view.workspace_id)}/${view.id}`), view, warnings)
   })
 
   app.get(BASE, {
@@ -109,8 +109,8 @@ export function ofRequest (params: { workspace_id: string, connection_id: string
   return { workspaceId: params.workspace_id as WorkspaceId, id: params.connection_id as ConnectionId }
 }
 
-export async function sendView (reply: FastifyReply, view: ConnectionView): Promise<FastifyReply> {
-  return await reply.header('etag', formatEtag(view.revision)).send(presentConnection(view))
+export async function sendView (reply: FastifyReply, view: ConnectionView, warnings: readonly string[] = []): Promise<FastifyReply> {
+  return await reply.header('etag', formatEtag(view.revision)).send({ ...presentConnection(view), ...warnings.length > 0 && { warnings } })
 }
 
 function toFilter (query: Static<typeof ListConnections>, visible: readonly Environment[], limit: number): ConnectionFilter {

@@ -36,9 +36,9 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
     const credential = takeCredential({ integration, auth, environment, credentials: body.credentials, config })
     const idempotency = await readIdempotency(macs, request.headers['idempotency-key'], { kind: 'rotate', text: JSON.stringify([of.id, body]) })
     const { test = false, grace_seconds: graceSeconds = GRACE_SECONDS, allowed_hosts: allowedHosts } = body
-    const { view, replayed } = await connections.rotate(of, { credential, seen, test, graceSeconds, allowedHosts, idempotency }, caller)
+    const { view, warnings, replayed } = await connections.rotate(of, { credential, seen, test, graceSeconds, allowedHosts, idempotency }, caller)
     if (replayed) reply.header('idempotent-replayed', 'true')
-    return await sendView(reply, view)
+    return await sendView(reply, view, warnings)
   })
 
   app.post(`${ONE}/rollback`, {

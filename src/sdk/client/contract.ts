@@ -72,6 +72,8 @@ export interface components {
             /** Format: date-time */
             readonly updated_at: string;
             readonly etag: string;
+            /** @description What whoever made it should know, in the answers to create, rotate and complete, where there is something: that a sandbox connection reaches a real account, or that its account is connected in the other environment as well. */
+            readonly warnings?: readonly string[];
         };
         readonly ResolvedCredential: {
             readonly connection_id: string;
@@ -938,6 +940,7 @@ export interface operations {
                             readonly label?: string | null;
                         } | null;
                         readonly duration_ms: number;
+                        /** @description As of a connection that is created. */
                         readonly warnings: readonly string[];
                     };
                 };
