@@ -104,7 +104,7 @@ t.test('preview: as it is, in an envelope, in a form, and fetched', async (t) =>
 t.test('made, read, used, and deleted', async (t) => {
   const api = await create(documentOf(PETS, { components: { securitySchemes: SCHEMES, schemas: { Pet: PET } } }), { name: 'Acme pets' })
   t.ok(checkView.Check(api), JSON.stringify(checkView.Errors(api)[1]))
-  t.match(api, { id: /^int_/, workspace_id: 'acme', name: 'Acme pets', revision: 1, environments: ['sandbox', 'live'], etag: '"1"', action_count: 4, diff: null, auth: [{ id: 'key', credentials: { properties: { key: { writeOnly: true } } } }] })
+  t.match(api, { id: /^int_/, workspace_id: 'acme', name: 'Acme pets', revision: 1, environments: ['sandbox', 'live'], separation: 'none', etag: '"1"', action_count: 4, diff: null, auth: [{ id: 'key', credentials: { properties: { key: { writeOnly: true } } } }] })
   t.match(await vault.request('GET', `${W}/integrations`), { body: { integrations: [{ id: api.id, action_count: 4 }] } })
   t.match(await vault.request('GET', `${W}/integrations/${api.id}/actions/create_pet`), { body: { effect: 'unsafe', input: { required: ['body'], properties: { body: { $ref: '#/$defs/Pet' } }, $defs: { Pet: { required: ['name'] } } } } })
   t.match(await vault.request('GET', `${W}/integrations/${api.id}/actions/none`), { status: 404 })

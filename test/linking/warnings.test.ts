@@ -68,6 +68,20 @@ t.test('a key that was pasted', async (t) => {
   t.match(await rotate(`${TOKEN}1`), { status: 200, body: { warnings: undefined, account: null } }, 'without a test nobody knows')
 })
 
+t.test('it is said before anything is entered', async (t) => {
+  const views = (await vault.request('GET', '/v1/integrations')).body.integrations as { id: string, separation: string }[]
+  const separation = (id: string) => views.find((one) => one.id === id)?.separation
+  t.same(['linear', 'airtable', 'sendgrid', 'openai', 'stripe', 'wise'].map(separation), ['none', 'none', 'none', 'none', 'key', 'host'])
+  t.match((await vault.request('GET', '/v1/integrations/airtable')).body, { separation: 'none' })
+  const form = async (integration: string, environment: string) => {
+    const { url } = await vault.openSession(W, { integration, environment })
+    return (await new Person().visit(`${url}?integration=${integration}&auth=${integration === 'stripe' ? 'api_key' : 'personal_access_token'}`)).text
+  }
+  t.match(await form('airtable', 'sandbox'), `Airtable${SHARED}`, 'on the connect page')
+  t.notMatch(await form('airtable', 'live'), 'does not tell sandbox from live')
+  t.notMatch(await form('stripe', 'sandbox'), 'does not tell sandbox from live')
+})
+
 t.test('integrations whose keys or hosts tell sandbox from live', async (t) => {
   const answer = await vault.request('POST', `/v1/workspaces/${W}/connections`, {
     body: { integration: 'stripe', environment: 'sandbox', name: 'Told apart', credentials: { secret_key: `sk_test_51${'c4NaRy'.repeat(5)}` } },

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { ImportChoices, ImportEnvelope } from '../../catalog/index.ts'
-import { AuthScheme } from './integration.ts'
+import { AuthScheme, Separation } from './integration.ts'
 import { closed, Cursor, Environment, IdOf, Instant, Limit, NextCursor, NullableString, WorkspaceId } from './parts.ts'
 
 const Effect = Type.Enum(['read', 'idempotent', 'unsafe'])
@@ -49,6 +49,7 @@ const Common = {
   name: Type.String(),
   docs: NullableString,
   environments: Type.Array(Environment),
+  separation: Separation,
   auth: Type.Array(AuthScheme),
   revision: Type.Integer({ description: 'The one that is shown.' }),
   newest_revision: Type.Integer({ description: 'The one that calls without `revision` are made with.' }),

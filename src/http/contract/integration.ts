@@ -13,12 +13,18 @@ export const AuthScheme = Type.Object({
   config: JsonSchema,
 }, closed)
 
+/** As in a manifest. */
+export const Separation = Type.Enum(['key', 'host', 'none'], {
+  description: 'What tells sandbox from live: the credential (`key`), the `host`, or `none`: then what sandbox runs do, they do in a real account. Say so before a sandbox credential is entered.',
+})
+
 const Common = {
   id: Type.String(),
   name: Type.String(),
   category: Type.String(),
   docs: NullableString,
   environments: Type.Array(Environment),
+  separation: Separation,
   auth: Type.Array(AuthScheme),
 }
 

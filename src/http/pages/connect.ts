@@ -1,6 +1,6 @@
 import { html } from 'ghtml'
 import { isLinked, isPrivate, type Field, type Integration } from '../../catalog/index.ts'
-import type { LinkEnd, Way } from '../../connections/index.ts'
+import { describeShared, isShared, type LinkEnd, type Way } from '../../connections/index.ts'
 import type { FieldError } from '../../errors.ts'
 import type { Environment } from '../../ids.ts'
 import { renderMark, renderPage, renderPair, type Markup } from './page.ts'
@@ -75,6 +75,7 @@ export function renderEntryForm (frame: SessionFrame, entry: Entry): string {
 !${renderErrors(entry)}
 <h1>${title}</h1>
 <p class="lead">${lead}</p>
+!${frame.environment === 'sandbox' && isShared(manifest) ? html`<p class="note">${describeShared(manifest)}</p>` : ''}
 <form method="post" action="${frame.address}" autocomplete="off">
 <input type="hidden" name="integration" value="${manifest.id}"><input type="hidden" name="auth" value="${scheme.id}">
 !${entry.fields.map((field) => renderField(field, entry))}

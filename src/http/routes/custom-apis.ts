@@ -136,9 +136,9 @@ function placeOf (params: { workspace_id: string, integration_id: string }) {
 }
 
 function presentSummary (row: IntegrationRow) {
-  const { name, docs = null, environments, auth } = row.head as Manifest
+  const { name, docs = null, environments, separation, auth } = row.head as Manifest
   return {
-    id: row.id, workspace_id: row.workspace_id, name, docs, environments, auth: auth.map(presentScheme), revision: row.shown,
+    id: row.id, workspace_id: row.workspace_id, name, docs, environments, separation, auth: auth.map(presentScheme), revision: row.shown,
     newest_revision: row.revision,
     source: { title: row.title, version: row.version, sha256: row.sha256, url: row.source_url }, action_count: row.actions,
     created_by: row.created_by, created_at: row.created_at.toISOString(),

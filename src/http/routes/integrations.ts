@@ -49,8 +49,8 @@ export function presentAction (action: Action, input: Readonly<Record<string, un
 }
 
 function presentIntegration ({ manifest }: Integration) {
-  const { id, name, category, docs = null, environments } = manifest
-  return { id, name, category, docs, environments, auth: manifest.auth.map(presentScheme) }
+  const { id, name, category, docs = null, environments, separation } = manifest
+  return { id, name, category, docs, environments, separation, auth: manifest.auth.map(presentScheme) }
 }
 
 export function presentScheme (scheme: AuthScheme) {

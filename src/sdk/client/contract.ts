@@ -305,6 +305,10 @@ export interface components {
             readonly name: string;
             readonly docs: string | null;
             readonly environments: readonly ("sandbox" | "live")[];
+            /**
+             * @description What tells sandbox from live: the credential (`key`), the `host`, or `none`: then what sandbox runs do, they do in a real account. Say so before a sandbox credential is entered.
+             */
+            readonly separation: "key" | "host" | "none";
             readonly auth: readonly {
                 readonly id: string;
                 readonly label: string;
@@ -421,6 +425,10 @@ export interface operations {
                             readonly category: string;
                             readonly docs: string | null;
                             readonly environments: readonly ("sandbox" | "live")[];
+                            /**
+                             * @description What tells sandbox from live: the credential (`key`), the `host`, or `none`: then what sandbox runs do, they do in a real account. Say so before a sandbox credential is entered.
+                             */
+                            readonly separation: "key" | "host" | "none";
                             readonly auth: readonly {
                                 readonly id: string;
                                 readonly label: string;
@@ -475,6 +483,10 @@ export interface operations {
                         readonly category: string;
                         readonly docs: string | null;
                         readonly environments: readonly ("sandbox" | "live")[];
+                        /**
+                         * @description What tells sandbox from live: the credential (`key`), the `host`, or `none`: then what sandbox runs do, they do in a real account. Say so before a sandbox credential is entered.
+                         */
+                        readonly separation: "key" | "host" | "none";
                         readonly auth: readonly {
                             readonly id: string;
                             readonly label: string;
@@ -2361,6 +2373,10 @@ export interface operations {
                             readonly name: string;
                             readonly docs: string | null;
                             readonly environments: readonly ("sandbox" | "live")[];
+                            /**
+                             * @description What tells sandbox from live: the credential (`key`), the `host`, or `none`: then what sandbox runs do, they do in a real account. Say so before a sandbox credential is entered.
+                             */
+                            readonly separation: "key" | "host" | "none";
                             readonly auth: readonly {
                                 readonly id: string;
                                 readonly label: string;
