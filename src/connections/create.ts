@@ -1,4 +1,5 @@
 import { isNarrower, isPrivate, resolveDestination, type AuthScheme, type Destination, type Integration } from '../catalog/index.ts'
+import type { Clock } from '../clock.ts'
 import type { Crypto, SealedWithKey, SecretFields } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import { newId, type AppId, type AppOwner, type ConnectionId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
@@ -9,6 +10,7 @@ import {
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { bindingOf, type VersionPlace } from './credential.ts'
+import { requireNotPast } from './guards.ts'
 import { listWarnings } from './warnings.ts'
 
 /** A pasted credential, checked against its scheme and wrapped. */
@@ -42,14 +44,21 @@ export interface Created {
 }
 
 export interface Creator {
-  /** Throws `name_taken`, `hosts_invalid`, `actions_invalid`, `config_invalid`, `idempotency_conflict`. */
+  /** Throws `name_taken`, `hosts_invalid`, `actions_invalid`, `config_invalid`, `idempotency_conflict`, `request_invalid` for a day that is past. */
   create (request: NewConnection, caller: Caller): Promise<Created>
   /** Throws `name_taken` when a connection has it now. */
   requireFreeName (of: { workspaceId: WorkspaceId, environment: Environment, name: string }): Promise<void>
 }
 
-export function createCreator (options: { database: Pick<Database, 'db' | 'transaction'>, crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>, ledger: Pick<Ledger, 'recordIn'> }): Creator {
-  const { database, crypto, ledger } = options
+interface Options {
+  readonly database: Pick<Database, 'db' | 'transaction'>
+  readonly crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>
+  readonly ledger: Pick<Ledger, 'recordIn'>
+  readonly clock: Clock
+}
+
+export function createCreator (options: Options): Creator {
+  const { database, crypto, ledger, clock } = options
 
   const insert = async (tx: Tx, { request, version }: { request: NewConnection, version: SealedVersion }, caller: Caller): Promise<void> => {
     const { place } = version
@@ -82,6 +91,8 @@ export function createCreator (options: { database: Pick<Database, 'db' | 'trans
         const earlier = await claimIdempotencyKey(tx, { workspaceId: request.workspaceId, ...request.idempotency, resourceId: connectionId })
         if (earlier !== undefined) return { id: earlier as ConnectionId, replayed: true }
       }
+      // Not of a repeat: what was made stays made.
+      requireNotPast(request.expiresOn, clock.now())
       await insert(tx, { request, version }, caller)
       return { id: connectionId, replayed: false }
     })

@@ -1,4 +1,5 @@
 import { decidesHost, isNarrower, issuedFields, judgeConfig, type Catalog, type Integration } from '../catalog/index.ts'
+import type { Clock } from '../clock.ts'
 import { VaultError } from '../errors.ts'
 import type { ConnectionId, WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
@@ -9,6 +10,7 @@ import {
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { foldName, nameTaken, requireKnownActions } from './create.ts'
+import { requireNotPast } from './guards.ts'
 import type { Revoker } from './revoke.ts'
 
 /** What a PATCH may say; null takes a limit or a value away. */
@@ -35,7 +37,7 @@ export interface Removal {
 }
 
 export interface Editor {
-  /** Throws `not_found`, `etag_mismatch`, `name_taken`, `hosts_invalid`, `actions_invalid`, `config_invalid`. */
+  /** Throws `not_found`, `etag_mismatch`, `name_taken`, `hosts_invalid`, `actions_invalid`, `config_invalid`, `request_invalid` for a day that is past. */
   update (of: Of, edit: Edit, caller: Caller): Promise<ConnectionView>
   /** Doing either twice changes nothing. */
   setDisabled (of: Of, disabled: boolean, caller: Caller): Promise<ConnectionView>
@@ -56,10 +58,11 @@ interface Options {
   readonly catalog: Catalog
   readonly ledger: Pick<Ledger, 'recordIn'>
   readonly revoker: Revoker
+  readonly clock: Clock
 }
 
 export function createEditor (options: Options): Editor {
-  const { database, catalog, ledger, revoker } = options
+  const { database, catalog, ledger, revoker, clock } = options
 
   const change = async (of: Of, caller: Caller, work: (tx: Tx, row: ConnectionRow) => Promise<void>): Promise<ConnectionView> =>
     await database.transaction(async (tx) => {
@@ -70,6 +73,8 @@ export function createEditor (options: Options): Editor {
   return Object.freeze({
     update: async (of: Of, { changes, ifMatch }: Edit, caller: Caller) => await change(of, caller, async (tx, row) => {
       requireRevision(row.revision, readIfMatch(ifMatch))
+      // The one that is there may be sent back with the rest.
+      if (changes.expires_on !== row.expires_on) requireNotPast(changes.expires_on, clock.now())
       const integration = await catalog.requireIn(row.workspace_id, row.integration, row.integration_revision)
       const set = await judgeChanges(tx, { row, integration }, changes)
       const config = Object.entries(changes.config ?? {}).sort().flatMap(([name, to]) => [[`config.${name}.from`, row.config[name] ?? null], [`config.${name}`, to.trim()]])

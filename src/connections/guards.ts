@@ -58,6 +58,15 @@ export function judgeFreshness (row: Pick<UsableRow, 'expires_on' | 'token_ttl'>
   return Math.min(entered, row.token_ttl ?? Infinity) > minTtlSeconds ? 'fresh' : 'stale_usable'
 }
 
+/** How far behind UTC a day may still be today somewhere. */
+const LATEST_ZONE_MS = 12 * 3_600_000
+
+/** A day that is entered is at least today, wherever whoever enters it is. Throws `request_invalid`. */
+export function requireNotPast (day: string | null | undefined, now: Date): void {
+  if (day === null || day === undefined || day >= new Date(now.getTime() - LATEST_ZONE_MS).toISOString().slice(0, 10)) return
+  throw new VaultError('request_invalid', { detail: 'A credential whose last day is past can’t be entered.', errors: [{ pointer: '/expires_on', message: 'is in the past: today is the earliest' }] })
+}
+
 function endOf (day: string): Date {
   return new Date(Date.parse(`${day}T00:00:00Z`) + 86_400_000)
 }

@@ -34,12 +34,12 @@ const change = async (id: string, changes: object) => await vault.request('PATCH
 
 t.test('30, 14, 7 and 1 day ahead, once each, in a zone that moves its clocks', async (t) => {
   await vault.database.query('do $$ begin execute format(\'alter database %I set timezone to %L\', current_database(), \'America/New_York\'); end $$')
-  // The clocks there move on 2027-03-14.
-  const id = await vault.connect(W, { expires_on: '2027-03-20' })
-  const disabled = await vault.connect(W, { expires_on: '2027-03-20' })
+  // The clocks there move on 2077-03-14.
+  const id = await vault.connect(W, { expires_on: '2077-03-20' })
+  const disabled = await vault.connect(W, { expires_on: '2077-03-20' })
   await vault.request('POST', `${at(disabled)}/disable`)
   const endless = await vault.connect(W)
-  t.match(await vault.request('GET', at(id)), { body: { expires_at: '2027-03-21T00:00:00.000Z' } })
+  t.match(await vault.request('GET', at(id)), { body: { expires_at: '2077-03-21T00:00:00.000Z' } })
   const steps: [hours: number, expected: number[]][] = [
     [31 * 24, []], [30 * 24 + 1, []], [30 * 24, [30]], [29 * 24, [30]], [14 * 24 + 1, [30]], [14 * 24, [30, 14]],
     [7 * 24 + 1, [30, 14]], [6 * 24, [30, 14, 6]], [25, [30, 14, 6]],
@@ -54,15 +54,15 @@ t.test('30, 14, 7 and 1 day ahead, once each, in a zone that moves its clocks', 
   t.strictSame(await said(endless), [])
   // The first has been cleared by now: it is 30 days old.
   const { body } = await vault.request('GET', '/v1/events?type=connection.expiring&limit=1')
-  t.match(body.events, [{ data: { workspace_id: W, environment: 'sandbox', connection_id: id, integration: 'stripe', expires_at: '2027-03-21T00:00:00.000Z', days_left: 14 } }])
+  t.match(body.events, [{ data: { workspace_id: W, environment: 'sandbox', connection_id: id, integration: 'stripe', expires_at: '2077-03-21T00:00:00.000Z', days_left: 14 } }])
 })
 
 t.test('another end, other reminders', async (t) => {
-  const id = await vault.connect(W, { expires_on: '2028-01-31' })
+  const id = await vault.connect(W, { expires_on: '2078-01-31' })
   await leave(id, 5 * 24)
   await remind()
   t.strictSame(await said(id), [5], 'of marks that were passed unseen, only the nearest')
-  t.equal((await change(id, { expires_on: '2028-02-05' })).status, 200)
+  t.equal((await change(id, { expires_on: '2078-02-05' })).status, 200)
   await remind()
   t.strictSame(await said(id), [5, 10])
   t.equal((await change(id, { expires_on: null })).status, 200)

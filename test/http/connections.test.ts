@@ -9,14 +9,14 @@ const stripe = (changes: Record<string, unknown> = {}) => ({ integration: 'strip
 
 t.test('create, read, list', async (t) => {
   const created = await vault.request('POST', at('crud'), {
-    body: stripe({ name: '  Stripe Sandbox ', labels: { team: 'payments' }, expires_on: '2031-05-01', config: { connected_account: 'acct_1234567890abcdef' }, allowed_actions: ['get_balance'] }),
+    body: stripe({ name: '  Stripe Sandbox ', labels: { team: 'payments' }, expires_on: '2081-05-01', config: { connected_account: 'acct_1234567890abcdef' }, allowed_actions: ['get_balance'] }),
     headers: { 'x-actor': 'user_7' },
   })
   t.equal(created.status, 201)
   t.match(created.body, {
     workspace_id: 'crud', integration: 'stripe', environment: 'sandbox', name: 'Stripe Sandbox', auth: 'api_key', status: 'active', status_reason: null,
     config: { connected_account: 'acct_1234567890abcdef' }, preview: { secret_key: 'sk_test_…0042' }, account: null, version_number: 1, hosts: ['api.stripe.com'],
-    expires_on: '2031-05-01', expires_at: '2031-05-02T00:00:00.000Z', last_used_at: null, labels: { team: 'payments' }, allowed_actions: ['get_balance'], allowed_hosts: null,
+    expires_on: '2081-05-01', expires_at: '2081-05-02T00:00:00.000Z', last_used_at: null, labels: { team: 'payments' }, allowed_actions: ['get_balance'], allowed_hosts: null,
     created_by: 'user_7', updated_by: 'user_7', etag: '"1"',
   })
   t.notMatch(created.text, /Canary/)
@@ -108,6 +108,26 @@ t.test('idempotent creation', async (t) => {
   t.match((await vault.request('POST', at('idem'), { body: stripe(), headers: { 'idempotency-key': 'with space' } })).body, { code: 'request_invalid' })
 })
 
+t.test('a last day is not past', async (t) => {
+  const day = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString().slice(0, 10)
+  // The westernmost zone is twelve hours behind UTC: what is today there is not past (less the time this test takes). A day before is.
+  const [today, past] = [day(-11.9), day(-36)]
+  const refusal = { status: 400, body: { code: 'request_invalid', detail: 'A credential whose last day is past can’t be entered.', errors: [{ pointer: '/expires_on', message: 'is in the past: today is the earliest' }] } }
+  for (const expires_on of [past, '0001-01-01', '1969-12-31']) t.match(await vault.request('POST', at('days'), { body: stripe({ expires_on }) }), refusal, expires_on)
+  const headers = { 'idempotency-key': 'days-1' }
+  t.match(await vault.request('POST', at('days'), { body: stripe({ expires_on: past }), headers }), refusal)
+  t.match(await vault.request('GET', at('days')), { body: { connections: [] } }, 'nothing is kept')
+  const { body: made } = await vault.request('POST', at('days'), { body: stripe({ expires_on: today }), headers })
+  t.match(made, { expires_on: today }, 'a key is not used up by a refusal')
+  const change = async (changes: object) => await vault.request('PATCH', at('days', `/${made.id}`), { body: changes, headers: { 'if-match': '*' } })
+  for (const good of [day(0), '9999-12-31', null, today]) t.match(await change({ expires_on: good }), { status: 200, body: { expires_on: good } }, String(good))
+  t.match(await change({ expires_on: past }), refusal)
+  t.match(await vault.request('GET', at('days', `/${made.id}`)), { body: { expires_on: today } })
+  await vault.database.query('update connections set expires_on = $1 where id = $2', [past, made.id])
+  t.match(await change({ name: 'Renamed', expires_on: past }), { status: 200, body: { name: 'Renamed', expires_on: past } }, 'what is there may be sent back with the rest')
+  t.match(await vault.request('POST', at('days'), { body: stripe({ expires_on: today }), headers }), { status: 201, body: { id: made.id } }, 'a repeat is answered as long as its key lasts')
+})
+
 t.test('changes need the ETag', async (t) => {
   const id = await vault.connect('edit', { name: 'Before' })
   const path = at('edit', `/${id}`)
@@ -115,10 +135,10 @@ t.test('changes need the ETag', async (t) => {
   for (const etag of ['"99"', 'W/"1"', '"x"']) t.match((await vault.request('PATCH', path, { body: { name: 'After' }, headers: { 'if-match': etag } })).body, { status: 412, code: 'etag_mismatch' }, etag)
   for (const etag of ['1', 'x', '"1']) t.match((await vault.request('PATCH', path, { body: { name: 'After' }, headers: { 'if-match': etag } })).body, { status: 400, errors: [{ pointer: '/headers/if-match' }] }, etag)
   const changed = await vault.request('PATCH', path, {
-    body: { name: 'After', labels: { a: 'b' }, expires_on: '2030-01-01', allowed_actions: ['get_balance', 'create_refund'], config: { connected_account: 'acct_1234567890abcdef' } },
+    body: { name: 'After', labels: { a: 'b' }, expires_on: '2080-01-01', allowed_actions: ['get_balance', 'create_refund'], config: { connected_account: 'acct_1234567890abcdef' } },
     headers: { 'if-match': '"1"', 'x-actor': 'user_9' },
   })
-  t.match(changed.body, { name: 'After', labels: { a: 'b' }, expires_on: '2030-01-01', allowed_actions: ['get_balance', 'create_refund'], etag: '"2"', updated_by: 'user_9', config: { connected_account: 'acct_1234567890abcdef' } })
+  t.match(changed.body, { name: 'After', labels: { a: 'b' }, expires_on: '2080-01-01', allowed_actions: ['get_balance', 'create_refund'], etag: '"2"', updated_by: 'user_9', config: { connected_account: 'acct_1234567890abcdef' } })
   t.equal(changed.headers.get('etag'), '"2"')
   t.match((await vault.request('PATCH', path, { body: { expires_on: null, allowed_actions: null }, headers: { 'if-match': '*' } })).body, { expires_on: null, expires_at: null, allowed_actions: null, name: 'After' })
 
@@ -126,7 +146,7 @@ t.test('changes need the ETag', async (t) => {
     [{ allowed_actions: ['nope'] }, 'actions_invalid'], [{ config: { connected_account: 'bad' } }, 'config_invalid'], [{ config: { nope: 'x' } }, 'config_invalid'],
     [{ config: { secret_key: 'x' } }, 'config_invalid'], [{ allowed_hosts: ['evil.example'] }, 'hosts_invalid'], [{ allowed_hosts: ['*.stripe.com'] }, 'hosts_invalid'],
     [{}, 'request_invalid'], [{ name: '' }, 'request_invalid'], [{ name: 'a\u0007b' }, 'request_invalid'], [{ credentials: {} }, 'request_invalid'], [{ environment: 'live' }, 'request_invalid'],
-    [{ expires_on: '2030-13-01' }, 'request_invalid'], [{ labels: { 'a b': 'x' } }, 'request_invalid'], [{ allowed_hosts: [] }, 'request_invalid'],
+    [{ expires_on: '2080-13-01' }, 'request_invalid'], [{ labels: { 'a b': 'x' } }, 'request_invalid'], [{ allowed_hosts: [] }, 'request_invalid'],
   ]
   for (const [body, code] of refused) t.match((await vault.request('PATCH', path, { body, headers: { 'if-match': '*' } })).body, { code }, JSON.stringify(body))
   await vault.connect('edit', { name: 'Taken' })

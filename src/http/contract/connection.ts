@@ -11,7 +11,7 @@ export const Labels = Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,64}
   maxProperties: 32, additionalProperties: false, description: 'Names of 1 to 64 letters, digits or . _ / -, each with a text.',
 })
 /** There is no year 0 (RFC 3339 has it, Postgres does not). */
-const Date = Type.String({ format: 'date', pattern: '^(?!0000)' })
+const LastDay = Type.String({ format: 'date', pattern: '^(?!0000)', description: 'The credential’s last day: today, wherever that is, or later.' })
 const Host = Type.String({ pattern: '^(\\*\\.)?[a-z0-9.-]{1,253}(:\\d{1,5})?$' })
 const AllowedHosts = Type.Array(Host, { minItems: 1, maxItems: 50 })
 const AllowedActions = Type.Array(Type.String({ maxLength: 64 }), { maxItems: 500 })
@@ -27,7 +27,7 @@ export const CreateConnection = Type.Object({
   auth: Type.Optional(Type.String({ maxLength: 64, description: 'Auth scheme; needed only where the integration has several.' })),
   config: Type.Optional(Config),
   credentials: Credentials,
-  expires_on: Type.Optional(Date),
+  expires_on: Type.Optional(LastDay),
   labels: Type.Optional(Labels),
   allowed_actions: Type.Optional(AllowedActions),
   allowed_hosts: Type.Optional(AllowedHosts),
@@ -37,7 +37,7 @@ export const UpdateConnection = Type.Object({
   name: Type.Optional(ConnectionName),
   labels: Type.Optional(Labels),
   config: Type.Optional(Config),
-  expires_on: Type.Optional(Type.Union([Date, Type.Null()])),
+  expires_on: Type.Optional(Type.Union([LastDay, Type.Null()])),
   allowed_actions: Type.Optional(Type.Union([AllowedActions, Type.Null()])),
   allowed_hosts: Type.Optional(Type.Union([AllowedHosts, Type.Null()])),
 }, { ...closed, minProperties: 1 })

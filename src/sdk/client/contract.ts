@@ -639,7 +639,10 @@ export interface operations {
                     readonly credentials: {
                         readonly [key: string]: string;
                     };
-                    /** Format: date */
+                    /**
+                     * Format: date
+                     * @description The credential’s last day: today, wherever that is, or later.
+                     */
                     readonly expires_on?: string;
                     /** @description Names of 1 to 64 letters, digits or . _ / -, each with a text. */
                     readonly labels?: {
