@@ -1,7 +1,7 @@
 import { VaultError } from '../errors.ts'
-import type { Environment, WorkspaceId } from '../ids.ts'
+import { ENVIRONMENTS, type Environment, type WorkspaceId } from '../ids.ts'
 import type { AuditPrincipal } from '../ledger/index.ts'
-import { getKeySweep, guard, requestKeySweep, type KeySweep } from '../store/index.ts'
+import { createKeyTable, getKeySweep, guard, requestKeySweep, type KeySweep } from '../store/index.ts'
 import type { KeysOptions } from './options.ts'
 
 /** Who asks. */
@@ -34,13 +34,22 @@ export function createRotation ({ database, ledger }: Pick<KeysOptions, 'databas
     })
     return await getKeySweep(database.db)
   }
+  const keyTable = createKeyTable(database.reads)
+  /** Throws `not_found` where there is nothing to replace: a name that was mistyped would pass for done. */
+  const requireKeys = async (workspaceId: WorkspaceId, environment: Environment | undefined): Promise<void> => {
+    const environments = environment === undefined ? ENVIRONMENTS : [environment]
+    const found = await guard(() => Promise.all(environments.map((of) => keyTable.findCurrent({ kind: 'workspace', workspaceId, environment: of }))))
+    if (found.some((key) => key !== undefined)) return
+    throw new VaultError('not_found', { detail: `The workspace ${workspaceId} has no keys${environment === undefined ? '' : ` in ${environment}`}: nothing has been sealed there, or it was destroyed.` })
+  }
   return {
-    /** Asks for keys to be replaced or wrapped again, and for what they sealed to be sealed again. Throws `rotation_running`. */
+    /** Asks for keys to be replaced or wrapped again, and for what they sealed to be sealed again. Throws `rotation_running`, `not_found`. */
     rotate: async (of: RotationTarget, caller: KeyCaller): Promise<KeySweep> => {
       const fast = of.rowsPerSecond === undefined ? {} : { rowsPerSecond: of.rowsPerSecond }
       if (of.target === 'kek') return await request(caller, { rewrap: true, ...fast })
       if (of.target === 'system') return await request(caller, { rotate: { kind: 'system' }, ...fast })
       const { workspaceId, environment } = of
+      if (workspaceId !== undefined) await requireKeys(workspaceId, environment)
       return await request(caller, { rotate: { kind: 'workspace', ...workspaceId !== undefined && { workspaceId }, ...environment !== undefined && { environment } }, ...fast })
     },
     /** Asks for what replaced keys sealed to be sealed again, or changes how fast that goes on. */

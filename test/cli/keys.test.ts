@@ -81,7 +81,8 @@ t.test('keys replaced, wrapped again, swept and retired, without a running vault
   t.match(await keys(['rotate', 'workspace', '--workspace', 'acme', '--environment', 'sandbox'], env), { code: 0, output: /^(running: .*\n)?done: 1 keys made, 0 wrapped again, 2 of 2 rows sealed again\n$/ })
   t.match(await keys(['rotate', 'workspace', '--rate', '1000'], env), { code: 0, output: /done: 2 keys made, 0 wrapped again, 4 of 4 rows sealed again\n$/ })
   t.match(await keys(['rotate', 'workspace', '--environment', 'live'], env), { code: 0, output: /done: 0 keys made, / }, 'none of live')
-  t.match(await keys(['rotate', 'workspace', '--workspace', 'nobody'], env), { code: 0, output: /done: 0 keys made, / })
+  t.match(await keys(['rotate', 'workspace', '--workspace', 'nope'], env), { code: 1, output: 'connection-vault: The workspace nope has no keys: nothing has been sealed there, or it was destroyed.\n' })
+  t.match(await keys(['rotate', 'workspace', '--workspace', 'acme', '--environment', 'live'], env), { code: 1, output: /^connection-vault: The workspace acme has no keys in live: / })
   t.match(await keys(['retire'], env), { code: 0, output: /^3 keys retired; their bytes are erased in a minute, by a running vault\n$/ })
 
   t.match(await keys(['rotate', 'system'], env), { code: 0, output: /done: 1 keys made, / })

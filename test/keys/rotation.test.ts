@@ -142,6 +142,9 @@ t.test('a value that does not open', async (t) => {
 t.test('asked for wrongly', async (t) => {
   t.match(await post('/v1/keys/rotate', { target: 'kek', workspace_id: 'acme' }), { status: 400, body: { code: 'request_invalid' } })
   t.match(await post('/v1/keys/rotate', { target: 'all' }), { status: 400 })
+  const { body: { sweep: before } } = await vault.request('GET', '/v1/keys')
+  t.match(await post('/v1/keys/rotate', { target: 'workspace', workspace_id: 'nope' }), { status: 404, body: { code: 'not_found', detail: 'The workspace nope has no keys: nothing has been sealed there, or it was destroyed.' } })
+  t.same((await vault.request('GET', '/v1/keys')).body.sweep, before, 'nothing is asked for')
   t.match(await post('/v1/keys/sweep', { rows_per_second: 0 }), { status: 400 })
   t.match(await vault.request('POST', '/v1/keys/rotate', { body: { target: 'kek' }, token: await vault.mint({ preset: 'dashboard' }) }), { status: 403 })
 })

@@ -41,7 +41,7 @@ function changeRoutes (app: App, { keys }: { keys: Keys }): void {
       description: 'Answers at once; the work goes on in the background, at any replica, and survives restarts. New writes use a new key as soon as it is made.',
       body: RotateKeys, response: sweepAnswer,
     },
-    config: { errors: ['rotation_running'] },
+    config: { errors: ['rotation_running', 'not_found'] },
   }, async (request, reply) => {
     const { target, workspace_id: workspaceId, environment } = request.body
     if (target !== 'workspace' && (workspaceId !== undefined || environment !== undefined)) {
