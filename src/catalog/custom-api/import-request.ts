@@ -9,14 +9,14 @@ const closed = { additionalProperties: false } as const
 const Texts = Type.Array(Type.String({ minLength: 1, maxLength: 300 }), { minItems: 1, maxItems: 20_000 })
 const Server = Type.String({ pattern: '^https?://', maxLength: 500, description: 'Where the API is, instead of what the document says.' })
 
+const PlainAuth = Type.Object({ type: Type.Enum(['none', 'bearer', 'basic']) }, closed)
+const ApiKeyAuth = Type.Object({ type: Type.Literal('api_key'), in: Type.Enum(['header', 'query', 'cookie']), name: Type.String({ pattern: '^[A-Za-z0-9!#$%&\'*+.^_`|~-]{1,100}$' }) }, closed)
+
 /** What may be said of an import, besides its document. */
 export const ImportChoices = Type.Object({
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 100, pattern: '\\S', description: 'How people see it. The document’s title unless told.' })),
   servers: Type.Optional(Type.Object({ live: Type.Optional(Server), sandbox: Type.Optional(Server) }, { ...closed, minProperties: 1 })),
-  auth: Type.Optional(Type.Union([
-    Type.Object({ type: Type.Enum(['none', 'bearer', 'basic']) }, closed),
-    Type.Object({ type: Type.Literal('api_key'), in: Type.Enum(['header', 'query', 'cookie']), name: Type.String({ pattern: '^[A-Za-z0-9!#$%&\'*+.^_`|~-]{1,100}$' }) }, closed),
-  ], { description: 'How calls are authorised, instead of what the document says.' })),
+  auth: Type.Optional(Type.Union([PlainAuth, ApiKeyAuth], { description: 'How calls are authorised, instead of what the document says.' })),
   select: Type.Optional(Type.Object({ tags: Type.Optional(Texts), paths: Type.Optional(Texts), names: Type.Optional(Texts) }, {
     ...closed, minProperties: 1, description: 'Only operations with one of these tags, whose path begins so, or whose action is called so.',
   })),
@@ -49,11 +49,24 @@ export class ChoicesError extends Error {
 }
 
 const checkChoices = compileSchema(ImportChoices)
+const AUTH_TYPES = [...PlainAuth.properties.type.enum, ApiKeyAuth.properties.type.const]
+const checkPlainAuth = compileSchema(PlainAuth, '/auth')
+const checkApiKeyAuth = compileSchema(ApiKeyAuth, '/auth')
 const ENVELOPE: ReadonlySet<string> = new Set(['url', 'document', ...Object.keys(ImportChoices.properties)])
 const LIMITS = { depth: 300, keys: Infinity, items: Infinity }
 
+/** By the type that is stated: of a union, the errors of all its members would be said. */
+function judgeAuth (auth: unknown): readonly FieldError[] {
+  if (auth === null || typeof auth !== 'object' || Array.isArray(auth)) return [{ pointer: '/auth', message: 'must be object' }]
+  const { type } = auth as { type?: unknown }
+  if (AUTH_TYPES.every((known) => known !== type)) return [{ pointer: '/auth/type', message: `must be one of ${JSON.stringify(AUTH_TYPES)}` }]
+  return type === 'api_key' ? checkApiKeyAuth(auth) : checkPlainAuth(auth)
+}
+
 function judgeChoices (value: unknown): readonly FieldError[] {
-  const errors = checkChoices(value)
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return checkChoices(value)
+  const { auth: stated, ...rest } = value as Record<string, unknown>
+  const errors = [...checkChoices(rest), ...stated === undefined ? [] : judgeAuth(stated)]
   const { auth } = value as ImportChoices
   if (errors.length > 0 || auth?.type !== 'api_key' || auth.in !== 'header' || auth.name.toLowerCase() === 'authorization' || !isReservedHeader(auth.name)) return errors
   return [{ pointer: '/auth/name', message: 'is a header that no credential can be in' }]
