@@ -21,3 +21,14 @@ t.test('each state has its own turns at a callback, however long', async (t) => 
   t.equal(statuses.filter((status) => status === 429).length, 1)
   t.not(await visit('b'), 429)
 })
+
+t.test('all of them say what is left as the draft has it', async (t) => {
+  const challenge = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ agent_id: `agt_${'0'.repeat(26)}` }) }
+  for (const [path, init] of [[`/connect/${'A'.repeat(43)}`, {}], [`/oauth/callback/app_${'0'.repeat(26)}?state=c`, {}], ['/v1/agent/challenge', challenge]] as const) {
+    const { headers } = await fetch(`${vault.urls.public}${path}`, init)
+    for (const name of ['limit', 'remaining', 'reset']) {
+      t.match(headers.get(`ratelimit-${name}`), /^\d+$/, `${path}: ${name}`)
+      t.equal(headers.get(`x-ratelimit-${name}`), null)
+    }
+  }
+})

@@ -140,7 +140,7 @@ async function enrolmentRoute (app: App, { groups }: Relay): Promise<void> {
  */
 async function loginRoutes (app: App, { tokens }: Relay): Promise<void> {
   await app.register(rateLimit, {
-    max: LOGINS_MAX, timeWindow: 60_000, cache: 20_000, hook: 'preHandler',
+    max: LOGINS_MAX, timeWindow: 60_000, cache: 20_000, hook: 'preHandler', enableDraftSpec: true,
     keyGenerator: (request) => {
       const { agent_id: agent, challenge } = request.body as { agent_id?: string, challenge?: string }
       return keyOf(agent, challenge, request.ip)

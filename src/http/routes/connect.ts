@@ -96,6 +96,7 @@ async function preparePages (app: App, screens: Screens, log: Log): Promise<void
     max: REQUESTS_MAX,
     timeWindow: 60_000,
     cache: 20_000,
+    enableDraftSpec: true,
     // Browsers share addresses, and a proxy gives all of them its own: what is tried is counted, not who tries.
     // An app's callback is everybody's: there it is the state, so that nobody can use up the turns of the others.
     keyGenerator: (request) => keyOf(request.params, (request.query as { state?: unknown }).state),
