@@ -1,21 +1,13 @@
 import { isLinked, type Catalog, type Manifest } from '../catalog/index.ts'
-import type { Secret } from '../crypto/index.ts'
 import { VaultError, type FieldError } from '../errors.ts'
 import type { AppOwner, Environment } from '../ids.ts'
-import type { AppCaller, OAuthApps } from '../oauth/index.ts'
-import { formatEtag, type Expected } from '../revision.ts'
+import type { AppCaller, AppSettings, OAuthApps } from '../oauth/index.ts'
+import { formatEtag } from '../revision.ts'
 import type { AppPlace, AppRow } from '../store/index.ts'
 import { redirectUri, requireOAuth, tokenHosts } from './grant.ts'
 
-/** An app as it was entered. */
-export interface EnteredApp {
-  readonly clientId: string
-  readonly clientSecret: Secret | undefined
-  readonly preview: string
-  readonly scopes: Readonly<Record<string, readonly string[]>>
-  readonly overlapSeconds: number
-  readonly expected?: Expected
-}
+/** An app as it was entered; which hosts its secret may be sent to is the integration's to say. */
+export type EnteredApp = Omit<AppSettings, 'hosts'>
 
 /** What those who manage apps see. */
 export interface PresentedApp {
@@ -42,8 +34,7 @@ export interface OAuthAppKeeper {
   put (place: AppPlace, entered: EnteredApp, caller: AppCaller): Promise<{ app: PresentedApp, created: boolean }>
   get (place: AppPlace): Promise<PresentedApp>
   list (owner: AppOwner, environments: readonly Environment[]): Promise<PresentedApp[]>
-  /** Throws `not_found`, `etag_mismatch`, `oauth_app_in_use`. */
-  remove (place: AppPlace, removal: { force: boolean, expected?: Expected }, caller: AppCaller): Promise<void>
+  remove: OAuthApps['remove']
 }
 
 interface Options {
