@@ -3,10 +3,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createCrypto, createLocalKeyring, openLocalKeyring, type BindingContext, type Keks } from '../../src/crypto/index.ts'
 import { wrapSecret } from '../../src/crypto/wrap.ts'
-import { createLog } from '../../src/log.ts'
-import { createKekCheckTable, createKeyTable, openDatabase } from '../../src/store/index.ts'
-import { createTestDatabase } from '../support/cluster.ts'
+import { createKekCheckTable, createKeyTable } from '../../src/store/index.ts'
 import { makeFolder } from '../support/folder.ts'
+import { openTestDatabase } from '../support/open-database.ts'
 import { startTransit } from '../support/transit.ts'
 import { eventually, startTestVault, type Answer } from '../support/vault.ts'
 
@@ -14,12 +13,7 @@ import { eventually, startTestVault, type Answer } from '../support/vault.ts'
 const PATIENCE_MS = 20_000
 
 t.test('keys in memory, and keys that are not', async (t) => {
-  const database = await createTestDatabase()
-  const open = openDatabase({ url: database.serviceUrl, poolSize: 2, log: createLog('silent') })
-  t.teardown(async () => {
-    await open.close()
-    await database.drop()
-  })
+  const open = await openTestDatabase(t)
   const file = join(makeFolder('slow-kek'), 'keyring.json')
   createLocalKeyring(file, new Date())
   const local = openLocalKeyring(file)

@@ -7,6 +7,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import { isContended, openDatabase } from '../../src/store/index.ts'
 import { createTestDatabase } from '../support/cluster.ts'
 import { startDatabaseProxy } from '../support/database-proxy.ts'
+import { openTestDatabase } from '../support/open-database.ts'
 import { eventually, startTestVault, type Answer } from '../support/vault.ts'
 
 /** A database that neither answers nor goes: each wait on it ends in time. Bounds are several times what is to be expected. */
@@ -51,13 +52,8 @@ t.test('connections over which nothing comes back', async (t) => {
 })
 
 t.test('a queue that moves is no silence', async (t) => {
-  const database = await createTestDatabase()
   const metrics = createMetrics()
-  const open = openDatabase({ url: database.serviceUrl, poolSize: 2, log: createLog('silent'), metrics })
-  t.teardown(async () => {
-    await open.close()
-    await database.drop()
-  })
+  const open = await openTestDatabase(t, metrics)
   // One connection, and the last of them is answered long after the span of a silence.
   const slow = Array.from({ length: 6 }, (_, n) => open.writes.run({ name: 'slow', text: 'select $1::int as n, pg_sleep(0.9)::text as slept' }, [n]))
   t.same((await Promise.all(slow)).map(([row]) => (row as { n: number }).n), [0, 1, 2, 3, 4, 5])
@@ -65,13 +61,8 @@ t.test('a queue that moves is no silence', async (t) => {
 })
 
 t.test('a statement that takes too long is given up by the server, and its connection goes on', async (t) => {
-  const database = await createTestDatabase()
   const metrics = createMetrics()
-  const open = openDatabase({ url: database.serviceUrl, poolSize: 2, log: createLog('silent'), metrics })
-  t.teardown(async () => {
-    await open.close()
-    await database.drop()
-  })
+  const open = await openTestDatabase(t, metrics)
   const pid = async () => (await open.writes.run<{ pid: number }>({ name: 'pid', text: 'select pg_backend_pid() as pid' }, []))[0]?.pid
   const before = await pid()
   await t.rejects(open.writes.run({ name: 'stuck', text: 'select pg_sleep(60)::text' }, []), { code: 'database_unavailable' })
@@ -80,12 +71,7 @@ t.test('a statement that takes too long is given up by the server, and its conne
 })
 
 t.test('of two transactions that wait for each other one is told to come again', async (t) => {
-  const database = await createTestDatabase()
-  const open = openDatabase({ url: database.serviceUrl, poolSize: 2, log: createLog('silent') })
-  t.teardown(async () => {
-    await open.close()
-    await database.drop()
-  })
+  const open = await openTestDatabase(t)
   const keys = [1, 2] as const
   const holding = keys.map(() => Promise.withResolvers<undefined>())
   const bothHold = Promise.all(holding.map(({ promise }) => promise))
