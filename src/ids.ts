@@ -117,3 +117,10 @@ export function encodeBase32 (bytes: Uint8Array): string {
   }
   return text
 }
+
+/** The same of 32 bits. */
+export function encodeBase32Word (word: number): string {
+  let text = ''
+  for (let shift = 30; shift >= 0; shift -= 5) text += ALPHABET[(word >>> shift) & 31]
+  return text
+}

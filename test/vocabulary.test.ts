@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { ConfigError, describeSettings, readConfig } from '../src/config.ts'
 import { ERRORS, isVaultError, VaultError } from '../src/errors.ts'
-import { encodeBase32, formatId, idBytes, isId, newId } from '../src/ids.ts'
+import { encodeBase32, encodeBase32Word, formatId, idBytes, isId, newId } from '../src/ids.ts'
 import { canonicalJson, countMembers, hasInexactNumber, isStorable, measureJson, parseExactly } from '../src/json.ts'
 import { createLog } from '../src/log.ts'
 import { compileSchema } from '../src/schema.ts'
@@ -17,6 +17,7 @@ t.test('ids', async (t) => {
   t.throws(() => idBytes('key', ids[0] ?? ''), TypeError)
   fc.assert(fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (bytes) => Buffer.from(idBytes('key', formatId('key', bytes))).equals(Buffer.from(bytes))))
   t.equal(encodeBase32(Buffer.from([0xff])), '7z')
+  fc.assert(fc.property(fc.uint8Array({ minLength: 4, maxLength: 4 }), (bytes) => encodeBase32Word(Buffer.from(bytes).readUInt32BE()) === encodeBase32(bytes)))
 })
 
 t.test('settings', async (t) => {

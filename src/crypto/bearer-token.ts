@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { encodeBase32 } from '../ids.ts'
+import { encodeBase32, encodeBase32Word } from '../ids.ts'
 import { sha256 } from './mac.ts'
 
 const RANDOM_BYTES = 32
@@ -45,7 +45,5 @@ export function sameDigest (a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function checksum (body: string): string {
-  const sum = Buffer.alloc(4)
-  sum.writeUInt32BE(crc32(body))
-  return encodeBase32(sum)
+  return encodeBase32Word(crc32(body))
 }

@@ -7,7 +7,7 @@ import { values } from './secret-values.ts'
  * `test/architecture.test.ts`.
  */
 export function reveal (secret: Secret): string {
-  const value = values.get(secret)
+  const value = values.read(secret)
   if (value === undefined) throw new TypeError('not a secret of this process')
   return value
 }

@@ -165,8 +165,8 @@ function encodeFields (fields: SecretFields): Buffer {
 }
 
 function requireFieldSet (context: BindingContext, names: readonly string[]): void {
-  const known = new Set(context.fieldSet)
-  if (known.size !== names.length || names.some((name) => !known.has(name))) throw integrityFailure()
+  const { fieldSet } = context
+  if (!names.every((name) => fieldSet.includes(name)) || !fieldSet.every((name) => names.includes(name))) throw integrityFailure()
 }
 
 function integrityFailure (): VaultError {

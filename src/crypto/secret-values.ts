@@ -1,2 +1,2 @@
-/** Where the plaintexts are, by their `Secret`. Only `secret.ts` writes here and only `reveal.ts` reads. */
-export const values = new WeakMap<object, string>()
+/** What a `Secret` holds. Only `secret.ts` says how it is read and only `reveal.ts` asks. */
+export const values: { read: (secret: object) => string | undefined } = { read: () => undefined }

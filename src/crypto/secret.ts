@@ -9,11 +9,16 @@ const MASK = '[secret]'
  * serialising or concatenating one gives `[secret]`.
  */
 export class Secret {
+  readonly #value: string
+
   /** Use `wrapSecret` at an entry point; `open` makes the others. */
   constructor (value: string) {
-    values.set(this, value)
+    this.#value = value
     Object.freeze(this)
   }
+
+  // A weak map of all plaintexts would be gone through at every collection of garbage.
+  static { values.read = (secret) => #value in secret ? secret.#value : undefined }
 
   toString (): string { return MASK }
   toJSON (): string { return MASK }
