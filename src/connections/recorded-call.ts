@@ -38,6 +38,11 @@ export interface OutgoingCall {
   readonly queueSignal?: AbortSignal | undefined
 }
 
+interface TimedCall {
+  readonly request: OutgoingCall
+  readonly deadlineMs: number
+}
+
 export interface RecordedCall {
   /** Of the last attempt, in the light of those before it. */
   readonly result: CallResult
@@ -72,24 +77,17 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
     }
   }
 
-  const makeNow = async (subject: CallSubject, request: OutgoingCall & { deadlineMs: number }, caller: Caller): Promise<RecordedCall> => {
-    const { invocationId } = subject
-    const details = { integration: subject.integration.manifest.id, action: subject.action, effect: subject.effect, host: request.built.url.host }
-    const record = {
-      principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment, connectionId: subject.connectionId,
-      versionId: subject.versionId, invocationId, requestId: caller.requestId, context: subject.context,
-    }
-    // What recovers lost invocations reads their deadline from here.
-    await begin(ledger, { ...record, event: 'invoke.started', outcome: 'ok', details: { ...details, timeout_ms: request.timeoutMs } }, request.rest)
+  const makeNow = async (subject: CallSubject, { request, deadlineMs }: TimedCall, caller: Caller): Promise<RecordedCall> => {
+    const { host } = request.built.url
+    await begin(ledger, recordStart(subject, { host, timeoutMs: request.timeoutMs }, caller), request.rest)
     const startedMs = clock.monotonicMs()
-    const { result, attempts } = await attempt(subject, request, request.deadlineMs)
+    const { result, attempts } = await attempt(subject, request, deadlineMs)
     const durationMs = Math.round(clock.monotonicMs() - startedMs)
-    const closing = { ...record, ...describeEnd(result, subject.effect) }
     try {
-      await ledger.record({ ...closing, event: 'invoke.finished', details: { ...details, ...closing.details, duration_ms: durationMs, attempts } })
+      await ledger.record(recordEnd(subject, { host, result, attempts, durationMs }, caller))
     } catch (error) {
       if (subject.effect === 'unsafe' && (result.kind === 'answered' || result.maybeSent)) {
-        throw new VaultError('outcome_unknown', { detail: 'The call was made, but its end could not be put on record.', meta: { invocation_id: invocationId }, cause: error })
+        throw new VaultError('outcome_unknown', { detail: 'The call was made, but its end could not be put on record.', meta: { invocation_id: subject.invocationId }, cause: error })
       }
       throw error
     }
@@ -108,7 +106,7 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
         throw new VaultError('concurrency_limited', { detail: 'Too many calls of this connection, or to its provider’s host, are under way. Nothing was sent.', retryAfterSeconds: 1 })
       }
       try {
-        return await makeNow(subject, { ...request, deadlineMs }, caller)
+        return await makeNow(subject, { request, deadlineMs }, caller)
       } finally {
         leave()
       }
@@ -130,11 +128,29 @@ async function pause (ms: number, signal: AbortSignal | undefined): Promise<bool
   return await delay(ms, true, { ...signal && { signal } }).catch(() => false)
 }
 
-function describeEnd (result: CallResult, effect: CallSubject['effect']): { outcome: AuditOutcome, reason?: string, details: Record<string, string | number | null> } {
-  if (result.kind === 'answered') {
-    const { response } = result
-    return { outcome: response.error === undefined ? 'ok' : 'failed', ...response.error && { reason: response.error.class }, details: { status: response.status, provider_request_id: response.requestId } }
+function recordStart (subject: CallSubject, { host, timeoutMs }: { host: string, timeoutMs: number }, caller: Caller): AuditRecord {
+  return {
+    event: 'invoke.started', outcome: 'ok', principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment,
+    connectionId: subject.connectionId, versionId: subject.versionId, invocationId: subject.invocationId, requestId: caller.requestId, context: subject.context,
+    // What recovers lost invocations reads their deadline from here.
+    details: { action: subject.action, effect: subject.effect, host, integration: subject.integration.manifest.id, timeout_ms: timeoutMs },
   }
-  const unknown = effect === 'unsafe' && result.maybeSent && result.kind !== 'too_large'
-  return { outcome: unknown ? 'unknown' : 'failed', reason: result.kind, details: { status: result.status ?? null } }
+}
+
+function recordEnd (subject: CallSubject, { host, result, attempts, durationMs }: RecordedCall & { host: string }, caller: Caller): AuditRecord {
+  const answer = result.kind === 'answered' ? result.response : undefined
+  return {
+    event: 'invoke.finished', outcome: judgeEnd(result, subject.effect), principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment,
+    connectionId: subject.connectionId, versionId: subject.versionId, invocationId: subject.invocationId, requestId: caller.requestId, context: subject.context,
+    reason: result.kind === 'answered' ? result.response.error?.class : result.kind,
+    details: {
+      action: subject.action, attempts, duration_ms: durationMs, effect: subject.effect, host, integration: subject.integration.manifest.id,
+      provider_request_id: answer?.requestId, status: result.kind === 'answered' ? result.response.status : result.status ?? null,
+    },
+  }
+}
+
+function judgeEnd (result: CallResult, effect: CallSubject['effect']): AuditOutcome {
+  if (result.kind === 'answered') return result.response.error === undefined ? 'ok' : 'failed'
+  return effect === 'unsafe' && result.maybeSent && result.kind !== 'too_large' ? 'unknown' : 'failed'
 }

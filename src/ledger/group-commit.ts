@@ -4,21 +4,21 @@ import { isVaultError, VaultError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { untilQuiet } from '../quiet.ts'
-import { appendBatch, appendBatchOn, ensureAuditPartitions, isMissingPartition, isUnstorable, type AuditBatch, type AuditRow, type Database, type Premise } from '../store/index.ts'
+import { appendBatch, appendBatchOn, ensureAuditPartitions, isMissingPartition, isUnstorable, type AuditBatch, type AuditRow, type Database } from '../store/index.ts'
 import { toBatch } from './record.ts'
 
 export interface GroupCommit {
-  /** Resolves when the record is on disk; rejects when it is not, and then nothing may leave. */
-  commit (row: AuditRow): Promise<void>
-  /** The same, if a premise holds at the commit. False when it does not: then nothing is on record. */
-  commitIf (row: AuditRow, premise: Premise): Promise<boolean>
+  /**
+   * Resolves when the record is on disk; rejects when it is not, and then nothing may leave. False
+   * when the premise that it rests on does not hold: then nothing is on record.
+   */
+  commit (row: AuditRow): Promise<boolean>
   /** Resolves when everything handed in before is on disk or has failed. */
   drain (): Promise<void>
 }
 
 interface Waiting {
   readonly row: AuditRow
-  readonly premise: Premise | undefined
   readonly sinceMs: number
   readonly resolve: (held: boolean) => void
   readonly reject: (error: unknown) => void
@@ -45,7 +45,7 @@ const PATIENCE_MS = 1_000
 /** Writes what was handed in together. Answers the records whose premise failed: nothing was written then. */
 function createAppender ({ database, macs, log }: Options): (entries: readonly Waiting[]) => Promise<readonly string[]> {
   const append = async (batch: AuditBatch, entries: readonly Waiting[]): Promise<readonly string[]> => {
-    if (entries.some((entry) => entry.premise !== undefined)) return await appendBatchOn(database.writes, batch, entries.map((entry) => entry.premise))
+    if (entries.some((entry) => entry.row.stamp !== undefined)) return await appendBatchOn(database.writes, batch)
     await appendBatch(database.writes, batch)
     return []
   }
@@ -138,17 +138,14 @@ export function createGroupCommit (options: Options): GroupCommit {
     await flush(entries)
     metrics.auditQueue.set(queue.length)
   })
-  const enqueue = async (row: AuditRow, premise: Premise | undefined): Promise<boolean> => {
-    if (queue.length >= QUEUE_MAX) throw new VaultError('overloaded', { detail: 'Audit records wait for the database.', retryAfterSeconds: 1 })
-    return await new Promise<boolean>((resolve, reject) => {
-      queue.push({ row, premise, sinceMs: clock.monotonicMs(), resolve, reject })
-      lanes.wake()
-    })
-  }
-
   return Object.freeze({
-    commit: async (row: AuditRow) => { await enqueue(row, undefined) },
-    commitIf: enqueue,
+    commit: async (row: AuditRow) => {
+      if (queue.length >= QUEUE_MAX) throw new VaultError('overloaded', { detail: 'Audit records wait for the database.', retryAfterSeconds: 1 })
+      return await new Promise<boolean>((resolve, reject) => {
+        queue.push({ row, sinceMs: clock.monotonicMs(), resolve, reject })
+        lanes.wake()
+      })
+    },
     drain: lanes.drain,
   })
 }

@@ -3,7 +3,7 @@ import { sha256 } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Environment, InvocationId } from '../ids.ts'
 import { newId } from '../ids.ts'
-import type { AuditBatch, AuditRow } from '../store/index.ts'
+import type { AuditBatch, AuditRow, Premise } from '../store/index.ts'
 
 /** What can be on record. */
 export type AuditEventName =
@@ -48,10 +48,10 @@ export interface AuditRecord {
   readonly invocationId?: InvocationId | undefined
   readonly requestId?: string | undefined
   readonly context?: UseContext | undefined
-  readonly details?: Readonly<Record<string, string | number | boolean | null | readonly string[]>> | undefined
+  readonly details?: Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>> | undefined
 }
 
-export function toRow (record: AuditRecord, now: Date): AuditRow {
+export function toRow (record: AuditRecord, now: Date, premise?: Premise): AuditRow {
   return {
     occurred_at: now.toISOString(),
     id: newId('audit'),
@@ -69,6 +69,8 @@ export function toRow (record: AuditRecord, now: Date): AuditRow {
     request_id: record.requestId,
     context: record.context === undefined || Object.keys(record.context).length === 0 ? undefined : record.context as Record<string, unknown>,
     details: record.details,
+    stamp: premise?.stamp,
+    until: premise?.until ?? undefined,
   }
 }
 
@@ -142,6 +144,16 @@ export function groupBatches<Batch extends { readonly events: number }> (batches
 function canonical (value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical)
   if (value === null || typeof value !== 'object') return value
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)
-    .sort(([a], [b]) => a < b ? -1 : 1).map(([name, member]) => [name, canonical(member)]))
+  if (isInOrder(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([name, member]) => [name, canonical(member)]))
+}
+
+/** As most are written in the first place. */
+function isInOrder (value: object): boolean {
+  let before = ''
+  for (const [name, member] of Object.entries(value)) {
+    if (name < before || (typeof member === 'object' && member !== null)) return false
+    before = name
+  }
+  return true
 }

@@ -62,7 +62,7 @@ export function createLedgerWriter (options: { database: Database, macs: Macs, c
       if (records.length === 1 && records[0] !== undefined) await group.commit(toRow(records[0], now))
       else await Promise.all(records.map((record) => group.commit(toRow(record, now))))
     },
-    recordIf: async (record: AuditRecord, premise: Premise) => await group.commitIf(toRow(record, clock.now()), premise),
+    recordIf: async (record: AuditRecord, premise: Premise) => await group.commit(toRow(record, clock.now(), premise)),
     recordSoon: (record: AuditRecord) => {
       group.commit(toRow(record, clock.now())).catch((error: unknown) => { log.error({ err: error }, 'a refusal could not be put on record') })
     },

@@ -15,7 +15,12 @@ type Columns = Omit<Selectable<AuditEvents>, 'occurred_at' | 'batch_id'>
  * An audit record as it is stored, `occurred_at` as ISO text with milliseconds. Undefined stands
  * for null: what is left out of the JSON is neither sent nor parsed.
  */
-export type AuditRow = { readonly [C in keyof Columns]: null extends Columns[C] ? Columns[C] | undefined : Columns[C] } & { readonly occurred_at: string }
+export type AuditRow = { readonly [C in keyof Columns]: null extends Columns[C] ? Columns[C] | undefined : Columns[C] } & {
+  readonly occurred_at: string
+  /** Of the premise that it rests on, if on any. They are not stored. */
+  readonly stamp?: string | undefined
+  readonly until?: Date | undefined
+}
 
 /** Records committed together, with the MAC that the chain takes up. */
 export interface AuditBatch {
@@ -79,19 +84,15 @@ const APPEND_ON: Statement = {
 }
 
 /**
- * Commits a batch as one statement if all premises hold when it does; `premises[n]` is what the
- * n-th of its records rests on. Answers the ids of the records whose premise does not: then nothing was stored.
+ * Commits a batch as one statement if all premises of its records hold when it does. Answers the ids
+ * of the records whose premise does not: then nothing was stored.
  */
-export async function appendBatchOn (writes: Pipeline, batch: AuditBatch, premises: readonly (Premise | undefined)[]): Promise<string[]> {
-  const rows = batch.rows.map((row, place) => {
-    const premise = premises[place]
-    return premise === undefined ? row : { ...row, stamp: premise.stamp, until: premise.until ?? undefined }
-  })
-  const failed = await writes.run<{ id: string }>(APPEND_ON, batchValues({ ...batch, rows }))
+export async function appendBatchOn (writes: Pipeline, batch: AuditBatch): Promise<string[]> {
+  const failed = await writes.run<{ id: string }>(APPEND_ON, batchValues(batch))
   return failed.map(({ id }) => id)
 }
 
-/** Commits a batch as one statement. */
+/** Commits a batch as one statement, whatever its records rest on. */
 export async function appendBatch (writes: Pipeline, batch: AuditBatch): Promise<void> {
   await writes.run(APPEND, batchValues(batch))
 }

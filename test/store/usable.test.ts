@@ -82,13 +82,13 @@ t.test('a batch is stored only if all its premises hold', async (t) => {
     return { stamp: table.recall(workspaceId, id)?.stamp ?? '', until }
   }
   const append = async (...premises: (Premise | undefined)[]) => {
-    const rows = premises.map((_, place) => {
+    const rows = premises.map((of, place) => {
       const at = place === 0 ? one : two
       const use = { event: 'connection.resolved', outcome: 'ok', principal: { kind: 'system', id: null, actor: null } } as const
-      return toRow({ ...use, workspaceId: at.workspaceId, connectionId: at.id }, new Date())
+      return toRow({ ...use, workspaceId: at.workspaceId, connectionId: at.id }, new Date(), of)
     })
     const batch = toBatch(rows, { compute: () => ({ keyId: newId('key'), mac: Buffer.alloc(32) }) })
-    const failed = await appendBatchOn(open.writes, batch, premises)
+    const failed = await appendBatchOn(open.writes, batch)
     const [found] = await vault.database.query<{ events: number, queued: number }>(
       'select (select count(*)::int from audit_events where batch_id = $1) as events, (select count(*)::int from audit_unsealed where batch_id = $1) + (select count(*)::int from audit_chain where batch_id = $1) as queued', [batch.id],
     )

@@ -78,8 +78,8 @@ export const KEY_AND_RECORD_CASES: Readonly<Record<string, Case | readonly Case[
 
   appendBatch: async () => {},
   appendBatchOn: async ({ reads, connection }) => {
-    const row = toRow({ event: 'connection.resolved', outcome: 'ok', principal: { kind: 'system', id: null, actor: null }, workspaceId: W, connectionId: connection.id }, new Date())
-    await store.appendBatchOn(reads, { ...batch, rows: [row] }, [{ stamp: 'none', until: new Date() }])
+    const row = toRow({ event: 'connection.resolved', outcome: 'ok', principal: { kind: 'system', id: null, actor: null }, workspaceId: W, connectionId: connection.id }, new Date(), { stamp: 'none', until: new Date() })
+    await store.appendBatchOn(reads, { ...batch, rows: [row] })
   },
   appendBatchIn: async ({ tx }) => { await store.appendBatchIn(tx, batch) },
   ensureAuditPartitions: async ({ tx }) => { await store.ensureAuditPartitions(tx) },
