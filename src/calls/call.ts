@@ -100,7 +100,7 @@ export function createCalls ({ egress, clock, perConnection, perOrigin }: Option
       const auth = injectAuth(credential, built.security)
       const result = await send({ ...await toOutgoing(built, auth, credential.secrets), ...limits })
       if (result.kind !== 'answer') return result
-      const redactor = createRedactor(credential.secrets, sentSecrets(credential, auth, built.security))
+      const redactor = createRedactor(credential.secrets, auth.secretValues)
       return { kind: 'answered', response: shapeResponse(manifest, result, redactor) }
     },
   })
@@ -155,11 +155,4 @@ function withQuery (url: URL, query: Readonly<Record<string, string>>): URL {
   const copy = new URL(url)
   copy.search = url.search === '' ? added : `${url.search}&${added}`
   return copy
-}
-
-/** Header and query values that carry a secret, and not those that only carry config (an account id). */
-function sentSecrets (credential: CallCredential, auth: InjectedAuth, security: readonly string[] | undefined): string[] {
-  const masked = describeAuth({ ...credential, secretNames: Object.keys(credential.secrets) }, security)
-  const differing = (part: 'headers' | 'query') => Object.entries(auth[part]).filter(([name, value]) => masked[part][name] !== value).map(([, value]) => value)
-  return [...differing('headers'), ...differing('query')]
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { isReservedHeader } from '../catalog/index.ts'
 import { VaultError, type FieldError } from '../errors.ts'
 
@@ -11,12 +12,24 @@ export function hasDotSegment (path: string): boolean {
   return path.split('/').some((segment) => /^(\.|%2e){1,2}$/i.test(segment))
 }
 
+/** The same few servers with every call. */
+const servers = new LRUCache<string, { readonly origin: string, readonly path: string }>({ max: 1_000 })
+
+function readServer (baseUrl: string) {
+  const known = servers.get(baseUrl)
+  if (known !== undefined) return known
+  const { origin, pathname } = new URL(baseUrl)
+  const server = { origin, path: pathname === '/' ? '' : pathname }
+  servers.set(baseUrl, server)
+  return server
+}
+
 /** Throws `input_invalid` where the path can’t stand below the server’s. */
 export function joinUrl (baseUrl: string, path: string, query: string): URL {
-  const base = new URL(baseUrl)
+  const base = readServer(baseUrl)
   const url = new URL(`${baseUrl}${path}${query === '' ? '' : `?${query}`}`)
   // Belt and braces: whatever the input, it has moved neither the host nor the path below the server's.
-  if (url.origin !== base.origin || url.pathname !== `${base.pathname === '/' ? '' : base.pathname}${path}` || url.hash !== '') {
+  if (url.origin !== base.origin || url.pathname !== `${base.path}${path}` || url.hash !== '') {
     throw invalid([{ pointer: '/path', message: 'can’t be written as a path of this server' }])
   }
   return url

@@ -1,4 +1,4 @@
-import { fillTemplate, type AuthScheme, type Injection } from '../catalog/index.ts'
+import { fillTemplate, mentionsAny, type AuthScheme, type Injection } from '../catalog/index.ts'
 import { reveal } from '../crypto/reveal.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import type { BuiltRequest } from './built-request.ts'
@@ -14,6 +14,8 @@ export interface AuthFields {
 export interface InjectedAuth {
   readonly headers: Readonly<Record<string, string>>
   readonly query: Readonly<Record<string, string>>
+  /** Those of the values that hold a secret, and not only config (an account id). */
+  readonly secretValues: readonly string[]
 }
 
 /** Stands for the credential in a dry run. */
@@ -21,12 +23,13 @@ export const PLACEHOLDER = '[credential]'
 
 /** The one place where credentials are put into requests: only what the scheme's injections name. */
 export function injectAuth (auth: AuthFields, security?: readonly string[]): InjectedAuth {
-  return inject(injectionsOf(auth.scheme, security), { ...auth.config, ...revealAll(auth.secrets) })
+  return inject(injectionsOf(auth.scheme, security), { config: auth.config, secrets: revealAll(auth.secrets) })
 }
 
 /** The same with a placeholder for every part that holds a secret. */
 export function describeAuth (auth: Pick<AuthFields, 'scheme' | 'config'> & { secretNames: readonly string[] }, security?: readonly string[]): InjectedAuth {
-  return inject(injectionsOf(auth.scheme, security), { ...auth.config, ...Object.fromEntries(auth.secretNames.map((name) => [name, PLACEHOLDER])) }, true)
+  const secrets = Object.fromEntries(auth.secretNames.map((name) => [name, PLACEHOLDER]))
+  return inject(injectionsOf(auth.scheme, security), { config: auth.config, secrets, masked: true })
 }
 
 /** The body with the properties that come from the credential filled in. */
@@ -47,23 +50,36 @@ function injectionsOf (scheme: AuthScheme, security: readonly string[] | undefin
   return security === undefined ? scheme.inject : scheme.inject.filter(({ of }) => of !== undefined && security.includes(of))
 }
 
-function inject (injections: readonly Injection[], values: Readonly<Record<string, string>>, masked = false): InjectedAuth {
+interface Values {
+  readonly config: Readonly<Record<string, string>>
+  readonly secrets: Readonly<Record<string, string>>
+  /** What the secrets are is only a placeholder: no encoding of it is shown, which would look like a credential. */
+  readonly masked?: true
+}
+
+function inject (injections: readonly Injection[], { config, secrets, masked }: Values): InjectedAuth {
+  const values = { ...config, ...secrets }
   const headers: Record<string, string> = {}
   const query: Record<string, string> = {}
   const cookies: string[] = []
-  for (const injection of injections) {
-    if ('basic' in injection) {
-      const pair = fillTemplate(`${injection.basic.username}:${injection.basic.password}`, values)
-      // RFC 7617. A dry run shows no encoded placeholder, which would look like a credential.
-      if (pair !== undefined) headers['authorization'] = `Basic ${masked ? PLACEHOLDER : Buffer.from(pair).toString('base64')}`
-      continue
-    }
-    const value = fillTemplate(injection.value, values)
-    if (value === undefined) continue
-    if ('header' in injection) headers[injection.header.toLowerCase()] = value
-    else if ('query' in injection) query[injection.query] = value
-    // Characters that would end a cookie (RFC 6265, 4.1.1) are escaped as everybody does it.
-    else cookies.push(`${injection.cookie}=${masked ? value : encodeURIComponent(value)}`)
+  const secretValues: string[] = []
+  const put = (into: Record<string, string>, name: string, { template, value }: { template: string, value: string }): void => {
+    into[name] = value
+    if (mentionsAny(template, secrets)) secretValues.push(value)
   }
-  return { headers: { ...headers, ...cookies.length > 0 && { cookie: cookies.join('; ') } }, query }
+  for (const injection of injections) {
+    const template = 'basic' in injection ? `${injection.basic.username}:${injection.basic.password}` : injection.value
+    const value = fillTemplate(template, values)
+    if (value === undefined) continue
+    // RFC 7617.
+    if ('basic' in injection) put(headers, 'authorization', { template, value: `Basic ${masked ? PLACEHOLDER : Buffer.from(value).toString('base64')}` })
+    else if ('header' in injection) put(headers, injection.header.toLowerCase(), { template, value })
+    else if ('query' in injection) put(query, injection.query, { template, value })
+    else {
+      // Characters that would end a cookie (RFC 6265, 4.1.1) are escaped as everybody does it.
+      cookies.push(`${injection.cookie}=${masked ? value : encodeURIComponent(value)}`)
+      put(headers, 'cookie', { template, value: cookies.join('; ') })
+    }
+  }
+  return { headers, query, secretValues }
 }

@@ -28,6 +28,11 @@ export function templateFields (template: string): string[] {
   return [...template.matchAll(FIELD)].map(([, name]) => name as string)
 }
 
+/** Whether a template mentions one of these fields. */
+export function mentionsAny (template: string, fields: Readonly<Record<string, unknown>>): boolean {
+  return parseTemplate(template).some((part, place) => place % 2 === 1 && Object.hasOwn(fields, part))
+}
+
 /** Texts and, at every second place, names of fields. Templates are those of manifests: few, and the same ones with every call. */
 const parsed = new LRUCache<string, readonly string[]>({ max: 1_000 })
 

@@ -115,11 +115,10 @@ export const compileValidator: FastifySchemaCompiler<unknown> = (part) => TypeBo
 function judgeUnread (request: FastifyRequest): VaultError | undefined {
   const { schema, config } = request.routeOptions
   if (config.access === 'open') return undefined
-  const unread = [
-    ...schema?.querystring === undefined ? Object.keys(request.query as object).map((name) => `/query/${name}`) : [],
-    ...schema?.body === undefined ? listMembers(request.body).map((name) => `/${name}`) : [],
-  ]
-  if (unread.length === 0) return undefined
+  const unreadQuery = schema?.querystring === undefined ? Object.keys(request.query as object) : []
+  const unreadBody = schema?.body === undefined ? listMembers(request.body) : []
+  if (unreadQuery.length === 0 && unreadBody.length === 0) return undefined
+  const unread = [...unreadQuery.map((name) => `/query/${name}`), ...unreadBody.map((name) => `/${name}`)]
   const errors = unread.slice(0, 20).map((pointer) => ({ pointer: pointer.slice(0, 100), message: 'is not known here' }))
   return new VaultError('request_invalid', { detail: 'This route takes less than was sent.', errors })
 }

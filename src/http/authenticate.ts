@@ -26,10 +26,12 @@ export async function authenticate (request: FastifyRequest, access: Pick<Access
   if (needed === undefined || needed === 'open') return
   const { authorization } = request.headers
   if (authorization === undefined || !/^Bearer /i.test(authorization)) throw new VaultError('unauthenticated', { detail: 'Send `Authorization: Bearer <token>`.' })
-  request.principal = await access.authenticate(authorization.slice('Bearer '.length).trim()).catch((error: unknown) => {
+  try {
+    request.principal = await access.authenticate(authorization.slice('Bearer '.length).trim())
+  } catch (error) {
     if (isVaultError(error, 'unauthenticated')) forgetCaller(request)
     throw error
-  })
+  }
   knowCaller(request, request.principal.id)
   const actor = request.headers['x-actor']
   if (actor !== undefined && (typeof actor !== 'string' || !ACTOR.test(actor))) {

@@ -50,11 +50,11 @@ const TIMEOUT_MS = 30_000
 
 const EFFECTS: Readonly<Record<string, Effect>> = { GET: 'read', HEAD: 'read', PUT: 'idempotent', DELETE: 'idempotent' }
 
-type IdentifiedUse = Use & { readonly invocationId: InvocationId }
-type Sender = (prepared: Prepared, use: IdentifiedUse, caller: Caller) => Promise<Invocation>
+type Sender = (prepared: Prepared, sending: Sending) => Promise<Invocation>
 
 interface Sending {
-  readonly use: IdentifiedUse
+  readonly use: Use
+  readonly invocationId: InvocationId
   readonly caller: Caller
 }
 
@@ -62,13 +62,14 @@ interface Sending {
 function createSender ({ connections, metrics }: Pick<Options, 'connections' | 'metrics'>): Sender {
   const { renewer } = connections
 
-  const callWith = async (connection: UsableConnection, { built, action, effect, rest }: Omit<Prepared, 'connection'>, { use, caller }: Sending): Promise<RecordedCall> => {
+  const callWith = async (connection: UsableConnection, { built, action, effect, rest }: Omit<Prepared, 'connection'>, { use, invocationId, caller }: Sending): Promise<RecordedCall> => {
     const { row, scheme, config, hosts, integration } = connection
-    const { invocationId } = use
     const secrets = rest?.secrets ?? await connections.opener.open(row, caller)
-    const place = { invocationId, workspaceId: use.workspaceId, environment: row.environment, connectionId: row.id, versionId: row.version_id }
     const { conventions } = integration.manifest
-    return await connections.recordedCalls.make({ ...place, integration, action, effect, context: use.context }, {
+    return await connections.recordedCalls.make({
+      invocationId, workspaceId: use.workspaceId, environment: row.environment, connectionId: row.id, versionId: row.version_id,
+      integration, action, effect, context: use.context,
+    }, {
       built: withProviderKey(conventions, built, { effect, key: use.idempotencyKey ?? invocationId }),
       repeatable: effect !== 'unsafe' || carriesKey(conventions),
       credential: { scheme, secrets, config, hosts },
@@ -83,28 +84,29 @@ function createSender ({ connections, metrics }: Pick<Options, 'connections' | '
   /** The call, and with which version of the credential it was made at last. */
   const callFresh = async (prepared: Prepared, sending: Sending): Promise<RecordedCall & { row: UsableConnection['row'] }> => {
     const connection = await renewer.ensureFresh(prepared.connection, {}, sending.caller)
-    const first = { ...await callWith(connection, prepared, sending), row: connection.row }
-    if (first.result.kind !== 'answered' || !first.result.response.tokenRefused || !isRenewable(connection)) return first
+    const { result, attempts, durationMs } = await callWith(connection, prepared, sending)
+    const first = { result, attempts, durationMs, row: connection.row }
+    if (result.kind !== 'answered' || !result.response.tokenRefused || !isRenewable(connection)) return first
     const renewed = await renewer.ensureFresh(connection, { rejectedVersion: connection.row.version_id }, sending.caller).catch((error: unknown) => {
       if (isVaultError(error)) return undefined
       throw error
     })
     if (renewed === undefined) return first
     const second = await callWith(renewed, { ...prepared, rest: undefined }, sending)
-    return { ...second, attempts: first.attempts + second.attempts, durationMs: first.durationMs + second.durationMs, row: renewed.row }
+    return { result: second.result, attempts: attempts + second.attempts, durationMs: durationMs + second.durationMs, row: renewed.row }
   }
 
-  return async (prepared, use, caller) => {
+  return async (prepared, sending) => {
     const { effect } = prepared
     const { manifest, revision } = prepared.connection.integration
-    const { result, attempts, durationMs, row } = await callFresh(prepared, { use, caller })
+    const { result, attempts, durationMs, row } = await callFresh(prepared, sending)
     const observe = (outcome: string) => { metrics.invocations.observe({ integration: revision === null ? manifest.id : 'custom_api', outcome }, durationMs / 1_000) }
     observe(result.kind === 'answered' ? result.response.error?.class ?? 'succeeded' : result.kind)
     if (result.kind === 'answered') {
-      if (result.response.error?.class === 'reauthorise') await connections.refusals.count(row, caller)
+      if (result.response.error?.class === 'reauthorise') await connections.refusals.count(row, sending.caller)
       else if (result.response.error === undefined) await connections.refusals.clear(row)
     }
-    return judgeOutcome(result, { effect, invocationId: use.invocationId, attempts, durationMs })
+    return judgeOutcome(result, { effect, invocationId: sending.invocationId, attempts, durationMs })
   }
 }
 
@@ -156,7 +158,7 @@ export function createRunner (options: Options): Runner {
     if (use.dryRun === true) return { dry_run: true, request: describeRequest(built, authOf(connection)) }
     const make = async (invocationId: InvocationId): Promise<Invocation> => {
       await around?.before()
-      const invocation = await send(prepared, { ...use, invocationId }, caller)
+      const invocation = await send(prepared, { use, invocationId, caller })
       return await around?.after(invocation) ?? invocation
     }
     const { idempotencyKey: key, context, signal, timeoutMs = TIMEOUT_MS } = use

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { requirePermission } from '../../access/index.ts'
-import { VaultError, type ErrorCode } from '../../errors.ts'
+import { VaultError, type ErrorCode, type FieldError } from '../../errors.ts'
 import type { InvocationId, WorkspaceId } from '../../ids.ts'
 import type { Invoke, RunResult } from '../../invoke/index.ts'
 import type { App } from '../app.ts'
@@ -31,10 +31,12 @@ export function invokeRoutes (app: App, rooms: { invoke: Invoke, bodyLimitBytes:
     schema: { tags, operationId: 'invokeAction', summary: 'Run an action with the connection', description: RETRIES, params: ConnectionParams, headers: InvokeIdempotencyHeaders, body: InvokeRequest, response: { 200: Type.Ref('InvokeResponse#'), 202: Accepted } },
     config: { errors: [...ERRORS, 'action_unknown', 'revision_unknown', 'name_taken', 'agent_offline', 'invocation_cancelled', 'mode_unsupported'] },
   }, async (request, reply) => {
-    const { action, revision, input, store_as: store } = request.body
+    const { action, revision, input, store_as: store, mode, queue_seconds: queueSeconds, encrypted_input: encryptedInput } = request.body
+    requireFitting(request.body)
     if (store !== undefined) requireWriting(request)
     const storeAs = store && { name: store.name.trim(), labels: store.labels ?? {}, take: takeOutput }
-    const use = { ...useOf(request, reply), action, revision, input: input ?? {}, storeAs, ...relayingOf(request.body) }
+    const later = mode === 'async' ? true : undefined
+    const use = { ...useOf(request, reply), action, revision, input: input ?? {}, storeAs, later, queueSeconds, encryptedInput }
     const result = showReplay(reply, await rooms.invoke.invoke(use, callerOf(request)))
     if ('status_url' in result) return await reply.code(202).header('location', result.status_url).send(result)
     return result
@@ -70,14 +72,12 @@ function invocationRoutes (app: App, invoke: Invoke): void {
   }, async (request) => await invoke.cancel(of(request.params), callerOf(request)))
 }
 
-/** What a body says about waiting for agents. Throws `request_invalid`. */
-function relayingOf ({ mode, timeout_ms: timeoutMs, queue_seconds: queueSeconds, input, encrypted_input: encryptedInput }: Static<typeof InvokeRequest>) {
-  const errors = [
-    ...mode !== 'async' && timeoutMs !== undefined && timeoutMs > SYNC_TIMEOUT_MS ? [{ pointer: '/timeout_ms', message: `must be at most ${SYNC_TIMEOUT_MS} unless mode is async` }] : [],
-    ...input !== undefined && encryptedInput !== undefined ? [{ pointer: '/encrypted_input', message: 'stands instead of input, not beside it' }] : [],
-  ]
+/** Of members that depend on each other. Throws `request_invalid`. */
+function requireFitting ({ mode, timeout_ms: timeoutMs, input, encrypted_input: encryptedInput }: Static<typeof InvokeRequest>): void {
+  const errors: FieldError[] = []
+  if (mode !== 'async' && timeoutMs !== undefined && timeoutMs > SYNC_TIMEOUT_MS) errors.push({ pointer: '/timeout_ms', message: `must be at most ${SYNC_TIMEOUT_MS} unless mode is async` })
+  if (input !== undefined && encryptedInput !== undefined) errors.push({ pointer: '/encrypted_input', message: 'stands instead of input, not beside it' })
   if (errors.length > 0) throw new VaultError('request_invalid', { errors })
-  return { later: mode === 'async' ? true : undefined, queueSeconds, encryptedInput }
 }
 
 /** What makes a connection needs the scope of making one. */

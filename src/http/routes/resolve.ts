@@ -48,10 +48,10 @@ export function resolveRoutes (app: App, rooms: { connections: Connections }): v
 /** Never a field that is the vault's own. */
 function handOut (resolved: Resolved) {
   const { row, integration, scheme, config, baseUrl, secrets } = resolved
-  const own = new Set(scheme.fields.filter((field) => field.vault_only === true).map((field) => field.name))
+  const isOwn = (name: string): boolean => scheme.fields.some((field) => field.vault_only === true && field.name === name)
   const auth = injectAuth({ scheme, secrets, config })
   const credentials: Record<string, string> = { ...config }
-  for (const [name, secret] of Object.entries(secrets)) if (!own.has(name)) credentials[name] = reveal(secret)
+  for (const [name, secret] of Object.entries(secrets)) if (!isOwn(name)) credentials[name] = reveal(secret)
   return {
     connection_id: row.id,
     integration: row.integration,
