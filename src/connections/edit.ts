@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { VaultError } from '../errors.ts'
 import type { ConnectionId, WorkspaceId } from '../ids.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../ledger/index.ts'
-import { readIfMatch, requireRevision } from '../revision.ts'
+import { requireRevision, type Expected } from '../revision.ts'
 import {
   deleteConnection, findConnection, getVersion, listReferences, listUses, lockConnection, setDisabled, updateConnection,
   type ConnectionRow, type ConnectionView, type Database, type ReferenceRow, type Tx, type UseRow,
@@ -25,15 +25,15 @@ export interface ConnectionChanges {
 
 export interface Edit {
   readonly changes: ConnectionChanges
-  /** ETag of the connection the changes were made from, or `*`. */
-  readonly ifMatch: string
+  /** What the changes were made from. */
+  readonly expected: Expected
 }
 
 export interface Removal {
   /** Although it is in use. */
   readonly force: boolean
-  /** ETag of the connection as the caller knows it, or `*`. */
-  readonly ifMatch: string
+  /** What the caller knows it as. */
+  readonly expected: Expected
 }
 
 export interface Editor {
@@ -71,8 +71,8 @@ export function createEditor (options: Options): Editor {
     })
 
   return Object.freeze({
-    update: async (of: Of, { changes, ifMatch }: Edit, caller: Caller) => await change(of, caller, async (tx, row) => {
-      requireRevision(row.revision, readIfMatch(ifMatch))
+    update: async (of: Of, { changes, expected }: Edit, caller: Caller) => await change(of, caller, async (tx, row) => {
+      requireRevision(row.revision, expected)
       // The one that is there may be sent back with the rest.
       if (changes.expires_on !== row.expires_on) requireNotPast(changes.expires_on, clock.now())
       const integration = await catalog.requireIn(row.workspace_id, row.integration, row.integration_revision)
@@ -88,10 +88,10 @@ export function createEditor (options: Options): Editor {
       await ledger.recordIn(tx, recordOf(disabled ? 'connection.disabled' : 'connection.enabled', { row, caller }))
     }),
 
-    remove: async (of: Of, { force, ifMatch }: Removal, caller: Caller) => {
+    remove: async (of: Of, { force, expected }: Removal, caller: Caller) => {
       revoker.soon(await database.transaction(async (tx) => {
         const row = await requireLocked(tx, of, caller)
-        requireRevision(row.revision, readIfMatch(ifMatch))
+        requireRevision(row.revision, expected)
         const references = await listReferences(tx, row)
         const uses = await listUses(tx, row, LATELY_DAYS)
         if (!force && references.length + uses.length > 0) throw inUse(references, uses)

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { planDelivery } from '../../src/ledger/deliver.ts'
+import { newId } from '../../src/ids.ts'
 import { clear, createHooks, hook, startReceiver, verify } from '../support/receiver.ts'
 import { eventually, startTestVault, STRIPE_KEY } from '../support/vault.ts'
 
@@ -51,6 +52,7 @@ t.test('an edit of what somebody else has changed since is refused', async (t) =
   t.match(await edit('"2"', { enabled: false }), { status: 200, body: { etag: '"3"', status: 'disabled' } })
   t.match(await edit('"2"', { enabled: true }), { status: 412 })
   t.match(await edit('W/"3"', { enabled: true }), { status: 412 }, 'a weak tag never matches')
+  t.match(await vault.request('PATCH', hook(newId('webhook')), { body: { enabled: true }, headers: { 'if-match': 'W/"3"' } }), { status: 404 }, 'what is not there is not there, whatever the tag')
   t.match(await edit('3', { enabled: true }), { status: 400, body: { code: 'request_invalid' } })
   t.match(await edit('*', { enabled: true }), { status: 200, body: { etag: '"4"' } })
   t.match(await edit(undefined, { description: null }), { status: 200, body: { etag: '"5"', description: null } })

@@ -5,7 +5,7 @@ import { presentConnection, type Connections } from '../../connections/index.ts'
 import type { Macs } from '../../crypto/index.ts'
 import { VaultError, type ErrorCode } from '../../errors.ts'
 import type { ConnectionId, Environment, WorkspaceId } from '../../ids.ts'
-import { formatEtag } from '../../revision.ts'
+import { formatEtag, readIfMatch } from '../../revision.ts'
 import type { ConnectionFilter, ConnectionView } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
@@ -76,10 +76,10 @@ export function connectionRoutes (app: App, rooms: Rooms): void {
     schema: { tags, operationId: 'updateConnection', summary: 'Change what is not secret', params: ConnectionParams, headers: IfMatchHeaders, body: UpdateConnection, response: { 200: View } },
     config: { errors: ['not_found', 'etag_required', 'etag_mismatch', 'name_taken', 'config_invalid', 'hosts_invalid', 'actions_invalid'] },
   }, async (request, reply) => {
-    const ifMatch = request.headers['if-match']
-    if (ifMatch === undefined) throw new VaultError('etag_required')
+    const expected = readIfMatch(request.headers['if-match'])
+    if (expected === undefined) throw new VaultError('etag_required')
     const { name, ...changes } = request.body
-    const edit = { changes: { ...changes, ...name !== undefined && { name: name.trim() } }, ifMatch }
+    const edit = { changes: { ...changes, ...name !== undefined && { name: name.trim() } }, expected }
     return await sendView(reply, await connections.update(ofRequest(request.params), edit, callerOf(request)))
   })
 
@@ -92,7 +92,7 @@ function removalRoutes (app: App, connections: Connections): void {
     schema: { tags, operationId: 'deleteConnection', summary: 'Delete a connection and destroy its credential', params: ConnectionParams, headers: OptionalIfMatchHeaders, querystring: DeleteConnection, response: { 204: Type.Null({ description: 'Deleted.' }) } },
     config: { errors: ['not_found', 'connection_in_use', 'etag_mismatch'] },
   }, async (request, reply) => {
-    const removal = { force: request.query.force === true, ifMatch: request.headers['if-match'] ?? '*' }
+    const removal = { force: request.query.force === true, expected: readIfMatch(request.headers['if-match']) }
     await connections.remove(ofRequest(request.params), removal, callerOf(request))
     return await reply.code(204).send(null)
   })
