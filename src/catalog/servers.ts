@@ -8,8 +8,9 @@ import { isPrivate } from './private.ts'
 export interface Destination {
   /** Without a slash at its end. */
   readonly baseUrl: string
-  /** Hosts the credential may go to, as `host` or `host:port`. */
+  /** Hosts the credential may go to, as `host` or `host:port`; that of the token endpoint where it is a client of its own. */
   readonly hosts: readonly string[]
+  readonly tokenHost?: string | undefined
   /** The config fields that decided it. */
   readonly hostConfig: Readonly<Record<string, string>>
 }
@@ -61,6 +62,12 @@ export function serverTemplate (manifest: Manifest, scheme: AuthScheme, environm
   return scheme.servers?.[environment] ?? manifest.servers[environment] ?? ''
 }
 
+/** Where a client of its own, which is the credential, is sent for a token; empty where there is none. */
+function tokenUrlTemplate ({ scheme: { oauth }, environment }: ServerOf): string {
+  if (oauth?.grant !== 'client_credentials') return ''
+  return typeof oauth.token_url === 'string' ? oauth.token_url : oauth.token_url[environment] ?? ''
+}
+
 /** Whether changing this config field would change where the credential goes. */
 export function decidesHost (manifest: Manifest, scheme: AuthScheme, field: string): boolean {
   return manifest.environments.some((environment) => templateFields(serverTemplate(manifest, scheme, environment)).includes(field))
@@ -89,12 +96,17 @@ export function resolveDestination (of: ServerOf, config: Readonly<Record<string
       errors: names.map((name) => ({ pointer: `/config/${name}`, message: `must lead to one of: ${manifest.hosts.join(', ')}` })),
     })
   }
+  const tokenTemplate = tokenUrlTemplate(of)
+  const tokenHost = URL.parse(fillTemplate(tokenTemplate, config) ?? '')?.host
   const destination = Object.freeze({
     baseUrl: `${url.origin}${url.pathname}`.replace(/\/+$/, ''),
-    hosts: [...new Set([url.host, ...manifest.also_hosts ?? []])],
+    hosts: [...new Set([url.host, ...manifest.also_hosts ?? [], ...tokenHost === undefined ? [] : [tokenHost]])],
+    tokenHost,
     hostConfig: Object.fromEntries(names.map((name) => [name, config[name] ?? ''])),
   })
-  if (names.length === 0) fixed.set(of.scheme, (fixed.get(of.scheme) ?? new Map<Environment, Destination>()).set(of.environment, destination))
+  if (names.length === 0 && templateFields(tokenTemplate).length === 0) {
+    fixed.set(of.scheme, (fixed.get(of.scheme) ?? new Map<Environment, Destination>()).set(of.environment, destination))
+  }
   return destination
 }
 

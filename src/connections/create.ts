@@ -69,7 +69,7 @@ export function createCreator (options: Options): Creator {
       name: request.name, name_key: foldName(request.name), health: 'active',
       config: JSON.stringify(omit(credential.config, place.hostConfig)), labels: JSON.stringify(request.labels),
       allowed_actions: request.allowedActions === undefined ? null : [...request.allowedActions],
-      allowed_hosts: request.allowedHosts === undefined ? null : [...place.hosts], expires_on: request.expiresOn ?? null,
+      allowed_hosts: request.allowedHosts === undefined ? null : [...new Set(request.allowedHosts)], expires_on: request.expiresOn ?? null,
       current_version: place.versionId, last_version_number: 1, created_by: caller.by, updated_by: caller.by,
     })
     await requireGroup(tx, credential.integration, place)
@@ -181,7 +181,8 @@ function narrow (destination: Destination, allowedHosts: readonly string[] | und
   if (wrong !== undefined || allowedHosts.length === 0) {
     throw new VaultError('hosts_invalid', { detail: `This connection’s credential may go to: ${destination.hosts.join(', ')}.` })
   }
-  return { ...destination, hosts: [...new Set(allowedHosts)] }
+  const { tokenHost } = destination
+  return { ...destination, hosts: [...new Set([...allowedHosts, ...tokenHost === undefined ? [] : [tokenHost]])] }
 }
 
 export async function requireKnownActions (integration: Integration, actions: readonly string[] | null | undefined): Promise<void> {

@@ -1,4 +1,4 @@
-import { isLinked, resolveDestination, type AuthScheme, type Catalog, type Integration } from '../catalog/index.ts'
+import { isLinked, isNarrower, resolveDestination, type AuthScheme, type Catalog, type Integration } from '../catalog/index.ts'
 import type { BindingContext, Crypto, SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
 import type { ConnectionId, Environment, VersionId, WorkspaceId } from '../ids.ts'
@@ -57,7 +57,7 @@ export async function describeUsable (catalog: Catalog, row: UsableRow): Promise
   const scheme = integration.requireScheme(row.auth)
   const config = { ...row.config, ...row.host_config }
   const { baseUrl } = resolveDestination({ manifest: integration.manifest, scheme, environment: row.environment }, config)
-  const connection = { row, integration, scheme, config, baseUrl, hosts: row.allowed_hosts ?? row.hosts }
+  const connection = { row, integration, scheme, config, baseUrl, hosts: row.allowed_hosts?.filter((host) => isNarrower(host, row.hosts)) ?? row.hosts }
   described.set(row, connection)
   return connection
 }
@@ -88,6 +88,8 @@ export function createCredentialOpener ({ database, crypto, ledger, metrics }: O
     open: async (row: UsableRow, caller: Caller) => {
       try {
         if (row.sealed === null) throw new VaultError('integrity_failure', { detail: 'The current version holds no credential.' })
+        // What narrows is not sealed: written by whoever may write rows, it would widen.
+        if (row.allowed_hosts?.every((host) => isNarrower(host, row.hosts)) === false) throw new VaultError('integrity_failure', { detail: 'The connection names hosts that its credential was not sealed for.' })
         return await crypto.open(contextOf(row), row.sealed, caller.stepAside)
       } catch (error) {
         if (isVaultError(error, 'integrity_failure')) {

@@ -95,12 +95,21 @@ export async function withEachSecret (clients: readonly OAuthClient[], ask: (cli
   return outcome
 }
 
-/** A token by the connection's own client (RFC 6749, 4.4). What is wrong with that client is wrong with the credential, not with an app. */
-export async function issueToken (oauth: Pick<OAuthProtocol, 'clientCredentials'>, of: GrantOf, secrets: SecretFields): Promise<GrantOutcome> {
+/**
+ * A token by the connection's own client (RFC 6749, 4.4), asked for at a host that the client was
+ * sealed for and nowhere else, whatever the manifest says by now. What is wrong with that client is
+ * wrong with the credential, not with an app.
+ */
+export async function issueToken (oauth: Pick<OAuthProtocol, 'clientCredentials'>, of: GrantOf & { readonly sealedFor: readonly string[] }, secrets: SecretFields): Promise<GrantOutcome> {
   const { client, scopes } = requireOAuth(of.scheme)
   const clientId = client && of.config[client.id]
   const clientSecret = client && secrets[client.secret]
   if (clientId === undefined || clientSecret === undefined) throw new VaultError('internal', { detail: 'The connection holds no client.' })
-  const outcome = await oauth.clientCredentials({ ref: '', provider: describeProvider(of), clientId, clientSecret, redirectUri: '' }, { scopes: scopes.default })
+  const provider = describeProvider(of)
+  const { host } = new URL(provider.tokenUrl)
+  if (!of.sealedFor.includes(host)) {
+    return { kind: 'rejected', error: 'token_host_changed', description: `The token endpoint has moved to ${host}, which the credential was not entered for: rotate the connection with the credential.` }
+  }
+  const outcome = await oauth.clientCredentials({ ref: '', provider, clientId, clientSecret, redirectUri: '' }, { scopes: scopes.default })
   return outcome.kind === 'config_error' ? { ...outcome, kind: 'rejected' } : outcome
 }

@@ -65,7 +65,8 @@ export function createAsker (options: AskerOptions, store: RefreshStore): (of: A
   return async (of: Attempt) => {
     const { connection, row, claim, secrets } = of
     if (isLinked(connection.scheme)) return await askLinked(of)
-    return { outcome: await issueToken(oauth, { ...connection, environment: row.environment }, secrets), startedAt: claim.startedAt, lost: false }
+    const outcome = await issueToken(oauth, { ...connection, environment: row.environment, sealedFor: row.hosts }, secrets)
+    return { outcome, startedAt: claim.startedAt, lost: false }
   }
 }
 

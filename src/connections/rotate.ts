@@ -55,7 +55,7 @@ export function createRotator (options: Options): Rotator {
     await updateConnection(tx, row, {
       current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
       config: JSON.stringify(omit(rotation.credential.config, version.place.hostConfig)),
-      allowed_hosts: rotation.allowedHosts === undefined ? keepNarrowing(row, version.place.hosts) : [...version.place.hosts],
+      allowed_hosts: rotation.allowedHosts === undefined ? keepNarrowing(row, version.place.hosts) : [...new Set(rotation.allowedHosts)],
       account_id: account?.id ?? null, account_label: account?.label ?? null, updated_by: caller.by,
     })
     const details = { replaced: row.current_version, grace_seconds: rotation.graceSeconds, hosts: [...version.place.hosts] }

@@ -65,7 +65,7 @@ export function createTester (options: Options): Tester {
     if (scheme.oauth?.grant !== 'client_credentials' || secrets['access_token'] !== undefined) return { secrets }
     const startedMs = clock.monotonicMs()
     caller.stepAside?.()
-    const issued = await issueToken(oauth, { integration, scheme, environment: row.environment, config }, secrets)
+    const issued = await issueToken(oauth, { integration, scheme, environment: row.environment, config, sealedFor: row.hosts }, secrets)
     if (issued.kind === 'granted') return { secrets: { ...secrets, access_token: issued.tokens.accessToken } }
     const result = issued.kind === 'rejected' ? 'auth_failed' as const : 'unreachable' as const
     const status = 'status' in issued ? issued.status ?? null : null

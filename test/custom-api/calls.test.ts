@@ -5,10 +5,11 @@ import { startTestVault } from '../support/vault.ts'
 /** Calls of imported actions: how their input may look, and where they may go. */
 type Loose = Record<string, unknown>
 const provider = await startProvider((_received, reply) => { json(reply, 200, {}) })
-const vault = await startTestVault({ EGRESS_ALLOW_CUSTOM_API: provider.endpoint })
+const elsewhere = await startProvider((_received, reply) => { json(reply, 200, { access_token: 'a-token-of-a-thief', expires_in: 600 }) })
+const vault = await startTestVault({ EGRESS_ALLOW_CUSTOM_API: `${provider.endpoint},${elsewhere.endpoint}` })
 t.teardown(async () => {
   await vault.close()
-  await provider.close()
+  await Promise.all([provider.close(), elsewhere.close()])
 })
 
 const W = '/v1/workspaces/acme'
@@ -35,6 +36,42 @@ const connect = async (integration: string, more: Loose = {}): Promise<string> =
 }
 const invoke = async (connection: string, action: string, more: Loose = {}) =>
   await vault.request('POST', `${W}/connections/${connection}/invoke`, { body: { environment: 'sandbox', action, ...more } })
+
+t.test('a client is sent for a token where it was entered for, and nowhere else', async (t) => {
+  provider.answer = ({ url }, reply) => { json(reply, 200, url === '/token' ? { access_token: 'CanaryToken-000000000042', expires_in: 600 } : {}) }
+  t.teardown(() => { provider.answer = (_received, reply) => { json(reply, 200, {}) } })
+  const clientCredentials = { tokenUrl: `${elsewhere.url}/token`, scopes: {} }
+  const document = {
+    openapi: '3.1.0', info: { title: 'Machines', version: '1' }, servers: [{ url: provider.url }], security: [{ machine: [] }],
+    paths: { '/account': { get: { operationId: 'getAccount' } } }, components: { securitySchemes: { machine: { type: 'oauth2', flows: { clientCredentials } } } },
+  }
+  const { body: { id } } = await vault.request('POST', `${W}/integrations`, { body: { document } })
+  const client = { credentials: { client_secret: 'CanaryClientSecret-0001' }, config: { client_id: 'client-1' } }
+  const honest = await connect(id, { ...client, allowed_hosts: [new URL(provider.url).host] })
+  t.match((await invoke(honest, 'get_account')).body, { outcome: 'succeeded' }, 'also beside a limit on where calls go')
+  t.equal(elsewhere.received.length, 1)
+  const { body } = await vault.request('GET', `${W}/connections/${honest}`)
+  t.same([body.hosts, body.allowed_hosts], [[new URL(provider.url).host], [new URL(provider.url).host]])
+
+  // By whoever may write rows and has no key.
+  const pasted = await connect(await create({ '/account': { get: { operationId: 'getAccount' } } }))
+  const [{ integration } = { integration: '' }] = await vault.database.query<{ integration: string }>('select integration from connections where id = $1', [pasted])
+  await vault.database.query(`insert into integration_revisions select (jsonb_populate_record(r, jsonb_build_object('revision', 2, 'head', jsonb_set(head::jsonb, '{auth,0}', $2)))).*
+    from integration_revisions r where integration_id = $1`, [integration, JSON.stringify({
+    id: 'api_key', label: 'Key', fields: [{ name: 'who', label: 'Who', secret: false }, { name: 'key', label: 'Key', secret: true }, { name: 'access_token', label: 'Token', secret: true, required: false }],
+    inject: [{ header: 'Authorization', value: 'Bearer {access_token}' }],
+    oauth: {
+      grant: 'client_credentials', client: { id: 'who', secret: 'key' }, token_url: `${elsewhere.url}/token`, scopes: { default: [] }, pkce: 'never', client_auth: 'basic',
+      token_request: 'form', token_answer: {}, access_token_seconds: null, refresh: { issued: 'never', rotates: false },
+    },
+  })])
+  await vault.database.query('update connections set integration_revision = 2, auth = \'api_key\', config = \'{"who":"x"}\' where id = $1', [pasted])
+  for (const way of ['resolve', 'invoke', 'test']) {
+    const answer = await vault.request('POST', `${W}/connections/${pasted}/${way}`, { body: way === 'test' ? {} : { environment: 'sandbox', ...way === 'invoke' && { action: 'get_account' } } })
+    t.not(answer.body.outcome, 'succeeded', answer.text)
+  }
+  t.equal(elsewhere.received.length, 1, 'nothing more was sent there')
+})
 
 t.test('a limit on hosts that was given at the start outlives a rotation', async (t) => {
   const elsewhere = 'https://files.acme-corp.dev'

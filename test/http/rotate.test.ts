@@ -160,24 +160,25 @@ t.test('a connection that needed reauth is active again', async (t) => {
 
 t.test('ciphertext moved in the database opens nowhere else', async (t) => {
   const [a, b, live, other] = [await vault.connect('acme'), await vault.connect('acme'), await vault.connect('acme', { environment: 'live', credentials: { secret_key: STRIPE_KEY.replace('test', 'live') } }), await vault.connect('other')]
-  const c = await vault.connect('acme')
+  const [c, d] = [await vault.connect('acme'), await vault.connect('acme')]
   await rotate(c, { credentials: { secret_key: NEXT_KEY } })
   const moves: [name: string, sql: string, values: string[], use: () => Promise<{ status: number, body: { code?: string } }>][] = [
     ['to another connection', 'update credential_versions t set sealed = s.sealed, key_id = s.key_id from credential_versions s where s.connection_id = $1 and t.connection_id = $2', [a, b], () => vault.request('POST', at(b, '/resolve'), { body: { environment: 'sandbox' } })],
     ['to another tenant', 'update credential_versions t set sealed = s.sealed, key_id = s.key_id from credential_versions s where s.connection_id = $1 and t.connection_id = $2', [a, other], () => vault.request('POST', `/v1/workspaces/other/connections/${other}/resolve`, { body: { environment: 'sandbox' } })],
     ['to another environment', 'update credential_versions t set sealed = s.sealed, key_id = s.key_id from credential_versions s where s.connection_id = $1 and t.connection_id = $2', [a, live], () => vault.request('POST', at(live, '/resolve'), { body: { environment: 'live' } })],
     ['to another version', 'update credential_versions t set sealed = s.sealed from credential_versions s where s.connection_id = $1 and t.connection_id = $1 and s.number = 1 and t.number = 2', [c], () => vault.request('POST', at(c, '/resolve'), { body: { environment: 'sandbox' } })],
+    ['with hosts that only the connection names', "update connections set allowed_hosts = '{evil.example}' where id = $1", [d], () => vault.request('POST', at(d, '/request'), { body: { environment: 'sandbox', host: 'evil.example', method: 'GET', path: '/' } })],
     ['with other hosts', "update credential_versions set hosts = '{evil.example}' where connection_id = $1", [a], () => vault.request('POST', at(a, '/invoke'), { body: { environment: 'sandbox', action: 'get_balance' } })],
   ]
   for (const [name, sql, values, use] of moves) {
     await vault.database.query(sql, values)
     const answer = await use()
     // With other hosts, the call is blocked before anything is opened.
-    if (name === 'with other hosts') t.match(answer.body, { code: 'egress_blocked' }, name)
+    if (name.startsWith('with ')) t.match(answer.body, { code: 'egress_blocked' }, name)
     else t.match(answer.body, { status: 500, code: 'integrity_failure' }, name)
     t.notMatch(JSON.stringify(answer.body), /Canary|credentials/)
   }
-  t.match((await vault.request('POST', at(a, '/resolve'), { body: { environment: 'sandbox' } })).body, { code: 'integrity_failure' }, 'nor is it handed out for other hosts')
+  for (const id of [a, d]) t.match((await vault.request('POST', at(id, '/resolve'), { body: { environment: 'sandbox' } })).body, { code: 'integrity_failure' }, 'nor is it handed out for other hosts')
   const failures = await eventually(async () => {
     const { body } = await vault.request('GET', '/v1/workspaces/acme/audit-events?event=integrity.failed')
     const events = body.audit_events as object[]
