@@ -5,12 +5,14 @@ export interface JsonLimits {
   readonly keys: number
   /** Commas: members and elements, together. */
   readonly items: number
+  /** Objects and arrays: two bytes of text each can be, and take a hundred of memory. */
+  readonly containers: number
 }
 
 /** What an answer may have, whoever gives it: a provider or an agent. */
-export const ANSWER_LIMITS: JsonLimits = { depth: 200, keys: 2_000_000, items: 4_000_000 }
+export const ANSWER_LIMITS: JsonLimits = { depth: 200, keys: 500_000, items: 1_000_000, containers: 100_000 }
 
-export type JsonProblem = 'too_deep' | 'too_many_keys' | 'too_many_items'
+export type JsonProblem = 'too_deep' | 'too_many_keys' | 'too_many_items' | 'too_many_containers'
 
 export interface JsonMeasures {
   readonly problem?: JsonProblem
@@ -32,10 +34,14 @@ export function measureJson (bytes: Uint8Array, limits: JsonLimits): JsonMeasure
   let depth = 0
   let keys = 0
   let items = 0
+  let containers = 0
   for (let at = 0; at < bytes.length; at++) {
     switch (bytes[at]) {
       case QUOTE: at = skipString(bytes, at + 1); break
-      case OPEN_ARRAY: case OPEN_OBJECT: if (++depth > limits.depth) return { problem: 'too_deep', keys }; break
+      case OPEN_ARRAY: case OPEN_OBJECT:
+        if (++depth > limits.depth) return { problem: 'too_deep', keys }
+        if (++containers > limits.containers) return { problem: 'too_many_containers', keys }
+        break
       case CLOSE_ARRAY: case CLOSE_OBJECT: depth--; break
       case COLON: if (++keys > limits.keys) return { problem: 'too_many_keys', keys }; break
       case COMMA: if (++items > limits.items) return { problem: 'too_many_items', keys }; break

@@ -21,6 +21,11 @@ export interface Vault {
 
 export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
+/** Of calls under way, and of what they bring back. */
+function boundsOf ({ callsPerConnection: perConnection, callsPerOrigin: perOrigin, responseLimitBytes: maxResponseBytes }: Config) {
+  return { perConnection, perOrigin, maxResponseBytes }
+}
+
 /** Puts the vault together, starts its jobs and opens its listeners. */
 export async function startVault (config: Config & { readonly databaseUrl: string, readonly keyringFile: string }, log: Log): Promise<Vault> {
   const everybodys = loadCatalog(config.catalogDir)
@@ -29,7 +34,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
   const reach = reachOf(config)
   const catalog = createWorkspaceCatalog(everybodys, { database, closedHosts: reach.closed })
   const customApis = createCustomApis({ ...rooms, compiler: createCompiler(), reach })
-  const calls = createCalls({ ...rooms, perConnection: config.callsPerConnection, perOrigin: config.callsPerOrigin })
+  const calls = createCalls({ ...rooms, ...boundsOf(config) })
   const relay = createRelay({ database, crypto, ledger, clock, metrics })
   // Known once the listener is open, where the configuration does not say.
   const address = { public: config.publicUrl ?? '' }

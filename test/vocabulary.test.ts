@@ -65,18 +65,21 @@ t.test('errors', async (t) => {
 })
 
 t.test('JSON is judged before it is parsed', async (t) => {
-  const limits = { depth: 3, keys: 3, items: 5 }
+  const limits = { depth: 3, keys: 3, items: 5, containers: 4 }
   const judge = (text: string) => measureJson(Buffer.from(text), limits).problem
   t.equal(judge('[[[]]]'), undefined)
   t.equal(judge('[[[[]]]]'), 'too_deep')
   t.equal(judge('{"a":{"b":{"c":1}}}'), undefined)
   t.equal(judge('{"a":1,"b":2,"c":3,"d":4}'), 'too_many_keys')
   t.equal(judge('[1,2,3,4,5,6,7]'), 'too_many_items')
+  t.equal(judge('[[],{},[]]'), undefined)
+  t.equal(judge('[[],{},[],{}]'), 'too_many_containers')
   t.equal(judge('"[[[[[[:::::,,,,,,"'), undefined, 'what stands in a string does not count')
   t.equal(judge('"\\"[[[[[["'), undefined)
   t.equal(judge('"\\\\"[[[['), 'too_deep')
   t.equal(judge('"never closed'), undefined)
-  fc.assert(fc.property(fc.json({ maxDepth: 4 }), (text) => measureJson(Buffer.from(text), { depth: 9, keys: 1e6, items: 1e6 }).problem === undefined))
+  const wide = { depth: 9, keys: 1e6, items: 1e6, containers: 1e6 }
+  fc.assert(fc.property(fc.json({ maxDepth: 4 }), (text) => measureJson(Buffer.from(text), wide).problem === undefined))
   const deep = Buffer.from('['.repeat(1_000_000))
   t.equal(measureJson(deep, limits).problem, 'too_deep')
 
@@ -89,7 +92,7 @@ t.test('JSON is judged before it is parsed', async (t) => {
 t.test('JSON that says less than it seems to', async (t) => {
   t.equal(countMembers(JSON.parse('{"a":{"b":1},"c":[{"d":1},2]}')), 4)
   t.equal(countMembers(JSON.parse('{"a":1,"a":2}')), 1, 'one of two is gone')
-  const wide = { depth: 99, keys: 1e6, items: 1e6 }
+  const wide = { depth: 99, keys: 1e6, items: 1e6, containers: 1e6 }
   fc.assert(fc.property(fc.json({ maxDepth: 4 }), (text) => measureJson(Buffer.from(text), wide).keys === countMembers(JSON.parse(text))))
 
   for (const text of ['12345678901234567', '{"a":[-9007199254740993]}', '1e999', '-1E400']) t.ok(hasInexactNumber(text), text)

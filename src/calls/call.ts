@@ -5,7 +5,8 @@ import type { Egress, OutgoingRequest, SendFailure, SendResult } from '../egress
 import type { BuiltRequest } from './built-request.ts'
 import { createCircuit } from './circuit.ts'
 import { describeBody, encodeBody, encodePairs } from './encode.ts'
-import { createGate, type Leave, type Patience } from './gate.ts'
+import { createAnswerRoom } from './answer-room.ts'
+import { createGate, enterAll, type Leave, type Patience } from './gate.ts'
 import { describeAuth, injectAuth, injectBody, PLACEHOLDER, type AuthFields, type InjectedAuth } from './inject-auth.ts'
 import { createRedactor } from './redact.ts'
 import { shapeResponse, type ShapedResponse } from './shape-response.ts'
@@ -16,8 +17,9 @@ export interface CallCredential extends AuthFields {
   readonly hosts: readonly string[]
 }
 
-/** One call: of which provider, what, with which credential. */
+/** One call: whose, of which provider, what, with which credential. */
 export interface CallRequest {
+  readonly workspaceId: string
   readonly manifest: Manifest
   readonly built: BuiltRequest
   readonly credential: CallCredential
@@ -41,6 +43,7 @@ export interface DescribedRequest {
 
 /** Where a call waits its turn, and how long. */
 export interface Turn extends Patience {
+  readonly workspaceId: string
   readonly connectionId: string
   readonly origin: string
   /** What the provider takes from one connection at a time, if it says so. */
@@ -48,7 +51,7 @@ export interface Turn extends Patience {
 }
 
 export interface Calls {
-  /** A turn among the calls of one connection and of one origin; undefined when too many wait, or it does not come in time. */
+  /** A turn among the calls of one connection, of one workspace to an origin, and of everybody to it; undefined when too many wait, or it does not come in time. */
   takeTurn (turn: Turn): Promise<Leave | undefined>
   /** Puts the credential in, sends, and takes the credential out of the answer. */
   call (request: CallRequest, limits: CallLimits): Promise<CallResult>
@@ -59,11 +62,17 @@ interface Options {
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly perConnection: number
   readonly perOrigin: number
+  readonly maxResponseBytes: number
 }
 
-export function createCalls ({ egress, clock, perConnection, perOrigin }: Options): Calls {
+/** What large answers may take of memory before they are parsed. */
+const ANSWERS_BYTES = 268_435_456
+
+export function createCalls ({ egress, clock, perConnection, perOrigin, maxResponseBytes }: Options): Calls {
   const connections = createGate()
+  const shares = createGate()
   const origins = createGate()
+  const answers = createAnswerRoom(Math.max(2, Math.floor(ANSWERS_BYTES / maxResponseBytes)))
   const circuit = createCircuit(clock)
 
   const send = async (request: OutgoingRequest): Promise<SendResult> => {
@@ -79,29 +88,26 @@ export function createCalls ({ egress, clock, perConnection, perOrigin }: Option
   }
 
   return Object.freeze({
-    takeTurn: async ({ connectionId, origin, timeoutMs, signal, ...turn }: Turn) => {
-      const startedMs = clock.monotonicMs()
-      const ofConnection = await connections.enter(connectionId, Math.min(turn.perConnection ?? perConnection, perConnection), { timeoutMs, signal })
-      if (ofConnection === undefined) return undefined
-      const ofOrigin = await origins.enter(origin, perOrigin, { timeoutMs: timeoutMs - (clock.monotonicMs() - startedMs), signal })
-      if (ofOrigin === undefined) {
-        ofConnection()
-        return undefined
-      }
-      return () => {
-        ofOrigin()
-        ofConnection()
-      }
-    },
-    call: async ({ manifest, built, credential }: CallRequest, limits: CallLimits): Promise<CallResult> => {
+    takeTurn: async (turn: Turn) => await enterAll([
+      { gate: connections, name: turn.connectionId, limit: Math.min(turn.perConnection ?? perConnection, perConnection) },
+      { gate: shares, name: `${turn.workspaceId} ${turn.origin}`, limit: Math.ceil(perOrigin / 2) },
+      { gate: origins, name: turn.origin, limit: perOrigin },
+    ], turn),
+    call: async ({ workspaceId, manifest, built, credential }: CallRequest, limits: CallLimits): Promise<CallResult> => {
       if (!isHostAllowed(built.url, credential.hosts)) {
         return { kind: 'blocked', maybeSent: false, detail: `${built.url.host} is not a host this credential may go to.` }
       }
       const auth = injectAuth(credential, built.security)
-      const result = await send({ ...await toOutgoing(built, auth, credential.secrets), ...limits })
-      if (result.kind !== 'answer') return result
-      const redactor = createRedactor(credential.secrets, auth.secretValues)
-      return { kind: 'answered', response: shapeResponse(manifest, result, redactor) }
+      const room = answers.open(workspaceId)
+      try {
+        const result = await send({ ...await toOutgoing(built, auth, credential.secrets), ...limits, room })
+        if (result.kind !== 'answer') return result
+        await room.turn()
+        const redactor = createRedactor(credential.secrets, auth.secretValues)
+        return { kind: 'answered', response: shapeResponse(manifest, result, redactor) }
+      } finally {
+        room.leave()
+      }
     },
   })
 }

@@ -23,7 +23,29 @@ interface Place {
 /** So many may wait for each one inside: a longer queue only makes more callers late. */
 const QUEUE_PER_PLACE = 4
 
-export function createGate (): Gate {
+export interface Step {
+  readonly gate: Gate
+  readonly name: string
+  readonly limit: number
+}
+
+/** Through one gate after the other, all within one patience. What comes back lets all the places go. */
+export async function enterAll (steps: readonly Step[], { timeoutMs, signal }: Patience): Promise<Leave | undefined> {
+  const untilMs = performance.now() + timeoutMs
+  const leaves: Leave[] = []
+  const leaveAll = (): void => { for (const leave of leaves) leave() }
+  for (const { gate, name, limit } of steps) {
+    const leave = await gate.enter(name, limit, { timeoutMs: untilMs - performance.now(), signal })
+    if (leave === undefined) {
+      leaveAll()
+      return undefined
+    }
+    leaves.push(leave)
+  }
+  return leaveAll
+}
+
+export function createGate (queuePerPlace = QUEUE_PER_PLACE): Gate {
   // Names nobody holds are forgotten: there are as many as connections in use now.
   const places = new Map<string, Place>()
 
@@ -60,7 +82,7 @@ export function createGate (): Gate {
         place.inside++
         return leave(name, place)
       }
-      return place.waiting.size >= limit * QUEUE_PER_PLACE ? undefined : await wait(place, patience)
+      return place.waiting.size >= limit * queuePerPlace ? undefined : await wait(place, patience)
     },
   })
 }

@@ -24,7 +24,7 @@ const MESSAGE_MAX = 1_000
 
 export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Redactor): ShapedResponse {
   const type = (answer.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
-  const { json, output } = readBody(answer.body, type, redactor)
+  const { json, output, broken } = readBody(answer.body, type, redactor)
   const judged = { status: answer.status, headers: answer.headers, json }
   const named = classify(manifest, judged)
   const { request_id_header: requestIdHeader, response_headers: further = [] } = manifest.conventions
@@ -35,26 +35,35 @@ export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Red
     headers,
     requestId: requestIdHeader === undefined ? null : headers[requestIdHeader] ?? null,
     output,
-    error: judgeError({ manifest, judged, redactor, named }, type, output),
+    error: judgeError({ manifest, judged, redactor, named, broken }, type),
     tokenRefused: named === 'refresh_then_retry',
     judged,
   }
 }
 
-function readBody (body: Buffer, type: string, redactor: Redactor): { json: unknown, output: unknown } {
-  if (body.length === 0) return { json: undefined, output: null }
+interface ReadBody {
+  readonly json?: unknown
+  readonly output: unknown
+  /** It is not the JSON that it says it is. */
+  readonly broken?: true
+}
+
+function readBody (body: Buffer, type: string, redactor: Redactor): ReadBody {
+  if (body.length === 0) return { output: null }
   if (/^application\/(.*\+)?json$/.test(type) || type === 'text/json') {
-    const json = parseJson(body)
-    return json === undefined ? { json, output: redactor.text(body.toString('utf8')) } : { json, output: redactor.json(json) }
+    const { problem } = measureJson(body, ANSWER_LIMITS)
+    // Parsed, it would take a large multiple of its size: it is left to its caller whether that is worth it.
+    if (problem !== undefined && problem !== 'too_deep') return { output: redactor.text(body.toString('utf8')) }
+    const json = problem === undefined ? parseJson(body) : undefined
+    return json === undefined ? { output: redactor.text(body.toString('utf8')), broken: true } : { json, output: redactor.json(json) }
   }
   if (type === '' || type.startsWith('text/') || /\b(xml|javascript|x-www-form-urlencoded|graphql|yaml|csv)$/.test(type)) {
-    return { json: undefined, output: redactor.text(body.toString('utf8')) }
+    return { output: redactor.text(body.toString('utf8')) }
   }
-  return { json: undefined, output: { content_type: redactor.lowered(type), base64: redactor.bytes(body).toString('base64') } }
+  return { output: { content_type: redactor.lowered(type), base64: redactor.bytes(body).toString('base64') } }
 }
 
 function parseJson (body: Buffer): unknown {
-  if (measureJson(body, ANSWER_LIMITS).problem !== undefined) return undefined
   try {
     return parseExactly(body.toString('utf8'))
   } catch {
@@ -67,12 +76,13 @@ interface Judgement {
   readonly judged: JudgedAnswer
   readonly redactor: Redactor
   readonly named: AnswerClass | undefined
+  readonly broken: true | undefined
 }
 
-function judgeError (of: Judgement, type: string, output: unknown): ShapedResponse['error'] {
-  const { judged, named } = of
+function judgeError (of: Judgement, type: string): ShapedResponse['error'] {
+  const { named, broken } = of
   if (named !== undefined) return { class: named === 'refresh_then_retry' ? 'reauthorise' : named, message: findMessage(of) }
-  if (type.includes('json') && judged.json === undefined && output !== null) return { class: 'provider_unavailable', message: 'The provider announced JSON and sent something else.' }
+  if (broken) return { class: 'provider_unavailable', message: 'The provider announced JSON and sent something else.' }
   if (type === 'text/html') return { class: 'provider_unavailable', message: 'The provider answered with a web page where data was expected.' }
   return undefined
 }

@@ -65,12 +65,12 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
   const { calls, ledger, clock, maxResponseBytes } = options
 
   /** Until it ends in a way that another attempt would not mend, or its time is over. */
-  const attempt = async ({ integration, effect }: CallSubject, request: OutgoingCall, deadlineMs: number): Promise<Pick<RecordedCall, 'result' | 'attempts'>> => {
+  const attempt = async ({ workspaceId, integration, effect }: CallSubject, request: OutgoingCall, deadlineMs: number): Promise<Pick<RecordedCall, 'result' | 'attempts'>> => {
     const { built, credential, repeatable, signal } = request
     let doubtful = false
     for (let attempts = 1; ; attempts++) {
       const limits = { timeoutMs: Math.max(1, Math.ceil(deadlineMs - clock.monotonicMs())), maxResponseBytes, ...signal && { signal } }
-      const result = await calls.call({ manifest: integration.manifest, built, credential }, limits)
+      const result = await calls.call({ workspaceId, manifest: integration.manifest, built, credential }, limits)
       const waitMs = judgeRetry(result, { repeatable, attempts, remainingMs: deadlineMs - clock.monotonicMs(), now: clock.now(), jitter: Math.random() })
       if (waitMs === undefined || !await pause(waitMs, signal)) return { result: settle(result, { doubtful, unsafe: effect === 'unsafe' }), attempts }
       doubtful ||= isDoubtful(result)
@@ -99,7 +99,8 @@ export function createRecordedCalls (options: { calls: Calls, ledger: Pick<Ledge
       const deadlineMs = clock.monotonicMs() + request.timeoutMs
       caller.stepAside?.()
       const leave = await calls.takeTurn({
-        connectionId: subject.connectionId, origin: request.built.url.origin, perConnection: subject.integration.manifest.conventions.concurrency,
+        workspaceId: subject.workspaceId, connectionId: subject.connectionId, origin: request.built.url.origin,
+        perConnection: subject.integration.manifest.conventions.concurrency,
         timeoutMs: Math.max(0, request.timeoutMs - ATTEMPT_MIN_MS), signal: request.queueSignal,
       })
       if (leave === undefined) {

@@ -12,6 +12,8 @@ export interface OutgoingRequest {
   /** For the whole exchange, the last byte of the answer included. */
   readonly timeoutMs: number
   readonly maxResponseBytes: number
+  /** Asked before a large answer is read or unfolded. */
+  readonly room?: { take (timeoutMs: number): Promise<boolean> } | undefined
   /** Ends the exchange early. */
   readonly signal?: AbortSignal
 }
@@ -41,12 +43,15 @@ const INFLATE: Record<string, (body: Buffer, options: { maxOutputLength: number 
   gzip: promisify(gunzip), 'x-gzip': promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress),
 }
 
+/** Answers up to this size are bounded by the number of calls. */
+const SMALL_BYTES = 65_536
+
 /** One exchange, never repeated, redirects not followed. Never throws: a failure is a result. */
 export async function send (agent: Agent, exceptions: Exceptions, request: OutgoingRequest): Promise<SendResult> {
   const refused = judgeUrl(request.url, exceptions)
   if (refused !== undefined) return { kind: 'blocked', maybeSent: false, detail: `${request.url.hostname} is not called: ${refused}.` }
   const result = await exchange(agent, request)
-  return result.kind === 'answer' ? await decode(result, request.maxResponseBytes) : result
+  return result.kind === 'answer' ? await decode(result, request) : result
 }
 
 function exchange (agent: Agent, request: OutgoingRequest): Promise<SendResult> {
@@ -54,6 +59,7 @@ function exchange (agent: Agent, request: OutgoingRequest): Promise<SendResult> 
     const chunks: Buffer[] = []
     let size = 0
     let started = false
+    let large = false
     let head: { status: number, headers: Record<string, string> } | undefined
     let settled = false
     let abort: (() => void) | undefined
@@ -84,10 +90,15 @@ function exchange (agent: Agent, request: OutgoingRequest): Promise<SendResult> 
       onResponseStart: (_controller, status, headers) => {
         if (status >= 200) head = { status, headers: flattenHeaders(headers) }
       },
-      onResponseData: (_controller, chunk) => {
+      onResponseData: (controller, chunk) => {
         size += chunk.length
         if (size > request.maxResponseBytes) fail('too_large', `The answer exceeds ${request.maxResponseBytes} bytes.`)
         else chunks.push(chunk)
+        if (large || request.room === undefined || size <= SMALL_BYTES) return
+        large = true
+        // The rest stays with the provider until there is room; the exchange's own time runs on.
+        controller.pause()
+        void request.room.take(request.timeoutMs).then(() => { controller.resume() })
       },
       onResponseEnd: () => {
         settle(head === undefined
@@ -138,12 +149,13 @@ export function flattenHeaders (headers: Record<string, string | string[] | unde
 }
 
 /** Providers that compress although they were asked not to. Bounded: a small body may unfold into gigabytes. */
-async function decode (answer: Answer, maxBytes: number): Promise<SendResult> {
+async function decode (answer: Answer, { maxResponseBytes: maxBytes, timeoutMs, room }: OutgoingRequest): Promise<SendResult> {
   const coding = (answer.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
   if (coding === 'identity' || coding === '' || answer.body.length === 0) return answer
   const inflateBody = INFLATE[coding]
   const failed = (kind: 'interrupted' | 'too_large', detail: string): SendFailure => ({ kind, maybeSent: true, status: answer.status, detail })
   if (inflateBody === undefined) return failed('interrupted', 'The answer is compressed in a way that can’t be read.')
+  if (await room?.take(timeoutMs) === false) return { kind: 'timeout', maybeSent: true, status: answer.status, detail: 'There was no room in time for what the compressed answer unfolds to.' }
   try {
     const body = await inflateBody(answer.body, { maxOutputLength: maxBytes })
     const { 'content-encoding': _coding, 'content-length': _length, ...headers } = answer.headers

@@ -2,12 +2,13 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { VaultError } from '../errors.ts'
 import { countMembers, hasInexactNumber, isStorable, measureJson, type JsonProblem } from '../json.ts'
 
-const LIMITS = { depth: 64, keys: 10_000, items: 50_000 }
+const LIMITS = { depth: 64, keys: 10_000, items: 50_000, containers: 50_000 }
 
 const TOO_COMPLEX: Readonly<Record<JsonProblem, string>> = {
   too_deep: `It is nested deeper than ${LIMITS.depth} levels.`,
   too_many_keys: `It has more than ${LIMITS.keys} members.`,
   too_many_items: `It has more than ${LIMITS.items} elements.`,
+  too_many_containers: `It has more than ${LIMITS.containers} objects and arrays.`,
 }
 
 /** Escapes that can make a text which has no place in Postgres: only bodies with one are looked through again. */

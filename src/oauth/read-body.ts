@@ -1,6 +1,6 @@
 import { measureJson, parseExactly } from '../json.ts'
 
-const LIMITS = { depth: 16, keys: 1_000, items: 5_000 }
+const LIMITS = { depth: 16, keys: 1_000, items: 5_000, containers: 1_000 }
 const FORM_FIELDS_MAX = 100
 
 /** A token endpoint's body as an object; undefined when it is none: empty, HTML, a list, too complex. */

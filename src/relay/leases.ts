@@ -190,6 +190,7 @@ const TOO_COMPLEX: Readonly<Record<JsonProblem, string>> = {
   too_deep: `It is nested deeper than ${ANSWER_LIMITS.depth} levels.`,
   too_many_keys: `It has more than ${ANSWER_LIMITS.keys} members.`,
   too_many_items: `It has more than ${ANSWER_LIMITS.items} elements.`,
+  too_many_containers: `It has more than ${ANSWER_LIMITS.containers} objects and arrays.`,
 }
 
 /** Whatever is kept can be read again: it is judged by its bytes before it is parsed. */

@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { readManifest, retargetCatalog } from '../support/catalog.ts'
 import { json, startProvider } from '../support/provider.ts'
@@ -15,7 +17,7 @@ for (const [id, provider] of [['fine', fine], ['narrow', fine]] as const) {
   writeFileSync(join(dir, `${id}.yaml`), JSON.stringify({ ...manifest, conventions }))
 }
 const vault = await startTestVault({
-  CATALOG_DIR: dir, EGRESS_ALLOW_PROVIDER: `${hung.endpoint},${fine.endpoint}`, CALLS_PER_CONNECTION: '2', CALLS_PER_ORIGIN: '3',
+  CATALOG_DIR: dir, EGRESS_ALLOW_PROVIDER: `${hung.endpoint},${fine.endpoint}`, CALLS_PER_CONNECTION: '2', CALLS_PER_ORIGIN: '6', RESPONSE_LIMIT_BYTES: '67108864',
 })
 t.teardown(async () => {
   await vault.close()
@@ -24,9 +26,9 @@ t.teardown(async () => {
 })
 t.beforeEach(() => { hung.received.length = fine.received.length = 0 })
 
-const invoke = (id: string, timeoutMs: number, more: object = { action: 'get_balance' }) =>
-  vault.request('POST', `/v1/workspaces/acme/connections/${id}/invoke`, { body: { environment: 'sandbox', timeout_ms: timeoutMs, ...more } })
-const onfido = (integration: string) => vault.connect('acme', { integration, credentials: { api_token: 'api_sandbox.abcdefghijk.abcdefghijklmnopqrstuvwxyz012345' } })
+const invoke = (id: string, timeoutMs: number, more: object = { action: 'get_balance' }, workspace = 'acme') =>
+  vault.request('POST', `/v1/workspaces/${workspace}/connections/${id}/invoke`, { body: { environment: 'sandbox', timeout_ms: timeoutMs, ...more } })
+const onfido = (integration: string, workspace = 'acme') => vault.connect(workspace, { integration, credentials: { api_token: 'api_sandbox.abcdefghijk.abcdefghijklmnopqrstuvwxyz012345' } })
 const LIST = { action: 'list_applicants' }
 
 t.test('calls of one connection, and those that may wait', async (t) => {
@@ -61,8 +63,40 @@ t.test('calls to one host', async (t) => {
   const calls = ids.slice(0, 3).map((id) => invoke(id, 3_000))
   await eventually(async () => hung.received.length === 3)
   calls.push(invoke(ids[3] ?? '', 300))
+  const another = invoke(await vault.connect('globex'), 300, undefined, 'globex')
   const codes = (await Promise.all(calls)).map((call) => call.body.code as string).sort()
-  t.same(codes, ['concurrency_limited', 'upstream_timeout', 'upstream_timeout', 'upstream_timeout'])
+  t.same(codes, ['concurrency_limited', 'upstream_timeout', 'upstream_timeout', 'upstream_timeout'], 'a workspace has half of its places')
+  t.match((await another).body, { code: 'upstream_timeout' }, 'and another one the other half')
+})
+
+t.test('large answers', async (t) => {
+  const begin = (reply: ServerResponse) => { reply.writeHead(200, { 'content-type': 'application/json' }).write(`["${'x'.repeat(200_000)}",`) }
+  const ids = await Promise.all([1, 2, 3].map(() => onfido('fine')))
+  const other = await onfido('fine', 'globex')
+  const get = (id: string, timeoutMs: number, workspace?: string) => invoke(id, timeoutMs, LIST, workspace)
+
+  fine.answer = (_received, reply) => { begin(reply) }
+  const stuck = ids.slice(0, 2).map((id) => get(id, 3_000))
+  await eventually(async () => fine.received.length === 2)
+  await new Promise((resolve) => { setTimeout(resolve, 200) })
+  fine.answer = (_received, reply) => {
+    begin(reply)
+    reply.end('1]')
+  }
+  // Of 256 MiB for such as may have 64.
+  const waiting = get(ids[2] ?? '', 20_000)
+  t.match((await get(other, 2_000, 'globex')).body, { outcome: 'succeeded', output: [/^x{200000}$/, 1] }, 'another workspace has room')
+  t.same(await Promise.race([waiting.then(() => 'done'), Promise.all(stuck).then((ended) => ended.map(({ body }) => body.code as string))]), ['upstream_timeout', 'upstream_timeout'])
+  t.match((await waiting).body, { outcome: 'succeeded', output: [/^x{200000}$/, 1] }, 'who waits goes on when there is room again')
+
+  const empties = Buffer.from(`[${'{},'.repeat(1_000_000)}{}]`)
+  for (const [headers, body] of [[{}, empties], [{ 'content-encoding': 'gzip' }, gzipSync(empties)]] as const) {
+    fine.answer = (_received, reply) => { reply.writeHead(200, { 'content-type': 'application/json', ...headers }).end(body) }
+    const { body: { outcome, output } } = await get(other, 10_000, 'globex')
+    t.equal(outcome, 'succeeded')
+    t.equal(output, empties.toString(), 'what would take a hundred times its size is handed on as text')
+  }
+  fine.answer = (_received, reply) => { json(reply, 200, { ok: true }) }
 })
 
 t.test('a provider that takes one call at a time of a connection gets them one after the other', async (t) => {

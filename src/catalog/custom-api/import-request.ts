@@ -53,7 +53,7 @@ const AUTH_TYPES = [...PlainAuth.properties.type.enum, ApiKeyAuth.properties.typ
 const checkPlainAuth = compileSchema(PlainAuth, '/auth')
 const checkApiKeyAuth = compileSchema(ApiKeyAuth, '/auth')
 const ENVELOPE: ReadonlySet<string> = new Set(['url', 'document', ...Object.keys(ImportChoices.properties)])
-const LIMITS = { depth: 300, keys: Infinity, items: Infinity }
+const LIMITS = { depth: 300, keys: Infinity, items: Infinity, containers: Infinity }
 
 /** By the type that is stated: of a union, the errors of all its members would be said. */
 function judgeAuth (auth: unknown): readonly FieldError[] {

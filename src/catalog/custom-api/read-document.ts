@@ -18,7 +18,7 @@ const BYTES_MAX = 25 * 1_024 * 1_024
 const NODES_MAX = 3_000_000
 const DEPTH_MAX = 200
 const ALIASES_MAX = 10_000
-const NO_LIMITS = { depth: Infinity, keys: Infinity, items: Infinity }
+const NO_LIMITS = { depth: Infinity, keys: Infinity, items: Infinity, containers: Infinity }
 
 /** Parses a document of OpenAPI 3.2, 3.1, 3.0 or Swagger 2.0, in JSON or YAML 1.2. Throws an ImportError. */
 export function readDocument (bytes: Uint8Array): ReadDocument {
