@@ -68,7 +68,7 @@ const TABLE = {
   action_not_allowed: [403, 'The connection does not allow this action', false, 'The action is not in the connection’s `allowed_actions`.'],
   egress_blocked: [403, 'The destination is not allowed', false, 'The host is not one of the connection’s, or it resolves to an address the vault never calls.'],
   upstream_timeout: [504, 'The provider did not answer in time', true, 'The deadline passed. The action was read-only or idempotent: it may be repeated.'],
-  upstream_unreachable: [502, 'The provider could not be reached', true, 'Name resolution, connection or TLS failed, or a read broke off. Nothing was changed at the provider.'],
+  upstream_unreachable: [502, 'The provider could not be reached', true, 'Name resolution, connection or TLS failed, or a call that may be made twice broke off: nothing was changed at the provider, or only what making it again changes as well.'],
   outcome_unknown: [502, 'The call may or may not have happened', false, 'The action changes something and its answer was lost after the request was sent. Check at the provider before you repeat it.'],
   response_too_large: [502, 'The provider’s answer is too large', false, 'The request was carried out, its answer exceeds the limit in `detail`. Ask for less, for example with a smaller page.'],
   concurrency_limited: [429, 'Too many calls at a time', true, 'The connection, or its provider’s host, has as many calls under way and waiting as it may have. Nothing was sent. Repeat after `Retry-After`.'],

@@ -3,10 +3,20 @@ import { matches, type JudgedAnswer } from '../predicate.ts'
 
 /** The class of a failed call; undefined when the provider did what it was asked. */
 export function classify (manifest: Manifest, answer: JudgedAnswer): AnswerClass | undefined {
-  const failed = answer.status < 200 || answer.status >= 300
-  const named = manifest.errors.find((entry) => (failed || entry.when.pointer !== undefined) && matches(entry.when, answer))
-  if (named !== undefined) return named.class
-  return failed ? classOfStatus(answer.status) : undefined
+  return findNamed(manifest, answer)?.class ?? (isFailed(answer) ? classOfStatus(answer.status) : undefined)
+}
+
+/** Whether the provider says that it has carried the call out before. */
+export function wasCarriedOut (manifest: Manifest, answer: JudgedAnswer): boolean {
+  return findNamed(manifest, answer)?.carried_out === true
+}
+
+function findNamed (manifest: Manifest, answer: JudgedAnswer): Manifest['errors'][number] | undefined {
+  return manifest.errors.find((entry) => (isFailed(answer) || entry.when.pointer !== undefined) && matches(entry.when, answer))
+}
+
+function isFailed ({ status }: JudgedAnswer): boolean {
+  return status < 200 || status >= 300
 }
 
 function classOfStatus (status: number): AnswerClass {

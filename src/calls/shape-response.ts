@@ -2,7 +2,7 @@ import type { AnswerClass, ErrorClass, Manifest } from '../catalog/index.ts'
 import type { Answer } from '../egress/index.ts'
 import { ANSWER_LIMITS, measureJson, parseExactly } from '../json.ts'
 import { readPointer, type JudgedAnswer } from '../predicate.ts'
-import { classify } from './classify.ts'
+import { classify, wasCarriedOut } from './classify.ts'
 import type { Redactor } from './redact.ts'
 
 /** A provider's answer as a caller gets it: nothing of the credential in it. */
@@ -15,6 +15,8 @@ export interface ShapedResponse {
   readonly error: { readonly class: ErrorClass, readonly message: string } | undefined
   /** The provider refuses the token, and another one may do. */
   readonly tokenRefused: boolean
+  /** The provider says that it has carried the call out before: which one it was stands in the output. */
+  readonly carriedOut?: boolean
   /** For the predicates of test requests. */
   readonly judged: JudgedAnswer
 }
@@ -37,6 +39,7 @@ export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Red
     output,
     error: judgeError({ manifest, judged, redactor, named, broken }, type),
     tokenRefused: named === 'refresh_then_retry',
+    carriedOut: named === 'conflict' && wasCarriedOut(manifest, judged),
     judged,
   }
 }

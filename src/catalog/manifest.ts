@@ -165,7 +165,12 @@ export const Manifest = Type.Object({
   also_hosts: Type.Optional(Type.Array(Host)),
   conventions: Conventions,
   /** The first that fits names the class of a failed call; those with a pointer are looked for at HTTP 200 too. */
-  errors: Type.Array(Type.Object({ when: Predicate, class: AnswerClass }, closed)),
+  errors: Type.Array(Type.Object({
+    when: Predicate,
+    class: AnswerClass,
+    /** The provider says so of a call that it has carried out before, under the same idempotency key. */
+    carried_out: Type.Optional(Type.Literal(true)),
+  }, closed)),
   /** Where the provider's own words about a failure are. */
   error_message: Type.Optional(Type.Array(Type.String())),
   /** Without one a credential can’t be tested. */

@@ -42,8 +42,8 @@ const UNSETTLED: readonly ErrorClass[] = ['rate_limited', 'provider_unavailable'
 export function settle (result: CallResult, of: { doubtful: boolean, unsafe: boolean }): CallResult {
   if (!of.doubtful) return result
   if (result.kind !== 'answered') return { ...result, maybeSent: true }
-  const { status, error } = result.response
-  if (!of.unsafe || error === undefined || !UNSETTLED.includes(error.class)) return result
+  const { status, error, carriedOut } = result.response
+  if (!of.unsafe || error === undefined || carriedOut === true || !UNSETTLED.includes(error.class)) return result
   return { kind: 'interrupted', maybeSent: true, status, detail: 'The connection broke, and the provider did not say afterwards what became of the call.' }
 }
 

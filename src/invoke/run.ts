@@ -47,6 +47,8 @@ interface Prepared {
 type Remembered = RememberedConnection & Rest
 
 const TIMEOUT_MS = 30_000
+/** Stands in a dry run for the id that the invocation will have. */
+const OWN_KEY = '[invocation_id]'
 
 const EFFECTS: Readonly<Record<string, Effect>> = { GET: 'read', HEAD: 'read', PUT: 'idempotent', DELETE: 'idempotent' }
 
@@ -155,7 +157,10 @@ export function createRunner (options: Options): Runner {
     if (!isHostAllowed(built.url, connection.hosts)) {
       throw new VaultError('egress_blocked', { detail: `${built.url.host} is not a host this connection’s credential may go to.` })
     }
-    if (use.dryRun === true) return { dry_run: true, request: describeRequest(built, authOf(connection)) }
+    if (use.dryRun === true) {
+      const keyed = withProviderKey(connection.integration.manifest.conventions, built, { effect, key: use.idempotencyKey ?? OWN_KEY })
+      return { dry_run: true, request: describeRequest(keyed, authOf(connection)) }
+    }
     const make = async (invocationId: InvocationId): Promise<Invocation> => {
       await around?.before()
       const invocation = await send(prepared, { use, invocationId, caller })

@@ -97,6 +97,30 @@ for (const wire of WIRES) {
   })
 }
 
+t.test('a payment whose answer was lost, and that the provider then knows', async (t) => {
+  const id = await connect('gocardless')
+  const known = { error: { message: 'A resource has already been created with this idempotency key', type: 'invalid_state', errors: [{ reason: 'idempotent_creation_conflict', links: { conflicting_resource_id: 'PM42' } }] } }
+  provider.answer = (_received, reply) => {
+    if (provider.received.length === 1) reply.destroy()
+    else json(reply, 409, known)
+  }
+  const answer = await invoke(id, 'create_payment', { amount: 1000, currency: 'GBP', links: { mandate: 'MD1' } })
+  t.match(answer.body, { outcome: 'failed', error: { class: 'conflict' }, output: known, attempts: 2 }, 'its caller is told which it was')
+  provider.answer = (_received, reply) => {
+    if (provider.received.length === 3) reply.destroy()
+    else json(reply, 409, { error: { message: 'x', type: 'invalid_state', errors: [{ reason: 'mandate_cancelled' }] } })
+  }
+  t.match((await invoke(id, 'create_payment', { amount: 1000, currency: 'GBP', links: { mandate: 'MD1' } })).body, { code: 'outcome_unknown' }, 'any other conflict says nothing of it')
+})
+
+t.test('a raw PUT is made again under one key, for some create by PUT', async (t) => {
+  const id = await connect('xero')
+  provider.answer = (_received, reply) => { if (provider.received.length < 3) reply.destroy(); else json(reply, 200, { ok: true }) }
+  const { body } = await vault.request('POST', `/v1/workspaces/acme/connections/${id}/request`, { body: { environment: 'sandbox', method: 'PUT', path: '/api.xro/2.0/Contacts', body: { Contacts: [] } } })
+  t.match(body, { outcome: 'succeeded', attempts: 3 })
+  t.same(provider.received.map(({ headers }) => headers['idempotency-key']), Array.from({ length: 3 }, () => body.invocation_id as string))
+})
+
 t.test('GraphQL: one document, the input as its variables, errors at 200', async (t) => {
   const id = await connect('linear')
   t.match((await invoke(id, 'create_issue', { teamId: 'T1', title: 'Broken' })).body, { outcome: 'succeeded' })

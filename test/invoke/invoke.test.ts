@@ -146,9 +146,10 @@ t.test('a dry run shows everything and sends nothing', async (t) => {
     dry_run: true,
     request: {
       method: 'POST', url: `${provider.url}/v1/payment_intents`, body: 'amount=2000&currency=usd&metadata[order]=6735',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', authorization: 'Bearer [credential]' },
+      headers: { 'content-type': 'application/x-www-form-urlencoded', authorization: 'Bearer [credential]', 'idempotency-key': '[invocation_id]' },
     },
   })
+  t.match((await invoke(id, { ...payment, dry_run: true }, { 'idempotency-key': 'order-9' })).body, { request: { headers: { 'idempotency-key': 'order-9' } } })
   const jira = await vault.connect('acme', { integration: 'jira', credentials: { api_token: 'ATATT3xFfGF0abcdefghijklmnop' }, config: { site_url: 'https://acme.atlassian.net', email: 'ada@acme.example' } })
   t.match((await invoke(jira, { action: 'search_issues', input: { jql: 'project = A' }, dry_run: true })).body, { request: { headers: { authorization: 'Basic [credential]' }, body: { jql: 'project = A' } } })
   t.equal(provider.received.length, 0)
