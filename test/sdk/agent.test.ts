@@ -17,6 +17,21 @@ const { newCode } = createWire(vault)
 
 const PASSWORD = 'Canary "Pass/word" 42'
 process.env['TEST_ERP_PASSWORD'] = PASSWORD
+const bytesOf = (text: string, spell: (hex: string) => string) => Buffer.from(text).toString('hex').replace(/../g, spell)
+/** Ways to write it that programs have. */
+const DISGUISES: readonly [string, string][] = [
+  ['hexadecimal', Buffer.from(PASSWORD).toString('hex')],
+  ['hexadecimal in capitals', Buffer.from(PASSWORD).toString('hex').toUpperCase()],
+  ['base64 of the value as sent', `Basic ${Buffer.from(`Bearer ${PASSWORD}`).toString('base64')}`],
+  ['base64 of more, without padding', Buffer.from(`me:${PASSWORD}!`).toString('base64').replace(/=+$/, '')],
+  ['base64url', Buffer.from(PASSWORD).toString('base64url')],
+  ['needless percent signs, in lower case', bytesOf(PASSWORD, (hex) => `%${hex}`)],
+  ['percent signs of percent signs', encodeURIComponent(encodeURIComponent(PASSWORD))],
+  ['a form', new URLSearchParams({ p: PASSWORD }).toString()],
+  ['needless JSON escapes', bytesOf(PASSWORD, (hex) => `\\u00${hex}`)],
+  ['JSON with escaped slashes, within JSON', JSON.stringify(JSON.stringify({ p: PASSWORD }).replaceAll('/', '\\/'))],
+  ['HTML', PASSWORD.replaceAll('"', '&quot;').replaceAll('/', '&#x2F;')],
+]
 
 let made = 0
 const stage = async (actions: Actions, more: Partial<AgentOptions> = {}) => {
@@ -53,6 +68,10 @@ t.test('what an action may answer', async (t) => {
     leaks: action((_input, { credentials }) => ({
       plain: `x${credentials['password'] ?? ''}y`, [credentials['password'] ?? '']: 1, encoded: encodeURIComponent(PASSWORD), base64: Buffer.from(PASSWORD).toString('base64'), json: JSON.stringify({ password: PASSWORD }),
     })),
+    disguised: action(() => DISGUISES.map(([, written]) => written)),
+    leaks_bytes: action(() => Buffer.from(`token: ${PASSWORD}\n`)),
+    leaks_late: action(() => { throw new Error(`${'.'.repeat(1_990)}${PASSWORD}`) }),
+    unstorable: action(() => { throw new ActionError('conflict', `a\0b${'.'.repeat(1_996)}😀`) }),
     wrong: action(() => ({ total: 'many' }), { output: { type: 'object', properties: { total: { type: 'integer' } } } }),
     strict: action(() => 1, { input: { type: 'object', properties: { code: { type: 'string', pattern: '^[A-Z]+$' } } } }),
     large: action(() => '€😀'.repeat(1_000_000)),
@@ -71,6 +90,12 @@ t.test('what an action may answer', async (t) => {
   const leaked = await invoke('leaks')
   t.match(leaked.body, { output: { plain: 'x[credential]y', '[credential]': 1, encoded: '[credential]', base64: '[credential]', json: '{"password":"[credential]"}' } })
   t.notMatch(leaked.text + logs.join(), /Canary/)
+  const disguised = (await invoke('disguised')).body.output as string[]
+  for (const [index, [what]] of DISGUISES.entries()) t.match(disguised[index], /^.{0,16}\[credential\].{0,16}$/s, what)
+  const { base64 } = (await invoke('leaks_bytes')).body.output as { base64: string }
+  t.equal(Buffer.from(base64, 'base64').toString(), `token: ${'*'.repeat(PASSWORD.length)}\n`, 'bytes are looked through before they are base64')
+  t.equal(((await invoke('leaks_late')).body.error as { message: string }).message, `${'.'.repeat(1_990)}[credentia`, 'taken out before it is cut')
+  t.equal(((await invoke('unstorable')).body.error as { message: string }).message, `a\ufffdb${'.'.repeat(1_996)}\ufffd`, 'an error that can’t be kept as it is')
   t.match((await invoke('wrong')).body, { outcome: 'failed', error: { class: 'action_failed', message: /^It was run, but its output is not what was announced: \/total/ } })
   t.match((await invoke('strict', { code: 'abc' })).body, { outcome: 'failed', error: { class: 'input', message: /\/code/ } }, 'patterns are run where they were written')
   t.equal((await invoke('large')).body.output, '€😀'.repeat(1_000_000), 'in pieces, and no character cut in two')

@@ -16,6 +16,8 @@ const erp = await startProvider((received, reply) => {
   if (received.url.startsWith('/moved')) { reply.writeHead(302, { location: '/ledgers/1' }).end(); return }
   if (received.url.startsWith('/cut')) { reply.destroy(); return }
   if (received.url.startsWith('/file')) { reply.writeHead(200, { 'content-type': 'application/pdf' }).end('%PDF'); return }
+  if (received.url.startsWith('/yaml')) { reply.writeHead(200, { 'content-type': 'application/yaml' }).end(`authorization: ${received.headers['authorization'] ?? ''}`); return }
+  if (received.url.startsWith('/long')) { reply.writeHead(400, { 'content-type': 'text/plain' }).end(`${'.'.repeat(480)}${received.headers['authorization'] ?? ''}`); return }
   if (received.url.startsWith('/text')) { reply.writeHead(200, { 'content-type': 'text/plain' }).end('hi'); return }
   if (received.url.startsWith('/none')) { reply.writeHead(204).end(); return }
   json(reply, 200, { path: received.url, method: received.method, authorization: received.headers['authorization'], body: received.body.toString() })
@@ -35,7 +37,7 @@ t.test('HTTP actions', async (t) => {
     actions: {
       ledger: get('/ledgers/{id}', { input: { path, query: { type: 'object', properties: { tag: {}, page: { type: 'integer' } } } }, optional: ['query'] }),
       status: get('/status/{id}', { input: { path } }),
-      moved: get('/moved'), cut: get('/cut'), file: get('/file'), text: get('/text'), none: get('/none'),
+      moved: get('/moved'), cut: get('/cut'), file: get('/file'), text: get('/text'), yaml: get('/yaml'), long: get('/long'), none: get('/none'),
       cut_unsafe: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/cut` }),
       refused: defineHttpAction({ effect: 'unsafe', method: 'POST', url: closed.url }),
       form: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/form`, bodyEncoding: 'form', input: { body: { type: 'object' } } }),
@@ -59,6 +61,9 @@ t.test('HTTP actions', async (t) => {
   t.match(await agent.invoke('refused'), { outcome: 'failed', error: { class: 'provider_unavailable', message: /ECONNREFUSED|could not be reached/ } }, 'nothing was sent')
   t.match(await agent.invoke('file'), { output: { content_type: 'application/octet-stream', base64: 'JVBERg==' } })
   t.match(await agent.invoke('text'), { output: 'hi' })
+  const { base64 } = (await agent.invoke('yaml')).output as { base64: string }
+  t.equal(Buffer.from(base64, 'base64').toString(), 'authorization: Bearer *************', 'bytes without the credential')
+  t.equal((await agent.invoke('long')).error?.message, `status 400: ${'.'.repeat(480)}Bearer [credential]`, 'taken out before it is cut')
   t.match(await agent.invoke('none'), { output: null })
   t.match(await agent.invoke('form', { body: { a: ['1', '2'], b: 'ü' } }), { output: { body: 'a=1&a=2&b=%C3%BC' } })
   t.match(await agent.invoke('no_credential'), { error: { class: 'config_error', message: /needs the credential other/ } })

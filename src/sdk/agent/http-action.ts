@@ -29,7 +29,6 @@ interface HttpInput {
 
 const FIELD = /\{([A-Za-z0-9_.-]+)\}/g
 const ANSWER_MAX = 32 * 1_048_576
-const MESSAGE_MAX = 500
 /** Errors of a socket that never had a connection: nothing was sent. */
 const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT'])
 
@@ -142,9 +141,10 @@ function classOf (status: number): ErrorClass {
   }
 }
 
+/** Whole: a credential that is cut is not found any more. Whoever takes them out cuts it. */
 function describe (status: number, answer: unknown): string {
   const said = answer instanceof Uint8Array || answer === null ? '' : `: ${typeof answer === 'string' ? answer : JSON.stringify(answer)}`
-  return `status ${status}${said}`.slice(0, MESSAGE_MAX)
+  return `status ${status}${said}`
 }
 
 function requirePlain ({ url, input }: HttpActionOptions): void {

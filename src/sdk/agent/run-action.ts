@@ -133,14 +133,14 @@ function present (output: unknown, scrub: Scrub, check: Check | undefined): Repo
   try {
     json = toJson(output, scrub)
   } catch (error) {
-    return failed('action_failed', `It was run, but its output can’t be written as JSON: ${scrub(error instanceof Error ? error.message : '')}`)
+    return failed('action_failed', `It was run, but its output can’t be written as JSON: ${scrub.text(error instanceof Error ? error.message : '')}`)
   }
   const wrong = check && describe(check, JSON.parse(json))
   return wrong === undefined ? { outcome: 'succeeded', output: json } : failed('action_failed', `It was run, but its output is not what was announced: ${wrong}`)
 }
 
 function describeFailure (error: unknown, { action, scrub, aborted }: { action: Pick<Action, 'effect'>, scrub: Scrub, aborted: boolean }): Report {
-  const message = scrub(error instanceof Error ? error.message : String(error)).slice(0, MESSAGE_MAX)
+  const message = toMessage(scrub.text(error instanceof Error ? error.message : String(error)))
   if (error instanceof ActionError) return error.unknown ? brokenOff(action, message) : failed(error.errorClass, message)
   // Half done, as far as anybody knows.
   return aborted ? brokenOff(action, message) : failed('action_failed', message)
@@ -152,7 +152,12 @@ function brokenOff ({ effect }: Pick<Action, 'effect'>, message: string): Report
 }
 
 function failed (errorClass: ErrorClass, message: string): Report {
-  return { outcome: 'failed', error: { class: errorClass, message: message.slice(0, MESSAGE_MAX) } }
+  return { outcome: 'failed', error: { class: errorClass, message: toMessage(message) } }
+}
+
+/** As the vault can keep it: without NULs and halves of surrogate pairs, which a cut makes as well. */
+function toMessage (text: string): string {
+  return Buffer.from(text.slice(0, MESSAGE_MAX)).toString('utf8').replaceAll('\0', '\ufffd')
 }
 
 /** Where a value does not fit, without the value; undefined when it does. */

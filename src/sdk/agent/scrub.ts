@@ -1,18 +1,43 @@
-const SCRUBBED = '[credential]'
-/** Shorter ones stand in too many words. */
-const LENGTH_MIN = 4
+import { createFinder, LENGTH_MIN, type Span } from './disguises.ts'
 
-/** Takes credentials, as they are and in their usual disguises, out of texts. */
-export type Scrub = (text: string) => string
+const SCRUBBED = '[credential]'
+
+/** Takes credentials, as they are and in their usual disguises, out of what leaves. */
+export interface Scrub {
+  text (value: string): string
+  /** Kept in length: a file's structure survives. */
+  bytes (value: Uint8Array): Buffer
+  /** Whether whoever takes a credential for a number would write this one. */
+  isCredential (value: number): boolean
+}
 
 export function createScrub (credentials: Readonly<Record<string, string>>): Scrub {
-  const forms = new Set(Object.values(credentials).filter((value) => value.length >= LENGTH_MIN).flatMap((value) => {
-    const base64 = Buffer.from(value).toString('base64')
-    return [value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1), base64, base64.replace(/=+$/, ''), Buffer.from(value).toString('base64url')]
-  }))
-  // The longest first: one may be a part of another.
-  const sorted = [...forms].sort((a, b) => b.length - a.length)
-  return (text) => sorted.reduce((left, form) => left.replaceAll(form, SCRUBBED), text)
+  const values = Object.values(credentials)
+  const find = createFinder(values)
+  const numbers = new Set(values.filter((value) => /^-?\d+$/.test(value)).map(Number).filter((value) => String(value).length >= LENGTH_MIN))
+  return Object.freeze({
+    text: (value: string) => {
+      const bytes = Buffer.from(value)
+      const spans = find(bytes.toString('latin1'))
+      return spans.length === 0 ? value : replace(bytes, spans)
+    },
+    bytes: (value: Uint8Array) => {
+      const bytes = Buffer.from(value)
+      for (const { from, to } of find(bytes.toString('latin1'))) bytes.fill('*', from, to)
+      return bytes
+    },
+    isCredential: (value: number) => numbers.has(value),
+  })
+}
+
+function replace (bytes: Buffer, spans: readonly Span[]): string {
+  let clean = ''
+  let done = 0
+  for (const { from, to } of spans) {
+    clean += bytes.toString('utf8', done, from) + SCRUBBED
+    done = to
+  }
+  return clean + bytes.toString('utf8', done)
 }
 
 /** What an action answered, as JSON without its credentials; bytes as `{content_type, base64}`. Throws what JSON.stringify throws. */
@@ -22,16 +47,17 @@ export function toJson (output: unknown, scrub: Scrub): string {
 
 /** A copy, since a Buffer's own toJSON comes before any replacer and keys pass by it. */
 function clean (value: unknown, scrub: Scrub, within: Set<object>): unknown {
-  if (typeof value === 'string') return scrub(value)
+  if (typeof value === 'string') return scrub.text(value)
   if (value === undefined) return null
+  if (typeof value === 'number' && scrub.isCredential(value)) return SCRUBBED
   if (value === null || typeof value !== 'object') return value
-  if (value instanceof Uint8Array) return { content_type: 'application/octet-stream', base64: scrub(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')) }
+  if (value instanceof Uint8Array) return { content_type: 'application/octet-stream', base64: scrub.bytes(value).toString('base64') }
   if (within.has(value)) throw new TypeError('it is circular')
   if ('toJSON' in value && typeof value.toJSON === 'function') return clean((value.toJSON as () => unknown)(), scrub, within)
   within.add(value)
   const copy = Array.isArray(value)
     ? value.map((member) => clean(member, scrub, within))
-    : Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined && typeof member !== 'function').map(([key, member]) => [scrub(key), clean(member, scrub, within)]))
+    : Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined && typeof member !== 'function').map(([key, member]) => [scrub.text(key), clean(member, scrub, within)]))
   within.delete(value)
   return copy
 }
