@@ -29,7 +29,7 @@ export interface GroupActions {
 }
 
 export interface Announcer {
-  /** Throws `agent_outdated`, `request_invalid` with a pointer to each schema that is none. */
+  /** Throws `agent_outdated`, `request_invalid` with a pointer to each schema that is found to be none in half a second. */
   announce (agent: AgentPrincipal, announcement: Announcement): Promise<void>
   listActions (of: GroupPlace): Promise<GroupActions>
 }
@@ -52,12 +52,18 @@ export function createAnnouncer ({ database }: { database: Pick<Database, 'db' |
   })
 }
 
+/** What an agent says keeps everybody waiting for as long as it is looked at. */
+const JUDGE_MS = 500
+
+/** Schemas for which no time is left are looked at when they are first needed. */
 function judgeActions (actions: readonly AnnouncedAction[]): FieldError[] {
+  const untilMs = performance.now() + JUDGE_MS
   const names = new Set<string>()
   return actions.flatMap(({ name, input, output }, index) => {
     const at = `/actions/${index}`
     const twice = names.size === names.add(name).size ? [{ pointer: `${at}/name`, message: 'stands twice' }] : []
-    return [...twice, ...judgeSchema(input, `${at}/input`), ...output === undefined ? [] : judgeSchema(output, `${at}/output`)]
+    const schemas = [[input, `${at}/input`], [output, `${at}/output`]] as const
+    return [...twice, ...schemas.flatMap(([schema, pointer]) => schema === undefined || performance.now() > untilMs ? [] : judgeSchema(schema, pointer))]
   })
 }
 

@@ -97,5 +97,14 @@ export function createPresence ({ database, ledger }: { database: Pick<Database,
 
 function prepare (definition: AnnouncedAction) {
   let compiled: SchemaCheck | undefined
-  return { definition, check: (value: unknown) => (compiled ??= compileForeignSchema(definition.input, '/input'))(value) }
+  return { definition, check: (value: unknown) => (compiled ??= compile(definition))(value) }
+}
+
+/** Of very many, not all were looked at when they were announced. */
+function compile ({ input }: AnnouncedAction): SchemaCheck {
+  try {
+    return compileForeignSchema(input, '/input')
+  } catch {
+    return () => [{ pointer: '/input', message: 'can’t be checked: what the agent has announced is no JSON Schema' }]
+  }
 }

@@ -119,13 +119,18 @@ t.test('what an agent can run', async (t) => {
   t.match(await call('announce', announcement([ACTION], { host: 'erp\u202e1' }), first), { status: 400, body: { errors: [{ pointer: '/host' }] } })
   t.match(await call('announce', announcement([], { protocol_version: 2 }), first), { status: 426, body: { code: 'agent_outdated', detail: /version 1 to 1/ } })
   const wrong: [unknown[], RegExp][] = [[[ACTION, ACTION], /^\/actions\/1\/name$/], [[{ ...ACTION, name: 'Read' }], /^\/actions\/0\/name$/], [[{ ...ACTION, effect: 'maybe' }], /^\/actions\/0\/effect$/], [[{ ...ACTION, extra: 1 }], /extra/], [[{ ...ACTION, input: 5 }], /^\/actions\/0\/input$/]]
-  for (const [actions, pointer] of wrong) t.match(await call('announce', announcement(actions), first), { status: 400, body: { code: 'request_invalid', errors: [{ pointer }] } }, pointer.source)
-  t.match(await call('announce', announcement([{ ...ACTION, input: { type: 'object', properties: { a: { pattern: '(a+)+$' } } } }]), first), { status: 200 }, 'a pattern is shown and not run')
+  const third = (await login(await enrol(group))).body['access_token']
+  for (const [actions, pointer] of wrong) t.match(await call('announce', announcement(actions), third), { status: 400, body: { code: 'request_invalid', errors: [{ pointer }] } }, pointer.source)
+  const fourth = (await login(await enrol(group))).body['access_token']
+  t.match(await call('announce', announcement([{ ...ACTION, input: { type: 'object', properties: { a: { pattern: '(a+)+$' } } } }]), fourth), { status: 200 }, 'a pattern is shown and not run')
   const doubling = Object.fromEntries(Array.from({ length: 45 }, (_, at) => [`d${at}`, at === 44 ? { type: 'object' } : { allOf: [{ $ref: `#/$defs/d${at + 1}` }, { $ref: `#/$defs/d${at + 1}` }] }]))
-  const endless = await call('announce', announcement([{ ...ACTION, input: { $ref: '#/$defs/d0', $defs: doubling } }]), first)
+  const endless = await call('announce', announcement([{ ...ACTION, input: { $ref: '#/$defs/d0', $defs: doubling } }]), fourth)
   t.match(endless, { status: 400, body: { errors: [{ pointer: '/actions/0/input', message: 'takes too long to check' }] } }, 'nor does a schema hold up everybody')
+  const many = await call('announce', announcement(Array.from({ length: 30 }, (_, at) => ({ ...ACTION, name: `a${at}`, input: { $ref: '#/$defs/d0', $defs: doubling } }))), fourth)
+  t.equal(many.status, 400)
+  t.ok((many.body['errors'] as unknown as object[]).length < 20, 'nor do many')
   let refused: Awaited<ReturnType<typeof call>> | undefined
-  for (let sent = 0; refused === undefined && sent < 60; sent++) {
+  for (let sent = 0; refused === undefined && sent < 6; sent++) {
     const answer = await call('announce', announcement(), second)
     if (answer.status !== 200) refused = answer
   }

@@ -15,7 +15,7 @@ const WRONG_CODES_MAX = { same: 5, all: 600 }
 /** Of one agent in a minute. */
 const LOGINS_MAX = 60
 /** Of one agent in a minute: a hundred calls a second are a few requests each. What it announces is compiled, for which everybody waits. */
-const REQUESTS_MAX = { any: 30_000, announcements: 30 }
+const REQUESTS_MAX = { any: 30_000, announcements: 6 }
 const ANNOUNCEMENT_BYTES = 4_194_304
 /** A piece of 1 MiB as a JSON text, where every quote is two characters. */
 const RESULT_BODY_BYTES = 4_194_304
