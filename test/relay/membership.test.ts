@@ -8,7 +8,7 @@ const vault = await startTestVault()
 t.teardown(async () => { await vault.close() })
 const W = '/v1/workspaces/acme/agent-groups'
 
-const { call, newCode, enrol, login } = createWire(vault)
+const { call, newCode, enrol, login, join } = createWire(vault)
 let made = 0
 const newGroup = async (environment = 'sandbox') => (await vault.request('POST', W, { body: { name: `Group ${++made}`, environment } })).body.id as string
 const ACTION = { name: 'read_ledger', effect: 'read', input: { type: 'object', properties: { year: { type: 'integer' } }, additionalProperties: false } }
@@ -154,6 +154,41 @@ t.test('revoked, at once', async (t) => {
   const events = (await vault.request('GET', '/v1/workspaces/acme/audit-events?limit=200')).body.audit_events as { event: string, principal: { kind: string }, details: Record<string, string> | null }[]
   const told = events.filter(({ details }) => details?.['group_id'] === group).map(({ event, principal }) => `${event} ${principal.kind}`)
   t.strictSame(told, ['agent_group.deleted service_token', 'agent.revoked service_token', 'agent.enrolled agent', 'enrolment_code.created service_token', 'agent_group.created service_token'])
+})
+
+t.test('a group between its agents', async (t) => {
+  const group = await newGroup()
+  const connection = `/v1/workspaces/acme/connections/${(await vault.request('POST', '/v1/workspaces/acme/connections', { body: { integration: 'private', environment: 'sandbox', name: 'Between', credentials: {}, config: { group } } })).body.id as string}`
+  const invoke = async (body: object, more: Record<string, string> = {}) => await vault.request('POST', `${connection}/invoke`, { body: { environment: 'sandbox', ...body }, headers: more })
+  const actions = [ACTION, { name: 'post_entry', effect: 'unsafe', input: { type: 'object' } }]
+  t.match(await invoke({ action: 'post_entry', input: {} }), { status: 503, body: { code: 'agent_offline' } }, 'nobody has joined it yet')
+  const agent = await join(group, actions)
+  const done = invoke({ action: 'post_entry', input: {} }, { 'idempotency-key': 'entry-2' })
+  const [offer] = (await agent.poll(5)).body.invocations
+  await agent.of(offer).claim()
+  await agent.of(offer).result({ outcome: 'succeeded', output: '1' })
+  t.match(await done, { status: 200 })
+  await vault.request('DELETE', `${W}/${group}/agents/${agent.id}`)
+  t.match(await invoke({ action: 'post_entry', input: {} }), { status: 503, body: { code: 'agent_offline' } }, 'its only agent was replaced: to be tried again')
+  t.match(await invoke({ action: 'post_entry', input: {}, mode: 'async' }), { status: 503, body: { code: 'agent_offline' } })
+  t.match(await invoke({ action: 'post_entry', input: {} }, { 'idempotency-key': 'entry-2' }), { status: 200, body: { replayed: true } }, 'what is done is known')
+  t.match(await invoke({ action: 'post_entry', input: {}, dry_run: true }), { body: { relay: { effect: 'unsafe', agents: 0, agents_online: 0 } } })
+  const patient = await invoke({ action: 'read_ledger', input: { year: 'x' }, mode: 'async', queue_seconds: 60 })
+  t.equal(patient.status, 202)
+  const next = await join(group, actions)
+  const [waiting] = (await next.poll(5)).body.invocations
+  t.match(waiting, { invocation_id: patient.body.invocation_id, effect: 'unsafe' }, 'waits for the next; nobody could say what repeating it comes to')
+  await next.of(waiting).claim()
+  await next.of(waiting).result({ outcome: 'failed', error: { class: 'input', message: '/year' } })
+  t.match((await vault.request('GET', `/v1/workspaces/acme/invocations/${patient.body.invocation_id as string}`)).body, { state: 'ended', result: { error: { class: 'input' } } })
+  t.match(await invoke({ action: 'unknown' }), { status: 404, body: { code: 'action_unknown' } })
+  await vault.request('PATCH', connection, { body: { allowed_actions: ['set_rate'] }, headers: { 'if-match': '*' } })
+  await vault.request('DELETE', `${W}/${group}/agents/${next.id}`)
+  t.match(await invoke({ action: 'post_entry', input: {}, queue_seconds: 5 }), { status: 403, body: { code: 'action_not_allowed' } })
+  const broken = await join(group, actions)
+  await vault.request('PATCH', connection, { body: { allowed_actions: null }, headers: { 'if-match': '*' } })
+  await vault.database.query('update agents set actions = $2, announced_at = vault_now() where id = $1', [broken.id, JSON.stringify([{ name: 'odd', effect: 'read', input: { $ref: '#/nowhere' } }])])
+  t.match(await invoke({ action: 'odd', input: {} }), { status: 422, body: { code: 'input_invalid', errors: [{ pointer: '/input', message: /no JSON Schema/ }] } }, 'a schema that was not looked at when it was announced')
 })
 
 t.test('strangers knock in vain, and in nobody’s way', async (t) => {
