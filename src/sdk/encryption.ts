@@ -31,23 +31,42 @@ export interface EncryptedAnswer {
   readonly error?: { readonly class: string, readonly message: string }
 }
 
-/** What lies in an encrypted input. The action is in it, so that nobody makes another call of it. */
+/** What lies in an encrypted input. The action, an id and an end are in it, so that nobody makes another call of it, nor a second one. */
 interface Letter {
-  readonly v: 1
+  readonly v: 2
+  readonly id: string
+  /** Of the clock of whoever writes it. */
+  readonly expires_at: string
   readonly action: string
   readonly input: unknown
   readonly reply_to: JWK
 }
 
+export interface CallToEncrypt {
+  readonly action: string
+  readonly input: unknown
+  readonly recipients: readonly Recipient[]
+  readonly digestKey?: Uint8Array
+  /** How long agents take it: as long as it may wait and run, `queue_seconds` and `timeout_ms` together. An hour when left out, 25 at most. */
+  readonly validForSeconds?: number
+}
+
+const VALID_SECONDS = { usual: 3_600, most: 90_000 }
+
 /**
- * Encrypts an input to the agents that may run it. With `digestKey`, 32 secret bytes of the
+ * Encrypts an input to the agents that may run it. Each of them runs it as one call only. With `digestKey`, 32 secret bytes of the
  * caller's, the same action and input have the same digest, and so are one call under one key
  * though they were encrypted twice; without it, repeat the very same body.
  */
-export async function encryptCall (call: { action: string, input: unknown, recipients: readonly Recipient[], digestKey?: Uint8Array }): Promise<EncryptedCall> {
+export async function encryptCall (call: CallToEncrypt): Promise<EncryptedCall> {
+  const { validForSeconds = VALID_SECONDS.usual } = call
+  if (!(validForSeconds > 0 && validForSeconds <= VALID_SECONDS.most)) throw new TypeError(`validForSeconds is ${VALID_SECONDS.most} at most`)
   if (call.recipients.length === 0) throw new TypeError('nobody could read it: name at least one agent')
   const { publicKey, privateKey } = await generateKeyPair(ALG, { crv: CURVE, extractable: true })
-  const letter: Letter = { v: 1, action: call.action, input: call.input, reply_to: await exportJWK(publicKey) }
+  const letter: Letter = {
+    v: 2, id: randomBytes(16).toString('base64url'), expires_at: new Date(Date.now() + validForSeconds * 1_000).toISOString(),
+    action: call.action, input: call.input, reply_to: await exportJWK(publicKey),
+  }
   const jwe = new GeneralEncrypt(encoder.encode(JSON.stringify(letter))).setProtectedHeader({ enc: ENC })
   for (const { agentId, publicKey: x } of call.recipients) {
     jwe.addRecipient(await importJWK({ kty: 'OKP', crv: CURVE, x }, ALG)).setUnprotectedHeader({ alg: ALG, kid: agentId })
@@ -66,6 +85,9 @@ export async function encryptCall (call: { action: string, input: unknown, recip
 
 /** An input that was encrypted to this agent, and the way to answer it. */
 export interface OpenedCall {
+  /** Of what was encrypted once. */
+  readonly id: string
+  readonly expiresAtMs: number
   readonly action: string
   readonly input: unknown
   /** Encrypts an answer, written as JSON, to the caller. */
@@ -77,9 +99,12 @@ export async function openCall (jwe: unknown, key: JWK): Promise<OpenedCall> {
   const options = { keyManagementAlgorithms: [ALG], contentEncryptionAlgorithms: [ENC] }
   const { plaintext } = await generalDecrypt(jwe as GeneralJWE, await importJWK(key, ALG), options)
   const letter = JSON.parse(decoder.decode(plaintext)) as Partial<Letter>
-  if (letter.v !== 1 || typeof letter.action !== 'string' || letter.reply_to === undefined) throw new TypeError('the encrypted input is of another kind')
+  const expiresAtMs = Date.parse(String(letter.expires_at))
+  if (letter.v !== 2 || typeof letter.action !== 'string' || letter.reply_to === undefined || !isId(letter.id) || Number.isNaN(expiresAtMs)) throw new TypeError('the encrypted input is of another kind')
   const replyTo = await importJWK(letter.reply_to, ALG)
   return {
+    id: letter.id,
+    expiresAtMs,
     action: letter.action,
     input: letter.input,
     answer: async (json: string) => {
@@ -87,6 +112,10 @@ export async function openCall (jwe: unknown, key: JWK): Promise<OpenedCall> {
       return JSON.stringify({ jwe })
     },
   }
+}
+
+function isId (id: unknown): id is string {
+  return typeof id === 'string' && /^[\w-]{22}$/.test(id)
 }
 
 /** Keys in order, so that equal values are equal texts. */

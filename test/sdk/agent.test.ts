@@ -3,6 +3,7 @@ import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ActionError, createAgent, type Actions, type AgentOptions } from '../../src/sdk/agent/index.ts'
+import { openLetters, type Letter } from '../../src/sdk/agent/letters.ts'
 import { encryptCall } from '../../src/sdk/encryption.ts'
 import { createWire } from '../support/agent.ts'
 import { makeFolder } from '../support/folder.ts'
@@ -178,11 +179,18 @@ t.test('encrypted from end to end', async (t) => {
   t.match(failed.body, { outcome: 'failed', error: { class: 'conflict', message: 'What went wrong is in the encrypted output.' } })
   t.same(await failing.open(failed.body.output), { error: { class: 'conflict', message: 'CanaryReason' } })
   t.rejects(encryptCall({ action: 'secret', input: {}, recipients: [] }), /at least one agent/)
+  t.rejects(encryptCall({ action: 'secret', input: {}, recipients, validForSeconds: 100_000 }), /90000 at most/)
   t.rejects(first.open({ plain: 1 }), /not encrypted/)
   t.notMatch([answered.text, failed.text, ...vault.logs].join(), /Canary(Iban|Answer|Reason)/)
+  const replayed = { outcome: 'failed', error: { class: 'conflict', message: /was run before/ } }
+  t.match((await call('secret', first)).body, replayed, 'nor a second one')
   await agent.stop()
+  t.equal(statSync(`${options.identityFile}.letters`).mode & 0o777, 0o600)
+  t.notMatch(readFileSync(`${options.identityFile}.letters`, 'utf8'), /Canary/)
   const strict = createAgent({ ...options, enrolmentCode: undefined, encryption: 'required' })
   const working = strict.start()
+  t.match((await vault.request('POST', `${W}/connections/${connection}/invoke`, { body: { environment: 'sandbox', action: 'secret', encrypted_input: first.encrypted_input, queue_seconds: 20 } })).body, replayed, 'nor after a restart')
+  t.equal(seen.length, 1)
   t.match((await invoke('other', {}, { queue_seconds: 20 })).body, { outcome: 'failed', error: { class: 'input', message: 'this agent takes encrypted input only' } })
   await strict.stop()
   await working
@@ -213,6 +221,34 @@ t.test('what keeps an agent from working', async (t) => {
   const other = await stage({ one: action(() => 1) }, { credentials: { password: { env: 'TEST_NOT_SET' } } })
   t.match((await other.invoke('one')).body, { outcome: 'failed', error: { class: 'config_error', message: 'the credential password is empty' } })
   await other.agent.stop()
+})
+
+t.test('letters that were run', async (t) => {
+  const path = join(makeFolder('letters'), 'identity.json.letters')
+  const letters = await openLetters(path)
+  const nowMs = Date.now()
+  const letter = (id: string, more: Partial<Letter> = {}): Letter => ({ id, expiresAtMs: nowMs + 60_000, invocationId: 'inv_1', once: false, ...more })
+  t.equal(await letters.admit(letter('a')), undefined)
+  t.equal(await letters.admit(letter('a')), undefined, 'given out again after a lost lease')
+  t.equal(await letters.admit(letter('a', { invocationId: 'inv_2' })), 'used')
+  t.same(await Promise.all([letters.admit(letter('b', { once: true })), letters.admit(letter('b', { once: true })), letters.admit(letter('b', { once: true, invocationId: 'inv_2' }))]), [undefined, 'used', 'used'])
+  t.equal(await letters.admit(letter('c', { expiresAtMs: nowMs - 299_000 })), undefined, 'clocks may differ')
+  for (const expiresAtMs of [nowMs - 301_000, nowMs + 26 * 3_600_000, NaN]) t.equal(await letters.admit(letter('d', { expiresAtMs })), 'expired')
+  writeFileSync(path, '{"id":"to', { flag: 'a' })
+  const again = await openLetters(path)
+  t.equal(await again.admit(letter('b', { once: true })), 'used', 'by the process before')
+  t.equal(await again.admit(letter('a')), undefined)
+  t.equal(await again.admit(letter('e')), undefined)
+  t.notMatch(readFileSync(path, 'utf8'), /"to$/m, 'what was torn is gone')
+  writeFileSync(path, `${JSON.stringify({ id: 'old', invocation_id: 'inv_0', until_ms: nowMs - 1 })}\n`)
+  const swept = await openLetters(path)
+  await Promise.all(Array.from({ length: 1_500 }, async (_, at) => await swept.admit(letter(`many ${at}`))))
+  const lines = readFileSync(path, 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as { id: string }).id)
+  t.equal(new Set(lines).size, 1_500)
+  t.notOk(lines.includes('old'), 'what is over is forgotten')
+  chmodSync(path, 0o644)
+  await t.rejects(openLetters(path), { exitCode: 2, message: /can be read by others/ })
+  await t.rejects((await openLetters(join(makeFolder('letters'), 'gone', 'letters'))).admit(letter('f')), 'what can’t be written down is not run')
 })
 
 /** A program that ends as the docs say programs end. */

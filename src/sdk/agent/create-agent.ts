@@ -4,6 +4,7 @@ import { ActionError, AgentError, type Actions } from './action.ts'
 import { createCredentialReader, type CredentialSources } from './credentials.ts'
 import { holdCall } from './hold-call.ts'
 import { noteEnrolled, openIdentity, type Identity } from './identity.ts'
+import { openLetters } from './letters.ts'
 import { jsonLog, type Log } from './log.ts'
 import { createActionRunner } from './run-action.ts'
 import { VERSION } from './version.ts'
@@ -12,7 +13,7 @@ import { createWire, RefusedError, type Wire } from './wire.ts'
 export interface AgentOptions {
   /** The vault's public address. */
   readonly url: string
-  /** Where the agent keeps who it is; made, with keys that only its owner can read, when it is not there. */
+  /** Where the agent keeps who it is; made, with keys that only its owner can read, when it is not there. Beside it (`.letters`) it notes which encrypted calls it has run. */
   readonly identityFile: string
   /** Needed once, where the identity is not enrolled yet. */
   readonly enrolmentCode?: string | undefined
@@ -65,8 +66,9 @@ export function createAgent (options: AgentOptions): Agent {
     const pace = createPace(stopping.signal)
     const identity = await pace.insist(async () => await enrol(wire, options, log), log)
     if (identity === undefined) return
+    const letters = await openLetters(`${options.identityFile}.letters`)
     const runner = createActionRunner({
-      actions: options.actions, identity, readCredentials: createCredentialReader(options.credentials ?? {}), encryption: options.encryption ?? 'optional', log,
+      actions: options.actions, identity, letters, readCredentials: createCredentialReader(options.credentials ?? {}), encryption: options.encryption ?? 'optional', log,
     })
     const announcement = announce(options)
     const stopped = aborted(stopping.signal)

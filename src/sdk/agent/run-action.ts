@@ -2,6 +2,7 @@ import { Compile } from 'typebox/schema'
 import { openCall, type OpenedCall } from '../encryption.ts'
 import { ActionError, type Action, type Actions, type ErrorClass } from './action.ts'
 import type { Identity } from './identity.ts'
+import type { Letters } from './letters.ts'
 import type { Log } from './log.ts'
 import { createScrub, toJson, type Scrub } from './scrub.ts'
 import { linkSignals } from './signals.ts'
@@ -32,7 +33,8 @@ export interface ActionRunner {
 
 interface Options {
   readonly actions: Actions
-  readonly identity: Identity
+  readonly identity: Pick<Identity, 'encryptionJwk'>
+  readonly letters: Letters
   readonly readCredentials: () => Promise<Record<string, string>>
   readonly encryption: 'optional' | 'required'
   readonly log: Log
@@ -46,9 +48,13 @@ interface Check {
 /** An action that is told to stop has this long to say how it broke off. */
 const PATIENCE_MS = 3_000
 const MESSAGE_MAX = 2_000
+const REFUSALS = {
+  expired: failed('input', 'the time of the encrypted input is over, or too long: encrypt it anew'),
+  used: failed('conflict', 'the encrypted input was run before: encrypt it anew for another call'),
+}
 const GIVEN_UP = Symbol('given up')
 
-export function createActionRunner ({ actions, identity, readCredentials, encryption, log }: Options): ActionRunner {
+export function createActionRunner ({ actions, identity, letters, readCredentials, encryption, log }: Options): ActionRunner {
   const checks = new Map(Object.entries(actions).map(([name, { input, output }]) =>
     [name, { input: Compile(input), output: output && Compile(output) as Check }]))
 
@@ -86,6 +92,7 @@ export function createActionRunner ({ actions, identity, readCredentials, encryp
     return 'outcome' in prepared ? prepared : await run(call, prepared, signal)
   }
 
+  const admit = createAdmission(letters, actions)
   return Object.freeze({
     run: async (call: HeldCall, signal: AbortSignal) => {
       if (!call.encrypted) return encryption === 'required' ? failed('input', 'this agent takes encrypted input only') : await runPlain(call, JSON.parse(call.input), signal)
@@ -96,12 +103,26 @@ export function createActionRunner ({ actions, identity, readCredentials, encryp
         return failed('input', 'the input is not encrypted to this agent')
       }
       if (opened.action !== call.action) return failed('input', 'the input was encrypted for another action')
+      const refused = await admit(opened, call)
+      if (refused !== undefined) return refused
       const report = await runPlain(call, opened.input, signal)
       const { outcome, error } = report
       const answer = await opened.answer(error === undefined ? `{"output":${report.output ?? 'null'}}` : JSON.stringify({ error }))
       return { outcome, output: answer, ...error && { error: { class: error.class, message: 'What went wrong is in the encrypted output.' } } }
     },
   })
+}
+
+/** Says why a letter is not run. */
+function createAdmission (letters: Letters, actions: Actions): (opened: OpenedCall, call: HeldCall) => Promise<Report | undefined> {
+  return async ({ id, expiresAtMs }, { invocationId, action }) => {
+    try {
+      const why = await letters.admit({ id, expiresAtMs, invocationId, once: actions[action]?.effect === 'unsafe' })
+      return why && REFUSALS[why]
+    } catch {
+      return failed('config_error', 'this agent can’t write down what it has run')
+    }
+  }
 }
 
 interface Prepared {
