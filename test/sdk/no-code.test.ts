@@ -24,7 +24,8 @@ const erp = await startProvider((received, reply) => {
 })
 t.teardown(async () => { await erp.close() })
 process.env['TEST_ERP_TOKEN'] = 'TokenCanary-1'
-const credentials = { erp_token: { env: 'TEST_ERP_TOKEN' } }
+process.env['TEST_TWO_LINES'] = 'LineCanary\nLineCanary'
+const credentials = { erp_token: { env: 'TEST_ERP_TOKEN' }, two_lines: { env: 'TEST_TWO_LINES' } }
 const headers = { authorization: 'Bearer {erp_token}' }
 const path = { type: 'object', properties: { id: { type: 'string' } }, required: ['id'] }
 
@@ -41,6 +42,8 @@ t.test('HTTP actions', async (t) => {
       cut_unsafe: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/cut` }),
       refused: defineHttpAction({ effect: 'unsafe', method: 'POST', url: closed.url }),
       form: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/form`, bodyEncoding: 'form', input: { body: { type: 'object' } } }),
+      headed: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/headed`, headers: { Authorization: 'Bearer {erp_token}' }, input: { header: { type: 'object' }, body: {} } }),
+      unfit: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/x`, headers: { 'x-key': '{two_lines}' } }),
       no_credential: defineHttpAction({ effect: 'read', method: 'GET', url: `${erp.url}/x`, headers: { authorization: 'Bearer {other}' } }),
     },
   })
@@ -49,7 +52,14 @@ t.test('HTTP actions', async (t) => {
     outcome: 'succeeded', output: { path: '/ledgers/a%2Fb%20%3F%23?tag=x&tag=y&page=2', method: 'GET', authorization: 'Bearer [credential]' },
   })
   t.match(seen.at(-1)?.headers['authorization'], 'Bearer TokenCanary-1')
-  for (const id of ['..', '.', '']) t.match(await agent.invoke('ledger', { path: { id } }), { outcome: 'failed', error: { class: 'input', message: 'path/id can’t be that' } }, `“${id}”`)
+  for (const id of ['...', 'a..b', '.well-known', 'v1.0/x', 'a%b']) t.match(await agent.invoke('ledger', { path: { id } }), { output: { path: `/ledgers/${encodeURIComponent(id)}` } }, `“${id}”`)
+  t.match(await agent.invoke('headed', { header: { authorization: 'Bearer mine', AUTHORIZATION: 'Bearer mine', Accept: 'text/csv', 'Content-Type': 'text/plain', 'x-trace': 7, 'x-none': null }, body: {} }), { outcome: 'succeeded' })
+  t.match(seen.at(-1)?.headers, { authorization: 'Bearer TokenCanary-1', accept: 'text/csv', 'content-type': 'application/json', 'x-trace': '7', 'x-none': undefined }, 'an action’s own headers stand alone')
+  const asked = seen.length
+  for (const header of [{ Host: 'elsewhere' }, { 'content-length': '1' }, { 'x-a': 'a\nb' }, { 'not a name': 'a' }]) t.match(await agent.invoke('headed', { header, body: {} }), { outcome: 'failed', error: { class: 'input', message: /^header\// } }, JSON.stringify(header))
+  t.match(await agent.invoke('unfit'), { outcome: 'failed', error: { class: 'config_error', message: /header x-key/ } }, 'a credential that no header can hold')
+  t.equal(seen.length, asked, 'nothing was sent')
+  for (const id of ['..', '.', '', '../../v1/admin', 'a/../b', 'a/.', '..\\admin', 'a\\..', '%2e%2e', '.%2E', '..%2fadmin', 'a%5c..%5Cb', '%252e%252E', '..;', 'a/..;x/b', '..%3B/']) t.match(await agent.invoke('ledger', { path: { id } }), { outcome: 'failed', error: { class: 'input', message: 'path/id can’t be that' } }, `“${id}”`)
   t.match(await agent.invoke('ledger', {}), { outcome: 'failed', error: { class: 'input', message: /path/ } })
   t.match(await agent.invoke('ledger', { path: { id: 'x' }, body: {} }), { error: { class: 'input' } }, 'parts that it does not take')
   for (const [status, errorClass] of [[400, 'input'], [401, 'reauthorise'], [403, 'permission'], [404, 'not_found'], [409, 'conflict'], [422, 'input'], [429, 'rate_limited'], [500, 'provider_unavailable'], [418, 'action_failed']]) {

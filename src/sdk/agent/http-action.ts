@@ -29,6 +29,8 @@ interface HttpInput {
 
 const FIELD = /\{([A-Za-z0-9_.-]+)\}/g
 const ANSWER_MAX = 32 * 1_048_576
+/** They say where a request goes and where it ends, not what it is. */
+const OF_THE_CONNECTION = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'keep-alive', 'te', 'trailer', 'upgrade', 'expect', 'proxy-authorization', 'proxy-connection'])
 /** Errors of a socket that never had a connection: nothing was sent. */
 const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT'])
 
@@ -53,11 +55,10 @@ export function defineHttpAction (options: HttpActionOptions): Action<HttpInput>
 async function send (options: HttpActionOptions, input: HttpInput, { signal, credentials }: ActionContext): Promise<unknown> {
   const { method, effect } = options
   const url = buildUrl(options.url, input)
-  const headers = { accept: 'application/json', ...texts(input.header), ...fillHeaders(options.headers ?? {}, credentials) }
   const body = input.body === undefined ? undefined : encodeBody(input.body, options.bodyEncoding ?? 'json')
+  const headers = buildHeaders(input.header, body?.type, fillHeaders(options.headers ?? {}, credentials))
   try {
-    const typed = { ...headers, ...body && { 'content-type': body.type } }
-    const response = await fetch(url, { method, redirect: 'manual', signal, headers: typed, ...body && { body: body.text } })
+    const response = await fetch(url, { method, redirect: 'manual', signal, headers, ...body && { body: body.text } })
     const answer = await read(response)
     if (response.status >= 300) throw new ActionError(classOf(response.status), describe(response.status, answer))
     return answer
@@ -72,9 +73,9 @@ async function send (options: HttpActionOptions, input: HttpInput, { signal, cre
 /** A value can't climb out of its segment, and never reaches the host. */
 function buildUrl (template: string, { path = {}, query = {} }: HttpInput): URL {
   const url = new URL(template.replace(FIELD, (_whole, name: string) => {
-    const segment = encodeURIComponent(text(path[name]))
-    if (segment === '' || /^\.{1,2}$/.test(segment)) throw new ActionError('input', `path/${name} can’t be that`)
-    return segment
+    const value = text(path[name])
+    if (value === '' || climbs(value)) throw new ActionError('input', `path/${name} can’t be that`)
+    return encodeURIComponent(value)
   }))
   for (const [name, value] of Object.entries(query)) {
     if (value === undefined || value === null) continue
@@ -83,16 +84,41 @@ function buildUrl (template: string, { path = {}, query = {} }: HttpInput): URL 
   return url
 }
 
+/** Whether it would lead elsewhere in a server that decodes a path, once more than it should even, before it takes out dots. Parameters of a segment are taken off first. */
+function climbs (value: string): boolean {
+  const plain = value.replace(/%(?:25)*(2e|2f|3b|5c)/gi, (_whole, hex: string) => String.fromCharCode(parseInt(hex, 16)))
+  return plain.split(/[/\\]/).some((part) => /^\.{1,2}(?:;|$)/.test(part))
+}
+
+/** The action's own stand instead of the input's, and not beside them, whatever the case. */
+function buildHeaders (input: HttpInput['header'], type: string | undefined, own: Readonly<Record<string, string>>): Headers {
+  const headers = new Headers({ accept: 'application/json' })
+  for (const [name, value] of Object.entries(input ?? {})) {
+    if (value === undefined || value === null) continue
+    if (OF_THE_CONNECTION.has(name.toLowerCase()) || !set(headers, name, text(value))) throw new ActionError('input', `header/${name} can’t be that`)
+  }
+  if (type !== undefined) headers.set('content-type', type)
+  for (const [name, value] of Object.entries(own)) {
+    if (!set(headers, name, value)) throw new ActionError('config_error', `the header ${name} can’t be sent as it is filled`)
+  }
+  return headers
+}
+
+function set (headers: Headers, name: string, value: string): boolean {
+  try {
+    headers.set(name, value)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function fillHeaders (headers: Readonly<Record<string, string>>, credentials: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, template]) => [name, template.replace(FIELD, (_whole, field: string) => {
     const value = Object.hasOwn(credentials, field) ? credentials[field] : undefined
     if (value === undefined) throw new ActionError('config_error', `the header ${name} needs the credential ${field}, which this agent does not have`)
     return value
   })]))
-}
-
-function texts (header: HttpInput['header'] = {}): Record<string, string> {
-  return Object.fromEntries(Object.entries(header).filter(([, value]) => value !== undefined && value !== null).map(([name, value]) => [name, text(value)]))
 }
 
 function text (value: unknown): string {
