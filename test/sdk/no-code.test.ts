@@ -17,6 +17,7 @@ const erp = await startProvider((received, reply) => {
   if (received.url.startsWith('/cut')) { reply.destroy(); return }
   if (received.url.startsWith('/file')) { reply.writeHead(200, { 'content-type': 'application/pdf' }).end('%PDF'); return }
   if (received.url.startsWith('/yaml')) { reply.writeHead(200, { 'content-type': 'application/yaml' }).end(`authorization: ${received.headers['authorization'] ?? ''}`); return }
+  if (received.url.startsWith('/bare')) { json(reply, 200, { token: received.headers['authorization']?.split(' ')[1] }); return }
   if (received.url.startsWith('/long')) { reply.writeHead(400, { 'content-type': 'text/plain' }).end(`${'.'.repeat(480)}${received.headers['authorization'] ?? ''}`); return }
   if (received.url.startsWith('/text')) { reply.writeHead(200, { 'content-type': 'text/plain' }).end('hi'); return }
   if (received.url.startsWith('/none')) { reply.writeHead(204).end(); return }
@@ -24,8 +25,9 @@ const erp = await startProvider((received, reply) => {
 })
 t.teardown(async () => { await erp.close() })
 process.env['TEST_ERP_TOKEN'] = 'TokenCanary-1'
+process.env['TEST_PADDED'] = 'Bearer PaddedCanary\n'
 process.env['TEST_TWO_LINES'] = 'LineCanary\nLineCanary'
-const credentials = { erp_token: { env: 'TEST_ERP_TOKEN' }, two_lines: { env: 'TEST_TWO_LINES' } }
+const credentials = { erp_token: { env: 'TEST_ERP_TOKEN' }, two_lines: { env: 'TEST_TWO_LINES' }, padded: { env: 'TEST_PADDED' } }
 const headers = { authorization: 'Bearer {erp_token}' }
 const path = { type: 'object', properties: { id: { type: 'string' } }, required: ['id'] }
 
@@ -43,6 +45,8 @@ t.test('HTTP actions', async (t) => {
       refused: defineHttpAction({ effect: 'unsafe', method: 'POST', url: closed.url }),
       form: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/form`, bodyEncoding: 'form', input: { body: { type: 'object' } } }),
       headed: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/headed`, headers: { Authorization: 'Bearer {erp_token}' }, input: { header: { type: 'object' }, body: {} } }),
+      padded: get('/ledgers/1', { headers: { authorization: '{padded}' } }),
+      bare: get('/bare', { headers: { authorization: '{padded}' } }),
       unfit: defineHttpAction({ effect: 'unsafe', method: 'POST', url: `${erp.url}/x`, headers: { 'x-key': '{two_lines}' } }),
       no_credential: defineHttpAction({ effect: 'read', method: 'GET', url: `${erp.url}/x`, headers: { authorization: 'Bearer {other}' } }),
     },
@@ -74,6 +78,8 @@ t.test('HTTP actions', async (t) => {
   const { base64 } = (await agent.invoke('yaml')).output as { base64: string }
   t.equal(Buffer.from(base64, 'base64').toString(), 'authorization: Bearer *************', 'bytes without the credential')
   t.equal((await agent.invoke('long')).error?.message, `status 400: ${'.'.repeat(480)}Bearer [credential]`, 'taken out before it is cut')
+  t.match(await agent.invoke('padded'), { output: { authorization: '[credential]' } }, 'as it was sent')
+  t.match(await agent.invoke('bare'), { output: { token: '[credential]' } }, 'without its scheme')
   t.match(await agent.invoke('none'), { output: null })
   t.match(await agent.invoke('form', { body: { a: ['1', '2'], b: 'ü' } }), { output: { body: 'a=1&a=2&b=%C3%BC' } })
   t.match(await agent.invoke('no_credential'), { error: { class: 'config_error', message: /needs the credential other/ } })

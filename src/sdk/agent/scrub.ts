@@ -12,7 +12,7 @@ export interface Scrub {
 }
 
 export function createScrub (credentials: Readonly<Record<string, string>>): Scrub {
-  const values = Object.values(credentials)
+  const values = Object.values(credentials).flatMap(asSent)
   const find = createFinder(values)
   const numbers = new Set(values.filter((value) => /^-?\d+$/.test(value)).map(Number).filter((value) => String(value).length >= LENGTH_MIN))
   return Object.freeze({
@@ -28,6 +28,12 @@ export function createScrub (credentials: Readonly<Record<string, string>>): Scr
     },
     isCredential: (value: number) => numbers.has(value),
   })
+}
+
+/** Headers go out without white space around them, and who reads one may take its scheme off. */
+function asSent (value: string): string[] {
+  const trimmed = value.trim()
+  return [value, trimmed, trimmed.replace(/^(?:basic|bearer|token) +/i, '')]
 }
 
 function replace (bytes: Buffer, spans: readonly Span[]): string {
