@@ -129,11 +129,12 @@ t.test('results that do not fit', async (t) => {
   for (const [deep, detail] of [['['.repeat(100_000) + ']'.repeat(100_000), /deeper than 200/], [`${'{"a":'.repeat(201)}1${'}'.repeat(201)}`, /deeper than 200/]] as const) {
     t.match(await it.result({ outcome: 'succeeded', output: deep }), { status: 413, body: { code: 'result_too_large', detail } })
   }
-  for (let number = 0; number < 13; number++) await it.chunk(number, `${number === 0 ? '[' : ''}${'{},'.repeat(340_000)}${number === 12 ? '0]' : ''}`)
-  t.match(await it.result({ outcome: 'succeeded', chunks: 13 }), { status: 413, body: { code: 'result_too_large', detail: /more than 4000000 elements/ } })
+  t.match(await it.result({ outcome: 'succeeded', output: `[${'{},'.repeat(100_000)}0]` }), { status: 413, body: { code: 'result_too_large', detail: /more than 100000 objects and arrays/ } })
+  for (let number = 0; number < 3; number++) await it.chunk(number, `${number === 0 ? '[' : ''}${'1,'.repeat(340_000)}${number === 2 ? '0]' : ''}`)
+  t.match(await it.result({ outcome: 'succeeded', chunks: 3 }), { status: 413, body: { code: 'result_too_large', detail: /more than 1000000 elements/ } })
   t.match(await it.result({ outcome: 'won', output: '1' }), { status: 400 })
   t.match(await it.result({ outcome: 'succeeded', output: '1', chunks: 1 }), { status: 400, body: { errors: [{ pointer: '/chunks' }] } })
-  t.match(await it.result({ outcome: 'succeeded', chunks: 2 }), { status: 400, body: { errors: [{ pointer: '/chunks' }] } }, 'pieces that were never sent')
+  t.match(await it.result({ outcome: 'succeeded', chunks: 4 }), { status: 400, body: { errors: [{ pointer: '/chunks' }] } }, 'pieces that were never sent')
   const piece = 'x'.repeat(1_048_576 - 1)
   t.match(await it.chunk(0, `"${piece}`), { status: 204 })
   for (let number = 1; number < 32; number++) await it.chunk(number, piece)
