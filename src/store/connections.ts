@@ -144,16 +144,25 @@ export async function takeEnded (tx: Tx, limit: number): Promise<EndedRow[]> {
   return rows
 }
 
-/** Notes that the provider accepts this version. Answers whether that is news: it was marked as refused. */
+/**
+ * Notes that the provider accepts this version. Answers whether that is news: it was marked as refused. A grant that has ended stays so:
+ * what is left of its token says nothing of whether there will be another.
+ */
 export async function clearRefusals (tx: Tx, of: VersionOf): Promise<boolean> {
-  const cleared = await tx.with('before', (cte) => cte.selectFrom('connections').select(['workspace_id', 'id', 'health'])
+  const recovers = sql<boolean>`(health = 'needs_reauth' and health_reason = 'credential_refused')`
+  const cleared = await tx.with('before', (cte) => cte.selectFrom('connections').select(['workspace_id', 'id', recovers.as('recovers')])
     .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId)
-    .where((where) => where.or([where('refusals', '>', 0), where('health', '=', 'needs_reauth')])).forUpdate())
+    .where((where) => where.or([where('refusals', '>', 0), recovers])).forUpdate())
     .updateTable('connections as c').from('before')
-    .set({ refusals: 0, health: 'active', health_reason: null, revision: sql`case when c.health = 'active' then c.revision else c.revision + 1 end` })
+    .set({
+      refusals: 0,
+      health: sql`case when before.recovers then 'active' else c.health end`,
+      health_reason: sql`case when before.recovers then null else c.health_reason end`,
+      revision: sql`case when before.recovers then c.revision + 1 else c.revision end`,
+    })
     .whereRef('c.workspace_id', '=', 'before.workspace_id').whereRef('c.id', '=', 'before.id')
-    .returning('before.health as was').executeTakeFirst()
-  return cleared?.was === 'needs_reauth'
+    .returning('before.recovers').executeTakeFirst()
+  return cleared?.recovers === true
 }
 
 /** Notes which upstream account the credential belongs to. The same account without a label keeps the one it had. */

@@ -115,6 +115,23 @@ t.test('a grant that has been taken away', async (t) => {
   t.match(await resolve(id), { status: 200 })
 })
 
+t.test('a grant that has been taken away is not back because its last token is taken', async (t) => {
+  const { id } = await link('linear')
+  linear.fail.token = 'invalid_grant'
+  await vault.request('POST', `${at(id)}/refresh`)
+  delete linear.fail.token
+  const dead = { status: 'needs_reauth', status_reason: 'grant_rejected' }
+  t.match(await vault.request('POST', `${at(id)}/test`), { status: 200, body: { result: 'ok' } })
+  t.match(await get(id), dead, 'after a test')
+  await vault.database.query('update connections set refusals = 1 where id = $1', [id])
+  const etag = (await vault.request('GET', at(id))).headers.get('etag')
+  t.match(await invoke(id, 'create_issue', { teamId: 'team', title: 'x' }), { status: 200 })
+  await eventually(async () => (await vault.database.query('select refusals from connections where id = $1', [id]))[0]?.['refusals'] === 0)
+  t.match(await get(id), dead, 'after a call')
+  t.equal((await vault.request('GET', at(id))).headers.get('etag'), etag, 'and nothing that is shown has changed')
+  t.notOk((await vault.events(W, id)).some(({ event }) => event === 'connection.recovered'))
+})
+
 t.test('a grant that has been taken away, whose token has no end of its own', async (t) => {
   const { id } = await link('linear')
   await vault.database.query('update credential_versions set token_expires_at = null where connection_id = $1', [id])
