@@ -15,7 +15,7 @@ import type { Of } from './edit.ts'
 import { issueToken } from './grant.ts'
 import { requireUsable } from './guards.ts'
 import type { RecordedCalls } from './recorded-call.ts'
-import type { Renewer } from './renew.ts'
+import { isRenewable, type Renewer } from './renew.ts'
 import { listWarnings } from './warnings.ts'
 
 /** `limited`: valid, but not allowed this one request. `unreachable` says nothing about the credential. */
@@ -31,7 +31,10 @@ export interface TestResult {
 }
 
 export interface Tester {
-  /** Tests the stored credential; what it shows is noted on the connection. */
+  /**
+   * Tests the stored credential; what it shows is noted on the connection. A token that is refused is renewed once and tested again.
+   * Throws as `ensureFresh`, but for a grant that has ended: that is a refusal.
+   */
   test (of: Of, caller: Caller): Promise<TestResult>
   /** Tests a credential that is not stored (yet). Changes nothing. */
   testCredential (connection: UsableConnection, secrets: SecretFields, caller: Caller): Promise<TestResult>
@@ -54,10 +57,16 @@ interface Trial {
   readonly caller: Caller
 }
 
+/** What a test has shown, and of which version. */
+interface Tested {
+  readonly connection: UsableConnection
+  readonly tested: TestResult
+}
+
 const TIMEOUT_MS = 15_000
 
 export function createTester (options: Options): Tester {
-  const { database, catalog, opener, calls, renewer, oauth, clock, presence } = options
+  const { database, catalog, opener, calls, renewer, oauth, clock } = options
 
   /** A client that has no token yet is tested by getting one. */
   const withToken = async (connection: UsableConnection, { secrets, caller }: Trial): Promise<{ secrets: SecretFields } | TestResult> => {
@@ -86,12 +95,20 @@ export function createTester (options: Options): Tester {
     return { ...judged, account: judged.result === 'ok' ? nameAccount(connection, judged.account) : null, duration_ms: durationMs, warnings: [] }
   }
 
-  /** Of a private connection nothing can be tried but whether somebody is there. */
-  const testAgents = async ({ row }: UsableConnection): Promise<TestResult> => {
-    const startedMs = clock.monotonicMs()
-    const { agents, online } = await presence.countOnline({ workspaceId: row.workspace_id, id: row.host_config['group'] as GroupId })
-    const detail = `${online} of the group’s ${agents} agents ${online === 1 ? 'is' : 'are'} there.`
-    return { result: online > 0 ? 'ok' : 'unreachable', detail, status: null, account: null, duration_ms: Math.round(clock.monotonicMs() - startedMs), warnings: [] }
+  const testStored = async (connection: UsableConnection, caller: Caller): Promise<Tested> =>
+    ({ connection, tested: await testCredential(connection, await opener.open(connection.row, caller), caller) })
+
+  /** The provider may end a token before its time: only a refusal that renewing does not mend is one of the credential. */
+  const testFresh = async (connection: UsableConnection, caller: Caller): Promise<Tested> => {
+    const first = await testStored(connection, caller)
+    if (first.tested.result !== 'auth_failed' || !isRenewable(connection)) return first
+    const renewed = await renewer.ensureFresh(connection, { rejectedVersion: connection.row.version_id }, caller).catch((error: unknown) => {
+      if (isVaultError(error, 'connection_needs_reauth')) return undefined
+      throw error
+    })
+    if (renewed === undefined) return first
+    const second = await testStored(renewed, caller)
+    return { ...second, tested: { ...second.tested, duration_ms: first.tested.duration_ms + second.tested.duration_ms } }
   }
 
   const note = createNoter(options)
@@ -102,15 +119,23 @@ export function createTester (options: Options): Tester {
       const found = await database.usable.find(of.workspaceId, of.id)
       if (found === undefined || !caller.environments.includes(found.environment)) throw new VaultError('not_found')
       const row = requireTestable(found, caller)
-      const connection = await renewer.ensureFresh(await describeUsable(catalog, row), {}, caller)
-      const tested = isPrivate(connection.integration.manifest)
-        ? await testAgents(connection)
-        : await testCredential(connection, await opener.open(connection.row, caller), caller)
+      const known = await renewer.ensureFresh(await describeUsable(catalog, row), {}, caller)
+      const { connection, tested } = isPrivate(known.integration.manifest)
+        ? { connection: known, tested: await testAgents(options, known) }
+        : await testFresh(known, caller)
       await note(connection.row, tested, caller)
       const reached = { row: { ...connection.row, account_id: tested.account?.id ?? null }, manifest: connection.integration.manifest }
       return { ...tested, warnings: await guard(() => listWarnings(database.db, reached, caller.environments)) }
     },
   })
+}
+
+/** Of a private connection nothing can be tried but whether somebody is there. */
+async function testAgents ({ presence, clock }: Pick<Options, 'presence' | 'clock'>, { row }: UsableConnection): Promise<TestResult> {
+  const startedMs = clock.monotonicMs()
+  const { agents, online } = await presence.countOnline({ workspaceId: row.workspace_id, id: row.host_config['group'] as GroupId })
+  const detail = `${online} of the group’s ${agents} agents ${online === 1 ? 'is' : 'are'} there.`
+  return { result: online > 0 ? 'ok' : 'unreachable', detail, status: null, account: null, duration_ms: Math.round(clock.monotonicMs() - startedMs), warnings: [] }
 }
 
 /** Notes on the connection what a test has shown. */

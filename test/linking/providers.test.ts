@@ -139,6 +139,8 @@ async function walkMachine (t: Test, of: Machine): Promise<void> {
   t.match(await invoke(id, ...call), { status: 200 }, 'the provider was quicker to end it')
   t.equal(asked(), before + 3)
   t.match((await vault.request('POST', `/v1/workspaces/${W}/connections/${id}/test`)).body, { result: 'ok' })
+  standin.authority.expire()
+  t.match((await vault.request('POST', `/v1/workspaces/${W}/connections/${id}/test`)).body, { result: 'ok' }, 'of an ended token, a test gets another')
 
   const other = standin.register()
   const newSecret = Object.fromEntries(Object.keys(credentials).map((name) => [name, other.secret]))

@@ -200,6 +200,28 @@ t.test('a token refused before its time', async (t) => {
   t.equal(slack.counts.refreshes, before + 2)
 })
 
+t.test('a token refused before its time, found by a test', async (t) => {
+  const { id } = await link('linear')
+  const test = async () => await vault.request('POST', `${at(id)}/test`)
+  const before = linear.counts.refreshes
+  linear.authority.expire()
+  t.match(await test(), { status: 200, body: { result: 'ok', account: { label: 'Acme' } } }, 'renewed, and tested again')
+  t.equal(linear.counts.refreshes, before + 1)
+  t.match(await get(id), { status: 'active', version_number: 2 })
+  t.notOk((await vault.events(W, id)).some(({ event }) => event === 'connection.needs_reauth'))
+
+  linear.authority.expire()
+  linear.fail.token = ['unavailable']
+  t.match(await test(), { status: 503, body: { code: 'refresh_failed', retryable: true } }, 'nothing is known of the grant')
+  t.match(await get(id), { status: 'active' })
+
+  linear.fail.token = 'invalid_grant'
+  t.match(await test(), { status: 200, body: { result: 'auth_failed' } }, 'neither the token nor the grant is good')
+  delete linear.fail.token
+  t.match(await get(id), { status: 'needs_reauth', status_reason: 'credential_refused' })
+  t.equal((await vault.events(W, id)).filter(({ event }) => event === 'connection.needs_reauth').length, 1, 'said once')
+})
+
 t.test('on request', async (t) => {
   const { id } = await link('linear')
   t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 200, body: { version_number: 2, last_refreshed_at: String } })
