@@ -1,8 +1,10 @@
 import { isVaultError, VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
+import { sameDigest } from './bearer-token.ts'
 import { encodeBinding, isSameScope, type BindingContext, type KeyScope } from './binding.ts'
 import { deriveOpener, envelopeKeyId, openEnvelope, openWith, resealEnvelope, sealEnvelope, type EnvelopeOpener, type Sealed, type SealedPayload } from './envelope.ts'
 import type { Keyring, ScopeKey } from './keyring.ts'
+import { sha256 } from './mac.ts'
 import { reveal } from './reveal.ts'
 import { Secret, type SecretFields } from './secret.ts'
 
@@ -149,6 +151,11 @@ export function createSealer (keyring: Keyring): Sealer {
       }
     },
   })
+}
+
+/** Whether two secrets hold the same, in a time that does not tell how much of it. */
+export function isSameSecret (a: Secret, b: Secret): boolean {
+  return sameDigest(sha256(reveal(a)), sha256(reveal(b)))
 }
 
 function readFields (context: BindingContext, plaintext: Buffer): SecretFields {

@@ -1,12 +1,12 @@
-import type { BindingContext, Crypto, KeyScope, Secret } from '../crypto/index.ts'
-import { VaultError } from '../errors.ts'
+import { isSameSecret, type BindingContext, type Crypto, type KeyScope, type Secret } from '../crypto/index.ts'
+import { isVaultError, VaultError } from '../errors.ts'
 import { GLOBAL_OWNER, newId, type AppId, type AppOwner, type Environment, type WorkspaceId } from '../ids.ts'
 import type { AuditPrincipal, Ledger } from '../ledger/index.ts'
 import { requireRevision, type Expected } from '../revision.ts'
 import {
   sealedColumn,
   countGrants, deleteApp, findApp, findAppById, findAppFor, guard, holdCurrentKey, insertApp, isUniqueViolation, listApps, listAppSecrets, lockApp,
-  replaceAppSecret, updateApp, type AppPlace, type AppRow, type Database, type Tx,
+  replaceAppSecret, updateApp, type AppPlace, type AppRow, type AppSecretRow, type Database, type Tx,
 } from '../store/index.ts'
 
 /** Who changes an app, as the audit has it. */
@@ -18,13 +18,13 @@ export interface AppCaller {
 
 export interface AppSettings {
   readonly clientId: string
-  /** Undefined keeps the one there is. */
+  /** Undefined keeps the one there is, and so does the same again. */
   readonly clientSecret: Secret | undefined
   /** Its last characters, for those who manage it. */
   readonly preview: string
   /** By auth scheme; the manifest's own where a scheme is not named. */
   readonly scopes: Readonly<Record<string, readonly string[]>>
-  /** How long the secret before stays valid beside a new one. */
+  /** How long the secret before stays valid beside a new one; with 0 seconds there is none, also where the secret is no new one. */
   readonly overlapSeconds: number
   /** Undefined: whatever there is, or nothing. */
   readonly expected?: Expected
@@ -105,17 +105,42 @@ export function createOAuthApps (options: Options): OAuthApps {
     findById: async (owner: AppOwner, id: AppId) => await guard(() => findAppById(database.db, owner, id)),
     open: async (app: AppRow) => {
       const rows = await guard(() => listAppSecrets(database.db, app.workspace_id, app.id))
-      return await Promise.all(rows.map(async (row) => {
-        const opened = row.sealed === null ? {} : await crypto.open(bindingOf({ owner: app.workspace_id, ...app }, row), row.sealed)
-        if (opened['client_secret'] === undefined) throw new VaultError('integrity_failure')
-        return { id: row.id, secret: opened['client_secret'], hosts: row.hosts }
-      }))
+      return await Promise.all(rows.map(async (row) => await openSecret(crypto, app, row)))
     },
   })
 }
 
+async function openSecret (crypto: Pick<Crypto, 'open'>, app: AppRow, row: AppSecretRow): Promise<OpenSecret> {
+  const opened = row.sealed === null ? {} : await crypto.open(bindingOf({ owner: app.workspace_id, ...app }, row), row.sealed)
+  if (opened['client_secret'] === undefined) throw new VaultError('integrity_failure')
+  return { id: row.id, secret: opened['client_secret'], hosts: row.hosts }
+}
+
+/**
+ * Whether a secret that is entered is the current one: who repeats a request must not end the overlap, in which the one before
+ * may be all that the provider takes.
+ */
+function createComparison ({ database, crypto }: Options): (app: AppRow, settings: AppSettings) => Promise<boolean> {
+  return async (app, { clientId, clientSecret, overlapSeconds, hosts }) => {
+    if (clientSecret === undefined || clientId !== app.client_id || overlapSeconds === 0) return false
+    const [row] = await guard(() => listAppSecrets(database.db, app.workspace_id, app.id))
+    // Entered again is how it comes to be sealed for hosts that have moved.
+    if (row?.state !== 'current' || row.hosts.length !== hosts.length || !hosts.every((host) => row.hosts.includes(host))) return false
+    try {
+      return isSameSecret((await openSecret(crypto, app, row)).secret, clientSecret)
+    } catch (error) {
+      // Entered again is also how one is mended that does not open.
+      if (isVaultError(error, 'integrity_failure')) return false
+      throw error
+    }
+  }
+}
+
 /** One attempt to make or change an app: whether it was made; undefined when the key, or the row, was replaced by another in between. */
-function createWriter ({ database, crypto, ledger }: Options): (place: AppPlace, settings: AppSettings, caller: AppCaller) => Promise<boolean | undefined> {
+function createWriter (options: Options): (place: AppPlace, settings: AppSettings, caller: AppCaller) => Promise<boolean | undefined> {
+  const { database, crypto, ledger } = options
+  const isCurrent = createComparison(options)
+
   const seal = async (place: AppPlace, appId: AppId, settings: AppSettings) => {
     if (settings.clientSecret === undefined) return undefined
     const id = newId('version')
@@ -147,12 +172,14 @@ function createWriter ({ database, crypto, ledger }: Options): (place: AppPlace,
   return async (place, settings, caller) => {
     const known = await guard(() => findApp(database.db, place))
     const appId = known?.id ?? newId('app')
-    const sealed = await seal(place, appId, settings)
+    const sealed = known !== undefined && await isCurrent(known, settings) ? undefined : await seal(place, appId, settings)
     return await database.transaction(async (tx) => {
       if (sealed !== undefined && !await holdCurrentKey(tx, place.owner, sealed.keyId)) return undefined
       const row = await lockApp(tx, place)
       requireRevision(row?.revision, settings.expected)
-      return row?.id === known?.id ? await write(tx, place, { row, settings, appId, sealed, caller }) : undefined
+      // What was found of the secret holds while there is no newer one.
+      if (row?.id !== known?.id || row?.last_secret_number !== known?.last_secret_number) return undefined
+      return await write(tx, place, { row, settings, appId, sealed, caller })
     }).catch((error: unknown) => {
       if (isUniqueViolation(error, 'oauth_apps_place')) return undefined
       throw error

@@ -48,6 +48,28 @@ t.test('made, shown, changed', async (t) => {
   t.notMatch(JSON.stringify(events), /secret-\d/)
 })
 
+t.test('the same secret again', async (t) => {
+  const path = 'workspaces/ws_again/oauth-apps/slack/live'
+  const app = { client_id: 'slack-client', client_secret: 'the-secret-there-was-1234' }
+  const next = { ...app, client_secret: 'the-secret-that-comes-5678' }
+  const { id } = (await put(path, app)).body as { id: string }
+  const secrets = async () => await vault.database.query('select number, state from oauth_app_secrets where app_id = $1 order by number', [id])
+  const both = [{ number: 1, state: 'previous' }, { number: 2, state: 'current' }]
+  const rotated = await put(path, next)
+  const again = await put(path, next)
+  t.match(again, { status: 200, body: { previous_secret_until: rotated.body.previous_secret_until as string, client_secret_preview: '…5678' } })
+  t.strictSame(await secrets(), both, 'whose answer was lost says it again: the one before still counts')
+  const same = await Promise.all(Array.from({ length: 3 }, async () => await put(path, app)))
+  t.same(same.map(({ status }) => status), [200, 200, 200])
+  t.strictSame((await secrets()).slice(1), [{ number: 2, state: 'previous' }, { number: 3, state: 'current' }], 'at the same time, too')
+  t.match((await put(path, { ...app, overlap_seconds: 0 })).body, { previous_secret_until: null }, 'an overlap can be ended')
+  await put(path, next)
+  await vault.database.query("update oauth_app_secrets set sealed = set_byte(sealed, 60, get_byte(sealed, 60) # 1) where app_id = $1 and state = 'current'", [id])
+  t.match(await put(path, next), { status: 200 }, 'entering it again mends one that does not open')
+  t.match(await put(path, { ...next, client_id: 'another-client' }), { status: 200, body: { previous_secret_until: null } })
+  t.match(await vault.request('DELETE', `/v1/${path}`), { status: 204 })
+})
+
 t.test('an edit of what somebody else has changed since is refused', async (t) => {
   const as = async (ifMatch: string, body: object, method = 'PUT') => await vault.request(method, '/v1/oauth-apps/slack/live', { ...method === 'PUT' && { body }, headers: { 'if-match': ifMatch } })
   const app = { client_id: 'slack-client', client_secret: SECRET }

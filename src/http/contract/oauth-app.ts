@@ -8,7 +8,7 @@ const Scopes = Type.Record(Type.String({ maxLength: 64 }), ScopeList, { maxPrope
 
 export const PutOAuthApp = Type.Object({
   client_id: ClientText,
-  client_secret: Type.Optional(Type.String({ minLength: 1, maxLength: 4_096, description: 'Never shown again. Left out, the one there is stays.' })),
+  client_secret: Type.Optional(Type.String({ minLength: 1, maxLength: 4_096, description: 'Never shown again. Left out, the one there is stays; so it does, with the one before, when it is the same.' })),
   scopes: Type.Optional(Type.Unsafe<Record<string, string[]>>({
     ...Scopes, description: 'What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults.',
   })),

@@ -1649,7 +1649,7 @@ export interface operations {
             readonly content: {
                 readonly "application/json": {
                     readonly client_id: string;
-                    /** @description Never shown again. Left out, the one there is stays. */
+                    /** @description Never shown again. Left out, the one there is stays; so it does, with the one before, when it is the same. */
                     readonly client_secret?: string;
                     /** @description What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults. */
                     readonly scopes?: {
@@ -1780,7 +1780,7 @@ export interface operations {
             readonly content: {
                 readonly "application/json": {
                     readonly client_id: string;
-                    /** @description Never shown again. Left out, the one there is stays. */
+                    /** @description Never shown again. Left out, the one there is stays; so it does, with the one before, when it is the same. */
                     readonly client_secret?: string;
                     /** @description What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults. */
                     readonly scopes?: {
