@@ -15,7 +15,8 @@ interface OwnerOptions {
 export interface SetAppOptions extends OwnerOptions {
   readonly clientId: string
   readonly keepSecret?: boolean
-  readonly scopes: Readonly<Record<string, string[]>>
+  readonly scopes?: Readonly<Record<string, string[]>>
+  readonly defaultScopes?: boolean
   readonly overlapSeconds?: string
 }
 
@@ -34,11 +35,14 @@ export async function setOAuthApp (integration: string, environment: string, opt
   const place = { owner: ownerOf(options), integration, environment: environmentOf(environment) }
   const overlap = options.overlapSeconds === undefined ? undefined : Number(options.overlapSeconds)
   if (overlap !== undefined && !(Number.isInteger(overlap) && overlap >= 0 && overlap <= 2_592_000)) fail('--overlap-seconds must be a whole number from 0 to 2592000')
+  if (options.scopes !== undefined && options.defaultScopes === true) fail('--scopes and --default-scopes are one or the other')
   if (options.keepSecret !== true && process.stdin.isTTY) printError('Enter the client secret, then end with Ctrl-D:')
   const secret = options.keepSecret === true ? undefined : (await text(process.stdin)).trim()
   if (secret === '') fail('no client secret came by standard input; --keep-secret changes an app without one')
+  // Neither told, they stay as they are: whoever replaces a secret means the secret.
+  const scopes = options.defaultScopes === true ? {} : options.scopes
   const body = {
-    client_id: options.clientId, scopes: { ...options.scopes },
+    client_id: options.clientId, ...scopes !== undefined && { scopes: { ...scopes } },
     ...secret !== undefined && { client_secret: secret }, ...overlap !== undefined && { overlap_seconds: overlap },
   }
   await withKeeper(async (keeper) => {

@@ -29,7 +29,7 @@ const positive = (option: string, of: string) => (given: string): number => {
   return number
 }
 
-function collectScopes (given: string, before: Readonly<Record<string, string[]>>): Record<string, string[]> {
+function collectScopes (given: string, before: Readonly<Record<string, string[]>> = {}): Record<string, string[]> {
   const at = given.indexOf('=')
   if (at < 1) fail('--scopes takes the way to sign in and its scopes, such as oauth=read,write')
   return { ...before, [given.slice(0, at)]: list(given.slice(at + 1)) }
@@ -107,7 +107,8 @@ const apps = program.command('oauth-apps').description('client ids and secrets r
 apps.command('list').description('list apps with the redirect URI to register for each').option('--workspace <id>', 'of this workspace').action(listOAuthApps)
 apps.command('set <integration> <environment>').description('make or change an app; its client secret is read from standard input')
   .requiredOption('--client-id <id>', 'as the provider shows it')
-  .option('--scopes <scheme=list>', 'scopes to ask for, comma separated, such as oauth=read,write; once for each way to sign in', collectScopes, {})
+  .option('--scopes <scheme=list>', 'scopes to ask for, comma separated, such as oauth=read,write; once for each way to sign in; left out, they stay', collectScopes)
+  .option('--default-scopes', 'ask for the integration’s defaults again')
   .option('--keep-secret', 'leave the client secret as it is')
   .option('--overlap-seconds <seconds>', 'how long the secret before stays valid beside a new one; a day unless told')
   .option('--workspace <id>', 'of this workspace')

@@ -82,7 +82,7 @@ function judgeApp (manifest: Manifest, entered: EnteredApp): FieldError[] {
   const schemes = manifest.auth.filter(isLinked)
   if (schemes.length === 0) return [{ pointer: '/integration', message: `${manifest.name} is not linked by OAuth: its credentials are pasted` }]
   if (!PRINTABLE.test(entered.clientId)) errors.push({ pointer: '/client_id', message: 'holds a space or a character that no client id has: copy it again' })
-  for (const [id, scopes] of Object.entries(entered.scopes)) {
+  for (const [id, scopes] of Object.entries(entered.scopes ?? {})) {
     const scheme = schemes.find((one) => one.id === id)
     const at = `/scopes/${id.slice(0, 64)}`
     if (scheme === undefined) errors.push({ pointer: at, message: `is no way to sign in here; there are: ${schemes.map((one) => one.id).join(', ')}` })

@@ -22,8 +22,8 @@ export interface AppSettings {
   readonly clientSecret: Secret | undefined
   /** Its last characters, for those who manage it. */
   readonly preview: string
-  /** By auth scheme; the manifest's own where a scheme is not named. */
-  readonly scopes: Readonly<Record<string, readonly string[]>>
+  /** By auth scheme; the manifest's own where a scheme is not named. Undefined keeps what there is. */
+  readonly scopes: Readonly<Record<string, readonly string[]>> | undefined
   /** How long the secret before stays valid beside a new one; with 0 seconds there is none, also where the secret is no new one. */
   readonly overlapSeconds: number
   /** Undefined: whatever there is, or nothing. */
@@ -151,7 +151,8 @@ function createWriter (options: Options): (place: AppPlace, settings: AppSetting
   const write = async (tx: Tx, place: AppPlace, { row, settings, appId, sealed, caller }: Writing): Promise<boolean> => {
     if (row === undefined && sealed === undefined) throw missingSecret()
     const number = (row?.last_secret_number ?? 0) + (sealed === undefined ? 0 : 1)
-    const columns = { client_id: settings.clientId, scopes: JSON.stringify(settings.scopes), last_secret_number: number, updated_by: caller.by }
+    const scopes = settings.scopes ?? row?.scopes ?? {}
+    const columns = { client_id: settings.clientId, scopes: JSON.stringify(scopes), last_secret_number: number, updated_by: caller.by }
     if (row === undefined) {
       const { owner, integration, environment } = place
       await insertApp(tx, { ...columns, workspace_id: owner, id: appId, integration, environment, created_by: caller.by })

@@ -31,6 +31,7 @@ t.test('made, shown, changed', async (t) => {
 
   const rotated = await put('oauth-apps/slack/live', { client_id: 'slack-client', client_secret: 'a-second-secret-1234', overlap_seconds: 60 })
   t.match(rotated.body, { client_secret_preview: '…1234', previous_secret_until: String })
+  t.strictSame(rotated.body.scopes, scoped.body.scopes, 'what is asked for stays where nothing is said of it')
   const counts = async () => await vault.database.query('select state, sealed is null as destroyed from oauth_app_secrets where app_id = $1 order by number', [made.body.id])
   t.strictSame(await counts(), [{ state: 'previous', destroyed: false }, { state: 'current', destroyed: false }])
   await vault.database.advance('2 minutes')
@@ -39,12 +40,13 @@ t.test('made, shown, changed', async (t) => {
 
   await put('oauth-apps/slack/live', { client_id: 'slack-client', client_secret: 'a-third-secret-123456' })
   t.match((await put('oauth-apps/slack/live', { client_id: 'another-client', client_secret: 'a-fourth-secret-12345' })).body, { previous_secret_until: null }, 'another client’s secret is no overlap')
+  t.strictSame((await put('oauth-apps/slack/live', { client_id: 'another-client', scopes: {} })).body.scopes, made.body.scopes, 'back to the defaults')
   t.match((await vault.request('GET', '/v1/oauth-apps')).body.oauth_apps, [{ id: made.body.id }])
   t.match(await vault.request('DELETE', '/v1/oauth-apps/slack/live'), { status: 204 })
   t.match(await vault.request('GET', '/v1/oauth-apps/slack/live'), { status: 404 })
   t.match(await vault.request('DELETE', '/v1/oauth-apps/slack/live'), { status: 404 })
   const events = await vault.database.query('select event, details::text from audit_events where details->>\'app_id\' = $1 order by occurred_at, id', [made.body.id])
-  t.match(events.map(({ event }) => event as string), ['oauth_app.created', ...Array.from({ length: 4 }, () => 'oauth_app.updated'), 'oauth_app.deleted'])
+  t.match(events.map(({ event }) => event as string), ['oauth_app.created', ...Array.from({ length: 5 }, () => 'oauth_app.updated'), 'oauth_app.deleted'])
   t.notMatch(JSON.stringify(events), /secret-\d/)
 })
 
@@ -142,9 +144,14 @@ t.test('by the CLI', async (t) => {
   t.ok(listed.some((one) => one.client_id === 'jira-client'))
   t.match(await run(['list']), { code: 0, output: /jira +live +jira-client +…0042 +https:\/\/connect\.example\.com\/vault\/oauth\/callback\/app_/ })
   t.match(await run(['set', 'jira', 'live', '--client-id', 'jira-client', '--keep-secret']), { code: 0, output: /changed/ })
+  const scopes = async () => ((await vault.request('GET', '/v1/oauth-apps/jira/live')).body.scopes as { oauth: string[] }).oauth
+  t.strictSame(await scopes(), ['read:jira-work', 'offline_access'], 'they stay where none are told')
+  t.match(await run(['set', 'jira', 'live', '--client-id', 'jira-client', '--keep-secret', '--default-scopes']), { code: 0, output: /changed/ })
+  t.ok((await scopes()).length > 2, 'and can be the defaults again')
   for (const [args, input, output] of [
     [['set', 'jira', 'live', '--client-id', 'x'], '', /no client secret came by standard input/],
     [['set', 'jira', 'live', '--client-id', 'x'], 'ключ-canary', /client_secret holds/],
+    [['set', 'jira', 'live', '--client-id', 'x', '--scopes', 'oauth=a', '--default-scopes'], SECRET, /one or the other/],
     [['set', 'jira', 'prod', '--client-id', 'x'], SECRET, /sandbox or live/],
     [['set', 'nope', 'live', '--client-id', 'x'], SECRET, /no such integration/],
     [['delete', 'jira', 'sandbox'], undefined, /not found/i],

@@ -10,7 +10,7 @@ export const PutOAuthApp = Type.Object({
   client_id: ClientText,
   client_secret: Type.Optional(Type.String({ minLength: 1, maxLength: 4_096, description: 'Never shown again. Left out, the one there is stays; so it does, with the one before, when it is the same.' })),
   scopes: Type.Optional(Type.Unsafe<Record<string, string[]>>({
-    ...Scopes, description: 'What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults.',
+    ...Scopes, description: 'What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults, and `{}` goes back to them all. Left out, what was asked for stays.',
   })),
   overlap_seconds: Type.Optional(Type.Integer({
     minimum: 0, maximum: 2_592_000, default: 86_400, description: 'How long the secret before stays valid beside a new one, as long as the client id is the same.',

@@ -95,7 +95,7 @@ export function enteredApp (body: Static<typeof PutOAuthApp>) {
   }
   return {
     clientId: body.client_id.trim(), clientSecret: secret === undefined ? undefined : wrapSecret(secret), preview: secret === undefined ? '' : previewText(secret),
-    scopes: body.scopes ?? {}, overlapSeconds: body.overlap_seconds ?? OVERLAP_SECONDS,
+    scopes: body.scopes, overlapSeconds: body.overlap_seconds ?? OVERLAP_SECONDS,
   }
 }
 

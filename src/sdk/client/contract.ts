@@ -1651,7 +1651,7 @@ export interface operations {
                     readonly client_id: string;
                     /** @description Never shown again. Left out, the one there is stays; so it does, with the one before, when it is the same. */
                     readonly client_secret?: string;
-                    /** @description What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults. */
+                    /** @description What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults, and `{}` goes back to them all. Left out, what was asked for stays. */
                     readonly scopes?: {
                         readonly [key: string]: readonly string[];
                     };
@@ -1782,7 +1782,7 @@ export interface operations {
                     readonly client_id: string;
                     /** @description Never shown again. Left out, the one there is stays; so it does, with the one before, when it is the same. */
                     readonly client_secret?: string;
-                    /** @description What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults. */
+                    /** @description What to ask for, by auth scheme; a scheme that is not named asks for the integration’s defaults, and `{}` goes back to them all. Left out, what was asked for stays. */
                     readonly scopes?: {
                         readonly [key: string]: readonly string[];
                     };
