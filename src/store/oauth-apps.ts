@@ -50,8 +50,9 @@ export async function insertApp (tx: Tx, row: Insertable<OauthApps>): Promise<vo
   await tx.insertInto('oauth_apps').values(row).execute()
 }
 
+/** What is mended is tried at once; whether it is mended the provider says, with the first success. */
 export async function updateApp (tx: Tx, row: Pick<Selectable<OauthApps>, 'workspace_id' | 'id'>, changes: { client_id: string, scopes: string, last_secret_number: number, updated_by: string }): Promise<void> {
-  await tx.updateTable('oauth_apps').set({ ...changes, broken_since: null, broken_error: null, paused_until: null, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
+  await tx.updateTable('oauth_apps').set({ ...changes, paused_until: null, revision: sql`revision + 1`, updated_at: sql`vault_now()` })
     .where('workspace_id', '=', row.workspace_id).where('id', '=', row.id).execute()
 }
 

@@ -174,7 +174,10 @@ t.test('the app’s secret is not the provider’s', async (t) => {
   t.match(await vault.request('POST', `${at(id)}/test`), { status: 502, body: { code: 'oauth_app_broken' } })
   t.match(await get(id), { status: 'active' }, 'the app is broken, not the connection')
   t.match(await vault.request('PUT', '/v1/oauth-apps/jira/sandbox', { body: { client_id: client.id, client_secret: now, overlap_seconds: 600 } }), { status: 200, body: { previous_secret_until: String } })
+  const said = async (type: string) => ((await vault.request('GET', `/v1/events?type=${type}&limit=200`)).body.events as { data: { app_id?: string } }[]).filter(({ data }) => data.app_id === apps.jira.id).length
+  await eventually(async () => await said('oauth_app.broken') === 1)
   t.match(await resolve(id), { status: 200 })
+  await eventually(async () => await said('oauth_app.recovered') === 1)
 
   const next = jira.addSecret(client)
   t.match(await vault.request('PUT', '/v1/oauth-apps/jira/sandbox', { body: { client_id: client.id, client_secret: next } }), { status: 200 })
