@@ -97,7 +97,7 @@ async function replaceCredential (tx: Tx, row: ConnectionRow, { link, session, c
     auth: link.auth, integration_revision: link.integration_revision, current_version: link.id, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
     next_refresh_at: planFirstRefresh(catalog, link), ends_at: endOf(link), config: JSON.stringify(link.config),
     allowed_hosts: keepNarrowing(row, link.hosts),
-    account_id: link.account_id, account_label: link.account_label, updated_by: caller.by,
+    account_id: link.account_id, account_label: link.account_label, expires_on: null, updated_by: caller.by,
   })
   return revocation
 }

@@ -1,4 +1,5 @@
 import { isNarrower, type Catalog } from '../catalog/index.ts'
+import type { Clock } from '../clock.ts'
 import type { Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Ledger } from '../ledger/index.ts'
@@ -11,6 +12,7 @@ import type { Caller } from './caller.ts'
 import { insertSealedVersion, omit, requireGroup, sealVersion, type Created, type NewCredential, type SealedVersion } from './create.ts'
 import { describeUsable, type VersionPlace } from './credential.ts'
 import { recordOf, recoveryOf, requireLocked, requireView, type Of } from './edit.ts'
+import { requireNotPast } from './guards.ts'
 import type { Tester, TestResult } from './test.ts'
 import { listWarnings } from './warnings.ts'
 
@@ -23,11 +25,13 @@ export interface Rotation {
   /** How long the replaced version can be rolled back to; 0 destroys it at once. */
   readonly graceSeconds: number
   readonly allowedHosts: readonly string[] | undefined
+  /** The last day of the new credential, where it has one: that of the one before is not its own. */
+  readonly expiresOn: string | undefined
   readonly idempotency?: Idempotency | undefined
 }
 
 export interface Rotator {
-  /** From the next call on everybody gets the new credential. Throws `credential_refused`, `upstream_unreachable`, `etag_mismatch`, `idempotency_conflict`. */
+  /** From the next call on everybody gets the new credential. Throws `credential_refused`, `upstream_unreachable`, `etag_mismatch`, `idempotency_conflict`, `request_invalid` for a day that is past. */
   rotate (of: Of, rotation: Rotation, caller: Caller): Promise<Created>
   /** Points back to the previous version while its grace lasts. Throws `rollback_unavailable`. */
   rollback (of: Of, caller: Caller): Promise<ConnectionView>
@@ -40,10 +44,11 @@ interface Options {
   readonly crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>
   readonly ledger: Pick<Ledger, 'recordIn'>
   readonly tester: Pick<Tester, 'testCredential'>
+  readonly clock: Clock
 }
 
 export function createRotator (options: Options): Rotator {
-  const { database, crypto, ledger } = options
+  const { database, crypto, ledger, clock } = options
   const tryOut = createTrial(options)
 
   const replace = async (tx: Tx, row: ConnectionRow, by: { rotation: Rotation, version: SealedVersion, account: TestResult['account'], caller: Caller }): Promise<void> => {
@@ -56,7 +61,8 @@ export function createRotator (options: Options): Rotator {
       current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0,
       config: JSON.stringify(omit(rotation.credential.config, version.place.hostConfig)),
       allowed_hosts: rotation.allowedHosts === undefined ? keepNarrowing(row, version.place.hosts) : [...new Set(rotation.allowedHosts)],
-      account_id: account?.id ?? null, account_label: account?.label ?? null, updated_by: caller.by,
+      // Of a credential that was not tested nobody knows whose it is: it may be another account's than the one before.
+      account_id: account?.id ?? null, account_label: account?.label ?? null, expires_on: rotation.expiresOn ?? null, updated_by: caller.by,
     })
     const details = { replaced: row.current_version, grace_seconds: rotation.graceSeconds, hosts: [...version.place.hosts] }
     const done = { ...recordOf('connection.rotated', { row, caller }, details), versionId: version.place.versionId }
@@ -76,6 +82,7 @@ export function createRotator (options: Options): Rotator {
           const row = await requireLocked(tx, of, caller)
           const replayed = await isRepeat(tx, version.place, rotation.idempotency)
           if (!replayed && row.revision !== rotation.seen.revision) throw new VaultError('etag_mismatch', { detail: 'The connection was changed while the new credential was being checked; nothing was replaced. Repeat.' })
+          if (!replayed) requireNotPast(rotation.expiresOn, clock.now())
           if (!replayed) await replace(tx, row, { rotation, version, account, caller })
           const view = await requireView(tx, of)
           return { view, warnings: await listWarnings(tx, { row: view, manifest }, caller.environments), replayed }
@@ -90,7 +97,8 @@ export function createRotator (options: Options): Rotator {
       await swapVersions(tx, row, previous)
       await updateConnection(tx, row, {
         current_version: previous.id, health: 'active', health_reason: null, refusals: 0,
-        allowed_hosts: keepNarrowing(row, previous.hosts), account_id: null, account_label: null, updated_by: caller.by,
+        // The day that is there was entered for the credential that goes.
+        allowed_hosts: keepNarrowing(row, previous.hosts), account_id: null, account_label: null, expires_on: null, updated_by: caller.by,
       })
       const done = { ...recordOf('connection.rolled_back', { row, caller }, { replaced: row.current_version }), versionId: previous.id }
       await ledger.recordIn(tx, done, ...recoveryOf(row, done))

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startLinkVault } from '../support/linking.ts'
 import { startXero } from '../support/standins/index.ts'
-import { eventually } from '../support/vault.ts'
+import { eventually, STRIPE_KEY } from '../support/vault.ts'
 
 /** Reminders of credentials that end; time is moved, never slept through. */
 const xero = await startXero()
@@ -68,6 +68,21 @@ t.test('another end, other reminders', async (t) => {
   t.equal((await change(id, { expires_on: null })).status, 200)
   await remind()
   t.strictSame(await said(id), [5, 10])
+})
+
+t.test('another credential, another end', async (t) => {
+  const id = await vault.connect(W, { expires_on: '2078-06-30' })
+  const rotate = async (body: object) => await vault.request('POST', `${at(id)}/rotate`, { body: { credentials: { secret_key: `${STRIPE_KEY.slice(0, -4)}0099` }, ...body } })
+  await leave(id, 6 * 24)
+  t.match(await rotate({ expires_on: '2026-01-01' }), { status: 400, body: { code: 'request_invalid', errors: [{ pointer: '/expires_on' }] } })
+  t.match(await rotate({ expires_on: '2078-07-05' }), { status: 200, body: { expires_on: '2078-07-05', version_number: 2 } })
+  await remind()
+  t.strictSame(await said(id), [11])
+  t.match(await rotate({}), { status: 200, body: { expires_on: null, expires_at: null } })
+  await change(id, { expires_on: '2078-06-28' })
+  t.match(await vault.request('POST', `${at(id)}/rollback`), { status: 200, body: { expires_on: null } })
+  await remind()
+  t.strictSame(await said(id), [11], 'of what is no longer used nobody is reminded')
 })
 
 t.test('a token that nothing renews', async (t) => {

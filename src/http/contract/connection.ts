@@ -45,7 +45,8 @@ export const UpdateConnection = Type.Object({
 export const RotateConnection = Type.Object({
   credentials: Credentials,
   config: Type.Optional(Config),
-  test: Type.Optional(Type.Boolean({ description: 'Ask the provider first; a refused credential changes nothing.' })),
+  expires_on: Type.Optional(LastDay),
+  test: Type.Optional(Type.Boolean({ default: false, description: 'Ask the provider first; a refused credential changes nothing. Unless asked to, a rotation does not test, and `account` is null until a test shows it.' })),
   grace_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 2_592_000, default: 86_400, description: 'How long the replaced version can be rolled back to before it is destroyed.' })),
   allowed_hosts: Type.Optional(AllowedHosts),
 }, closed)

@@ -22,7 +22,7 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
   const { connections, catalog, macs } = rooms
 
   app.post(`${ONE}/rotate`, {
-    schema: { tags, operationId: 'rotateConnection', summary: 'Replace the credential', description: 'Everybody gets the new credential from the next call on.', params: ConnectionParams, headers: RotateHeaders, body: RotateConnection, response: { 200: View } },
+    schema: { tags, operationId: 'rotateConnection', summary: 'Replace the credential', description: 'Everybody gets the new credential from the next call on. `expires_on` is the new one’s last day; left out, there is none: the day of the one before is not its own.', params: ConnectionParams, headers: RotateHeaders, body: RotateConnection, response: { 200: View } },
     config: { errors: [...ENTRY_ERRORS, 'not_found', 'credential_refused', 'upstream_unreachable', 'etag_mismatch', 'idempotency_conflict'] },
   }, async (request, reply) => {
     const caller = callerOf(request)
@@ -35,14 +35,14 @@ export function lifecycleRoutes (app: App, rooms: { connections: Connections, ca
     const integration = await catalog.requireIn(seen.workspace_id, seen.integration, seen.integration_revision)
     const credential = takeCredential({ integration, auth, environment, credentials: body.credentials, config })
     const idempotency = await readIdempotency(macs, request.headers['idempotency-key'], { kind: 'rotate', text: JSON.stringify([of.id, body]) })
-    const { test = false, grace_seconds: graceSeconds = GRACE_SECONDS, allowed_hosts: allowedHosts } = body
-    const { view, warnings, replayed } = await connections.rotate(of, { credential, seen, test, graceSeconds, allowedHosts, idempotency }, caller)
+    const { test = false, grace_seconds: graceSeconds = GRACE_SECONDS, allowed_hosts: allowedHosts, expires_on: expiresOn } = body
+    const { view, warnings, replayed } = await connections.rotate(of, { credential, seen, test, graceSeconds, allowedHosts, expiresOn, idempotency }, caller)
     if (replayed) reply.header('idempotent-replayed', 'true')
     return await sendView(reply, view, warnings)
   })
 
   app.post(`${ONE}/rollback`, {
-    schema: { tags, operationId: 'rollbackConnection', summary: 'Go back to the previous credential', description: 'Possible until its grace ends. The replaced one is kept as long, so that this can be undone.', params: ConnectionParams, response: { 200: View } },
+    schema: { tags, operationId: 'rollbackConnection', summary: 'Go back to the previous credential', description: 'Possible until its grace ends. The replaced one is kept as long, so that this can be undone. `expires_on` becomes null: it was the replaced one’s.', params: ConnectionParams, response: { 200: View } },
     config: { errors: ['not_found', 'rollback_unavailable'] },
   }, async (request, reply) => await sendView(reply, await connections.rollback(ofRequest(request.params), callerOf(request))))
 

@@ -834,7 +834,15 @@ export interface operations {
                     readonly config?: {
                         readonly [key: string]: string;
                     };
-                    /** @description Ask the provider first; a refused credential changes nothing. */
+                    /**
+                     * Format: date
+                     * @description The credential’s last day: today, wherever that is, or later.
+                     */
+                    readonly expires_on?: string;
+                    /**
+                     * @description Ask the provider first; a refused credential changes nothing. Unless asked to, a rotation does not test, and `account` is null until a test shows it.
+                     * @default false
+                     */
                     readonly test?: boolean;
                     /**
                      * @description How long the replaced version can be rolled back to before it is destroyed.

@@ -22,9 +22,9 @@ export const OPERATIONS = {
   disableConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/disable', has: ['id'] },
   /** Put a connection back in use. */
   enableConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/enable', has: ['id'] },
-  /** Replace the credential. Everybody gets the new credential from the next call on. */
+  /** Replace the credential. Everybody gets the new credential from the next call on. `expires_on` is the new one’s last day; left out, there is none: the day of the one before is not its own. */
   rotateConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/rotate', body: true, key: true, etag: true, has: ['id'] },
-  /** Go back to the previous credential. Possible until its grace ends. The replaced one is kept as long, so that this can be undone. */
+  /** Go back to the previous credential. Possible until its grace ends. The replaced one is kept as long, so that this can be undone. `expires_on` becomes null: it was the replaced one’s. */
   rollbackConnection: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/rollback', has: ['id'] },
   /** List the versions of the credential. The current one, the one that can be rolled back to, and the last few that were destroyed; the record knows of all. */
   listVersions: { method: 'GET', path: '/v1/workspaces/{workspace_id}/connections/{connection_id}/versions', has: ['versions'] },
