@@ -60,7 +60,9 @@ export function createRevoker ({ egress, timeoutMs }: { egress: Pick<Egress, 'se
           : { method: 'DELETE', authorization: `Basic ${basic}`, json: { access_token: token } }, signal)
         : await byPost(client, { clientSecret, token, hint: refreshToken === undefined ? 'access_token' : 'refresh_token', signal })
       if (result === undefined) return { kind: 'failed', description: 'The app’s settings can’t be used to revoke.' }
-      return judgeRevocation(provider, result, createHide([clientSecret, basic, token]))
+      // An access token may be no longer valid while what renews it is.
+      const ended = direct && refreshToken !== undefined ? GRANT_ENDED : [...GRANT_ENDED, ...TOKEN_ENDED]
+      return judgeRevocation(provider, result, { hide: createHide([clientSecret, basic, token]), ended })
     },
   })
 }
@@ -78,13 +80,18 @@ interface Posted {
   readonly signal: AbortSignal | undefined
 }
 
-/** RFC 7009, 2.2: success also for a token that the provider does not know. */
-function judgeRevocation (provider: OAuthProvider, result: SendResult, hide: Hide): RevokeOutcome {
+/** What providers say of a token that was taken away, with its grant: Slack, which revokes nothing twice. */
+const GRANT_ENDED: readonly unknown[] = ['token_revoked', 'account_inactive']
+/** What they say of one that is not valid, for whatever reason: Salesforce and Google, where RFC 7009 has a 200. */
+const TOKEN_ENDED: readonly unknown[] = ['invalid_token', 'token_expired']
+
+/** RFC 7009, 2.2: success also for a token that the provider does not know, or, as some say instead, that is not valid any more. */
+function judgeRevocation (provider: OAuthProvider, result: SendResult, { hide, ended }: { hide: Hide, ended: readonly unknown[] }): RevokeOutcome {
   if (result.kind !== 'answer') return { kind: 'failed', description: result.detail, ...result.status !== undefined && { status: result.status } }
   const { status, headers } = result
   const json = readBody(result.body, headers['content-type'])
   const refused = readPointer(json, '/ok') === false || provider.answer.failed?.some((predicate) => matches(predicate, { status, headers, json })) === true
-  const gone = provider.revoke?.style === 'delete' && status === 404
+  const gone = (provider.revoke?.style === 'delete' && status === 404) || (status < 500 && ended.includes(readPointer(json, '/error')))
   if ((status >= 200 && status <= 299 && !refused) || gone) return { kind: 'revoked' }
   const words = ['/error', '/error_description'].map((pointer) => readPointer(json, pointer)).filter((word) => typeof word === 'string').join(': ')
   const description = hide(words, DESCRIPTION_LENGTH_MAX)

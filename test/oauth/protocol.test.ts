@@ -216,6 +216,16 @@ t.test('revocation in its four forms', async (t) => {
   provider.answer = (_received, reply) => { json(reply, 404, { message: 'Not Found' }) }
   t.same(await protocol.revoke(revoker('delete'), tokens), { kind: 'revoked' }, 'what is not there is as good as revoked')
   t.match(await protocol.revoke(revoker('json'), tokens), { kind: 'failed', status: 404 })
+  const access = { accessToken: tokens.accessToken }
+  for (const [style, of, status, error, kind] of [
+    ['form', tokens, 400, 'invalid_token', 'revoked'], ['form', access, 400, 'invalid_token', 'revoked'], ['form', tokens, 400, 'invalid_request', 'failed'],
+    ['form', tokens, 401, 'invalid_client', 'failed'], ['form', tokens, 503, 'invalid_token', 'failed'],
+    ['bearer', tokens, 200, 'token_revoked', 'revoked'], ['bearer', tokens, 200, 'account_inactive', 'revoked'],
+    ['bearer', tokens, 200, 'token_expired', 'failed'], ['bearer', tokens, 401, 'invalid_token', 'failed'], ['bearer', access, 200, 'token_expired', 'revoked'],
+  ] as const) {
+    provider.answer = (_received, reply) => { json(reply, status, { ...status === 200 && { ok: false }, error }) }
+    t.match(await protocol.revoke(revoker(style), of), { kind }, `${style}: ${error}, ${of === tokens ? 'with' : 'without'} a refresh token`)
+  }
   provider.answer = (_received, reply) => { reply.writeHead(503).end() }
   t.match(await protocol.revoke(revoker('json'), tokens), { kind: 'failed', status: 503 })
   t.match(await protocol.revoke(sampleClient({ tokenUrl: provider.url }, { provider: { revoke: { url: 'http://127.0.0.1:1/', style: 'bearer' } } }), tokens), { kind: 'failed' })
