@@ -5,7 +5,7 @@ import { findUsableToken, type Database } from '../store/index.ts'
 import { toPrincipal, type Principal } from './principal.ts'
 import type { JwtVerifier } from './jwt.ts'
 
-/** A revoked token stops working everywhere within a second: nothing is remembered longer than this. */
+/** A revoked token stops working everywhere within a second, also where no word of it arrives: nothing is remembered longer than this. */
 const REMEMBERED_MS = 500
 /** By this much the age of what is remembered may be off: a timer that ran every millisecond would cost more than it saves. */
 const REMEMBERED_OFF_MS = 50
@@ -16,6 +16,8 @@ const LENGTH_MAX = 8_192
 export interface Authenticator {
   /** Who sends this bearer token. Throws `unauthenticated`, `issuer_unavailable` or `database_unavailable`. */
   authenticate (bearer: string): Promise<Principal>
+  /** Asks anew for every token from now on: one of them has been revoked. */
+  forget (): void
 }
 
 export function createAuthenticator (options: { database: Pick<Database, 'reads'>, jwt: JwtVerifier }): Authenticator {
@@ -40,6 +42,8 @@ export function createAuthenticator (options: { database: Pick<Database, 'reads'
   }
 
   return Object.freeze({
+    // They are known by hashes, and whoever revokes has an id; all are looked up again within half a second as it is.
+    forget: () => { remembered.clear() },
     authenticate: async (bearer: string) => {
       if (bearer.length > LENGTH_MAX) throw unauthenticated('The token is too long.')
       if (!bearer.startsWith('cvt_')) {

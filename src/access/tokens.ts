@@ -39,7 +39,15 @@ export interface Tokens {
   revoke (id: TokenId, options: { by: string, record: (tx: Tx, row: TokenRow) => Promise<void> }): Promise<TokenRow>
 }
 
-export function createTokens (options: { database: Pick<Database, 'db' | 'transaction'>, macs: Macs, clock: Clock }): Tokens {
+interface Options {
+  readonly database: Pick<Database, 'db' | 'transaction'>
+  readonly macs: Macs
+  readonly clock: Clock
+  /** Called once a revocation is committed: what is remembered of tokens is no longer good. */
+  readonly revoked: () => void
+}
+
+export function createTokens (options: Options): Tokens {
   const { database, macs, clock } = options
 
   const replay = async (hash: Buffer, fingerprint: Fingerprint): Promise<CreatedToken | undefined> => {
@@ -79,12 +87,16 @@ export function createTokens (options: { database: Pick<Database, 'db' | 'transa
       }
     },
     list: async (page: { before?: TokenId, limit: number }) => await guard(() => listTokens(database.db, page)),
-    revoke: async (id: TokenId, how: { by: string, record: (tx: Tx, row: TokenRow) => Promise<void> }) => await database.transaction(async (tx) => {
-      const row = await revokeToken(tx, id, how.by)
-      if (row === undefined) throw new VaultError('not_found')
-      await how.record(tx, row)
-      return row
-    }),
+    revoke: async (id: TokenId, how: { by: string, record: (tx: Tx, row: TokenRow) => Promise<void> }) => {
+      const revoked = await database.transaction(async (tx) => {
+        const row = await revokeToken(tx, id, how.by)
+        if (row === undefined) throw new VaultError('not_found')
+        await how.record(tx, row)
+        return row
+      })
+      options.revoked()
+      return revoked
+    },
   })
 }
 

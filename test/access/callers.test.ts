@@ -80,10 +80,8 @@ t.test('make, list and revoke service tokens', async (t) => {
   const path = '/v1/workspaces/acme/resolve'
   const use = () => vault.request('POST', path, { token, body: { environment: 'live', connection_ids: ['conn_00000000000000000000000000'] } })
   t.equal((await use()).status, 200)
-  const started = performance.now()
   t.match((await vault.request('DELETE', `${TOKENS}/${id}`, { headers: { 'x-actor': 'ops_2' } })).body, { id, revoked_by: 'ops_2', revoked_at: /^20/ })
-  await eventually(async () => (await use()).status === 401)
-  t.ok(performance.now() - started < 1_000, 'revoked within a second')
+  t.equal((await use()).status, 401, 'by the process that revoked it, at once')
   t.match((await vault.request('DELETE', `${TOKENS}/${id}`, { headers: { 'x-actor': 'ops_3' } })).body, { revoked_by: 'ops_2' }, 'the first revocation stands')
   t.match((await vault.request('DELETE', `${TOKENS}/tok_00000000000000000000000000`)).body, { status: 404, code: 'not_found' })
   const events = await vault.database.query<{ event: string, details: { token_id: string } }>("select event, details from audit_events where event like 'token.%' and details ->> 'token_id' = $1 order by id", [id])
