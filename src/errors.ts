@@ -62,7 +62,7 @@ const TABLE = {
   events_cleared: [410, 'Events after this cursor are gone', false, 'They were kept for 30 days. Read the state of the connections anew, then the feed without a cursor.'],
   connection_disabled: [409, 'The connection is disabled', false, 'Enable it first.'],
   connection_pending: [409, 'The connection is not finished', false, 'Its owner has not finished linking it.'],
-  connection_needs_reauth: [409, 'The connection needs a new credential', false, 'The provider refuses the stored credential. Rotate the connection.'],
+  connection_needs_reauth: [409, 'The connection needs a new credential', false, 'The provider refuses the stored credential, or no longer renews it. Rotate what was pasted; link again what was linked. `detail` says which.'],
   environment_mismatch: [409, 'Sandbox and live do not mix', false, 'The run’s environment is not the connection’s. Use a connection of the same environment.'],
   rollback_unavailable: [409, 'Nothing to roll back to', false, 'The previous version is past its grace period, destroyed, or never existed.'],
   action_not_allowed: [403, 'The connection does not allow this action', false, 'The action is not in the connection’s `allowed_actions`.'],

@@ -24,7 +24,7 @@ export function judgeUsable (row: UsableRow, run: Run): VaultError | undefined {
   // A grant that is not renewed any more is good until its token ends, or is refused.
   const lasts = ENDED_GRANTS.includes(row.health_reason ?? '') && lastsFor(row, 0)
   if ((row.health === 'needs_reauth' || row.health === 'error') && !lasts) {
-    return new VaultError('connection_needs_reauth', { detail: REASONS[row.health_reason ?? ''] ?? 'The provider refuses the stored credential.' })
+    return needsReauth(row)
   }
   return undefined
 }
@@ -37,11 +37,16 @@ export function requireUsable (row: UsableRow | undefined, run: Run): UsableRow 
   return row
 }
 
+/** That the connection needs a new credential, why, and how it gets one: what was linked is linked again, what was pasted is rotated. */
+export function needsReauth (row: Pick<UsableRow, 'health_reason' | 'app_id'>): VaultError {
+  const detail = REASONS[row.health_reason ?? ''] ?? `The provider refuses the credential. ${row.app_id === null ? 'Rotate the connection.' : 'Link the account again.'}`
+  return new VaultError('connection_needs_reauth', { detail })
+}
+
 const REASONS: Readonly<Record<string, string>> = {
   grant_rejected: 'The provider no longer renews this grant. Link the account again.',
   refresh_outcome_unknown: 'An answer of the provider to a renewal was lost, and the next was refused. Link the account again.',
   token_ended: 'The token has ended and the provider gave nothing to renew it with. Link the account again.',
-  credential_refused: 'The provider has refused the credential repeatedly. Rotate the connection.',
 }
 
 /** Whether there is a token with this long left; one without an end always has. */

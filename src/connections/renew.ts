@@ -4,7 +4,7 @@ import { isVaultError, VaultError } from '../errors.ts'
 import { claimRefresh, guard, isRefreshing, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type UsableConnection } from './credential.ts'
-import { lastsFor } from './guards.ts'
+import { lastsFor, needsReauth } from './guards.ts'
 import { versionOf, type Claimed } from './refresh-store.ts'
 import type { Refresher, RefresherOptions } from './refresh.ts'
 
@@ -125,7 +125,7 @@ function createFreshness (catalog: Catalog, renew: Renewer['renew']): Renewer['e
     // A dead grant is not asked for again and again.
     if (row.health === 'needs_reauth') {
       if (!rejected && lastsFor(row, 0)) return connection
-      throw new VaultError('connection_needs_reauth')
+      throw needsReauth(row)
     }
     if (!rejected && lastsFor(row, Math.max(minTtlSeconds, MARGIN_SECONDS))) return connection
     try {

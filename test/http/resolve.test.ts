@@ -109,7 +109,7 @@ t.test('refusals that callers report', async (t) => {
   acceptsKeys = false
   for (let times = 0; times < 3; times++) await resolve(id, { environment: 'sandbox', rejected_version: version })
   await eventually(async () => (await vault.request('GET', at(id))).body.status === 'needs_reauth')
-  t.match((await resolve(id)).body, { status: 409, code: 'connection_needs_reauth' })
+  t.match((await resolve(id)).body, { status: 409, code: 'connection_needs_reauth', detail: 'The provider refuses the credential. Rotate the connection.' })
   t.match(await records(id, 'connection.needs_reauth'), [{ reason: 'credential_refused', principal: { kind: 'system' } }])
   acceptsKeys = true
   t.match((await vault.request('POST', at(id, '/test'))).body, { result: 'ok', status: 200 })

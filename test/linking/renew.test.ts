@@ -121,6 +121,8 @@ t.test('a grant that has been taken away is not back because its last token is t
   await vault.request('POST', `${at(id)}/refresh`)
   delete linear.fail.token
   const dead = { status: 'needs_reauth', status_reason: 'grant_rejected' }
+  const { version } = (await resolve(id)).body as { version: string }
+  t.match(await resolve(id, { rejected_version: version }), { status: 409, body: { code: 'connection_needs_reauth', detail: 'The provider no longer renews this grant. Link the account again.' } })
   t.match(await vault.request('POST', `${at(id)}/test`), { status: 200, body: { result: 'ok' } })
   t.match(await get(id), dead, 'after a test')
   await vault.database.query('update connections set refusals = 1 where id = $1', [id])
@@ -222,6 +224,7 @@ t.test('a token refused before its time, found by a test', async (t) => {
   t.match(await test(), { status: 200, body: { result: 'auth_failed' } }, 'neither the token nor the grant is good')
   delete linear.fail.token
   t.match(await get(id), { status: 'needs_reauth', status_reason: 'credential_refused' })
+  t.match((await resolve(id)).body, { code: 'connection_needs_reauth', detail: 'The provider refuses the credential. Link the account again.' })
   t.equal((await vault.events(W, id)).filter(({ event }) => event === 'connection.needs_reauth').length, 1, 'said once')
 })
 
