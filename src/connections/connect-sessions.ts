@@ -11,9 +11,11 @@ import {
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { foldName } from './create.ts'
+import { requireView } from './edit.ts'
 import { ended } from './pending-link.ts'
 import { promoteLink, type Promoted } from './promote-link.ts'
 import type { DiscardReason, Revoker } from './revoke.ts'
+import { listWarnings } from './warnings.ts'
 
 /** A permission to link one account in a browser. */
 export interface ConnectRequest {
@@ -43,7 +45,11 @@ export interface Completion {
   readonly actor: string
   /** Takes the place of the session's name. */
   readonly name: string | undefined
+  readonly idempotency: Idempotency | undefined
 }
+
+/** What was confirmed; `replayed`: by an earlier request with the same idempotency key. */
+export type Completed = Omit<Promoted, 'revocation'> & { readonly replayed: boolean }
 
 export interface ConnectSessions {
   /**
@@ -56,9 +62,9 @@ export interface ConnectSessions {
   /**
    * Confirms what was linked and makes it the connection. Throws `completion_refused` when the
    * code or the person is not the right one, and then what was linked is gone;
-   * `connect_session_ended`, `connect_session_unconfirmed`, and `name_taken`, which changes nothing.
+   * `connect_session_ended`, `connect_session_unconfirmed`, `idempotency_conflict`, and `name_taken`, which changes nothing.
    */
-  complete (of: SessionOf, completion: Completion, caller: Caller): Promise<Omit<Promoted, 'revocation'>>
+  complete (of: SessionOf, completion: Completion, caller: Caller): Promise<Completed>
   /** Ends sessions whose time is over, and what they hold; answers how many. */
   endDue (): Promise<number>
 }
@@ -92,12 +98,15 @@ export function createConnectSessions (options: Options): ConnectSessions {
   const decide = async (tx: Tx, of: SessionOf, { completion, caller }: { completion: Completion, caller: Caller }): Promise<Decision> => {
     const session = await lockSession(tx, { workspace_id: of.workspaceId, id: of.id })
     if (session === undefined || !caller.environments.includes(session.environment)) throw new VaultError('not_found')
+    const earlier = completion.idempotency && await claimIdempotencyKey(tx, { workspaceId: of.workspaceId, ...completion.idempotency, resourceId: of.id })
+    if (earlier !== undefined && session.state === 'completed') return await replayCompletion(tx, options.catalog, { session, caller })
     if (session.state === 'completed' || session.state === 'ended' || session.expired) throw ended(session)
     const link = await findPendingLink(tx, session)
     if (session.state !== 'confirming' || session.completion_hash === null || link === undefined) throw new VaultError('connect_session_unconfirmed')
     const wrong = judgeCompletion(session, completion)
     if (wrong !== undefined) return { view: undefined, revocation: await endIn(tx, session, { reason: wrong, ledger, revoker, caller }) }
-    return await promoteLink(tx, { session, link, name: completion.name ?? session.name, caller, ledger, revoker, catalog: options.catalog })
+    const promoted = await promoteLink(tx, { session, link, name: completion.name ?? session.name, caller, ledger, revoker, catalog: options.catalog })
+    return { ...promoted, replayed: false }
   }
 
   return Object.freeze({
@@ -116,7 +125,7 @@ export function createConnectSessions (options: Options): ConnectSessions {
       const decided = await database.transaction((tx) => decide(tx, of, { completion, caller }))
       revoker.soon(decided.revocation)
       if (decided.view === undefined) throw new VaultError('completion_refused', { detail: 'The code is wrong, or another person brought it than started the session.' })
-      return { view: decided.view, warnings: decided.warnings }
+      return { view: decided.view, warnings: decided.warnings, replayed: decided.replayed }
     },
     endDue: async () => {
       const revocations = await database.transaction(async (tx) => {
@@ -133,7 +142,15 @@ export function createConnectSessions (options: Options): ConnectSessions {
 }
 
 /** Without a view it was given up. */
-type Decision = Promoted | { readonly view: undefined, readonly revocation: RevocationId | undefined }
+type Decision = Promoted & { readonly replayed: boolean } | { readonly view: undefined, readonly revocation: RevocationId | undefined }
+
+/** The answer once more, as the connection is now. Throws `not_found` when it has gone. */
+async function replayCompletion (tx: Tx, catalog: Catalog, { session, caller }: { session: SessionRow, caller: Caller }): Promise<Decision> {
+  if (session.connection_id === null) throw new VaultError('not_found')
+  const view = await requireView(tx, { workspaceId: session.workspace_id, id: session.connection_id })
+  const { manifest } = await catalog.requireIn(view.workspace_id, view.integration, view.integration_revision)
+  return { view, warnings: await listWarnings(tx, { row: view, manifest }, caller.environments), revocation: undefined, replayed: true }
+}
 
 function createInserter (ledger: Pick<Ledger, 'recordIn'>) {
   return async (tx: Tx, { request, target, id, tokenHash }: Inserting, caller: Caller): Promise<SessionId> => {

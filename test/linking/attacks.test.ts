@@ -211,6 +211,20 @@ t.test('sent twice, and in two tabs', async (t) => {
   t.match((await person.visit(url)).text, /Already connected/)
 })
 
+t.test('a confirmation whose answer was lost', async (t) => {
+  const { url, id } = await vault.openSession(W, { integration: 'linear' })
+  const { code } = returned(await consentAndChoose(new Person(), url, linearWay))
+  const complete = async (key: string, body = {}) => await vault.request('POST', `/v1/workspaces/${W}/connect-sessions/${id}/complete`, {
+    headers: { 'idempotency-key': key }, body: { completion_code: code, actor: 'user-1', ...body },
+  })
+  const [first, second] = await Promise.all([complete('confirm-1'), complete('confirm-1')])
+  t.same([first.status, second.status], [200, 200])
+  t.equal(first.body.id, second.body.id)
+  t.same([first, second].map(({ headers }) => headers.get('idempotent-replayed')).toSorted(), [null, 'true'], 'once, and told twice')
+  t.match(await complete('confirm-2'), { status: 409, body: { code: 'connect_session_ended', connection_id: first.body.id as string } }, 'another key is another request')
+  t.match(await complete('confirm-1', { actor: 'user-2' }), { status: 409, body: { code: 'idempotency_conflict' } })
+})
+
 t.test('two browsers, one link', async (t) => {
   const { url } = await vault.openSession(W, linearWayOf())
   const [first, second] = [new Person(), new Person()]

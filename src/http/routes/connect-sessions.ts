@@ -34,13 +34,16 @@ export function connectSessionRoutes (app: App, { connections: { sessions }, mac
 
   app.post(`${BASE}/:session_id/complete`, {
     schema: {
-      tags, operationId: 'completeConnectSession', summary: 'Confirm what a person has linked', params: ConnectSessionParams, body: CompleteConnectSession, response: { 200: Type.Ref('Connection#') },
-      description: 'Call it for the browser that came back to the return URL, with the person who is logged in there. Only then is there a connection.',
+      tags, operationId: 'completeConnectSession', summary: 'Confirm what a person has linked', params: ConnectSessionParams, headers: IdempotencyHeaders, body: CompleteConnectSession, response: { 200: Type.Ref('Connection#') },
+      description: 'Call it for the browser that came back to the return URL, with the person who is logged in there. Only then is there a connection. A repeat with the same `Idempotency-Key` gets the connection again; without one, 409 `connect_session_ended`, which names it in `connection_id`.',
     },
-    config: { errors: ['not_found', 'completion_refused', 'connect_session_ended', 'connect_session_unconfirmed', 'name_taken'] },
+    config: { errors: ['not_found', 'completion_refused', 'connect_session_ended', 'connect_session_unconfirmed', 'name_taken', 'idempotency_conflict', 'kek_unavailable'] },
   }, async (request, reply) => {
     const { completion_code: code, actor, name } = request.body
-    const { view, warnings } = await sessions.complete(ofRequest(request.params), { code, actor, name: name?.trim() }, callerOf(request))
+    const of = ofRequest(request.params)
+    const idempotency = await readIdempotency(macs, request.headers['idempotency-key'], { kind: 'complete', text: JSON.stringify([of.id, request.body]) })
+    const { view, warnings, replayed } = await sessions.complete(of, { code, actor, name: name?.trim(), idempotency }, callerOf(request))
+    if (replayed) reply.header('idempotent-replayed', 'true')
     return await sendView(reply, view, warnings)
   })
 }

@@ -1563,7 +1563,10 @@ export interface operations {
     readonly completeConnectSession: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description Repeats of a request with the same key within 24 hours make nothing new. */
+                readonly "idempotency-key"?: string;
+            };
             readonly path: {
                 /** @description The host product’s id of the tenant, compared exactly. */
                 readonly workspace_id: string;

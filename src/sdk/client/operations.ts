@@ -52,8 +52,8 @@ export const OPERATIONS = {
   createConnectSession: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connect-sessions', body: true, key: true, has: ['connect_session'] },
   /** Get a connect session. Never with a completion code: only the browser that linked gets one. */
   getConnectSession: { method: 'GET', path: '/v1/workspaces/{workspace_id}/connect-sessions/{session_id}', has: ['id'] },
-  /** Confirm what a person has linked. Call it for the browser that came back to the return URL, with the person who is logged in there. Only then is there a connection. */
-  completeConnectSession: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connect-sessions/{session_id}/complete', body: true, has: ['id'] },
+  /** Confirm what a person has linked. Call it for the browser that came back to the return URL, with the person who is logged in there. Only then is there a connection. A repeat with the same `Idempotency-Key` gets the connection again; without one, 409 `connect_session_ended`, which names it in `connection_id`. */
+  completeConnectSession: { method: 'POST', path: '/v1/workspaces/{workspace_id}/connect-sessions/{session_id}/complete', body: true, key: true, has: ['id'] },
   /** List the vault’s own OAuth apps. */
   listOAuthApps: { method: 'GET', path: '/v1/oauth-apps', has: ['oauth_apps'] },
   /** Get the vault’s own OAuth app of an integration. */

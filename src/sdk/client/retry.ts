@@ -13,10 +13,9 @@ const TWICE_AS_ONCE: Readonly<Record<BarePost, boolean>> = {
   testConnection: true,
   cancelInvocation: true,
   previewOpenapi: true,
-  // A second one would go further back, replace the replaced, use up a code or send again.
+  // A second one would go further back, replace the replaced, or send again.
   rollbackConnection: false,
   refreshConnection: false,
-  completeConnectSession: false,
   rotateWebhookSecret: false,
   testWebhook: false,
   replayWebhook: false,
