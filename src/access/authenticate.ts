@@ -16,17 +16,28 @@ const LENGTH_MAX = 8_192
 export interface Authenticator {
   /** Who sends this bearer token. Throws `unauthenticated`, `issuer_unavailable` or `database_unavailable`. */
   authenticate (bearer: string): Promise<Principal>
-  /** Asks anew for every token from now on: one of them has been revoked. */
-  forget (): void
+  /** A token has been revoked: here, and wherever the word arrives, every one is asked for anew. */
+  revoked (): void
 }
 
-export function createAuthenticator (options: { database: Pick<Database, 'reads'>, jwt: JwtVerifier }): Authenticator {
+/** Tells the other processes that a token has been revoked. */
+const WORD = 'token-revoked'
+
+export function createAuthenticator ({ database, jwt: verifier }: { database: Pick<Database, 'reads' | 'signals'>, jwt: JwtVerifier }): Authenticator {
   const remembered = new LRUCache<string, Promise<Principal | undefined>>({
     max: REMEMBERED_MAX, ttl: REMEMBERED_MS - REMEMBERED_OFF_MS, ttlResolution: REMEMBERED_OFF_MS,
   })
 
+  // They are known by hashes, and whoever revokes has an id; all are looked up again within half a second as it is.
+  const forget = (): void => { remembered.clear() }
+  database.signals.listen((word) => {
+    if (word !== WORD) return false
+    forget()
+    return true
+  })
+
   const findByToken = async (hash: Buffer): Promise<Principal | undefined> => {
-    const row = await findUsableToken(options.database.reads, hash)
+    const row = await findUsableToken(database.reads, hash)
     if (row === undefined || !sameDigest(row.token_hash, hash)) return undefined
     return toPrincipal('service_token', row.id, row)
   }
@@ -42,12 +53,14 @@ export function createAuthenticator (options: { database: Pick<Database, 'reads'
   }
 
   return Object.freeze({
-    // They are known by hashes, and whoever revokes has an id; all are looked up again within half a second as it is.
-    forget: () => { remembered.clear() },
+    revoked: () => {
+      forget()
+      database.signals.spread(WORD)
+    },
     authenticate: async (bearer: string) => {
       if (bearer.length > LENGTH_MAX) throw unauthenticated('The token is too long.')
       if (!bearer.startsWith('cvt_')) {
-        const jwt = await remember(sha256(bearer).toString('base64'), () => options.jwt.verify(bearer))
+        const jwt = await remember(sha256(bearer).toString('base64'), () => verifier.verify(bearer))
         if (jwt === undefined) throw unauthenticated('The token is not accepted.')
         return jwt
       }

@@ -21,21 +21,9 @@ export type { CreatedToken, TokenRequest } from './tokens.ts'
 
 export type Access = Pick<Authenticator, 'authenticate'> & { readonly tokens: Tokens }
 
-/** Tells the other processes to ask for tokens anew. */
-const WORD = 'token-revoked'
-
 export function createAccess (options: { database: Database, macs: Macs, egress: Egress, issuers: readonly TrustedIssuer[], clock: Clock }): Access {
   const { database, macs, egress, issuers, clock } = options
-  const { authenticate, forget } = createAuthenticator({ database, jwt: createJwtVerifier(issuers, egress) })
-  database.signals.listen((word) => {
-    if (word !== WORD) return false
-    forget()
-    return true
-  })
-  const revoked = (): void => {
-    forget()
-    database.signals.spread(WORD)
-  }
+  const { authenticate, revoked } = createAuthenticator({ database, jwt: createJwtVerifier(issuers, egress) })
   return Object.freeze({
     authenticate,
     tokens: createTokens({ database, macs, clock, revoked }),
