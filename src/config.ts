@@ -124,7 +124,7 @@ const SETTINGS = {
   nodeEnv: oneOf('NODE_ENV', 'With production the vault starts only with its own database and key provider.', { of: ['development', 'production', 'test'], fallback: 'development' }),
   databaseUrl: text('DATABASE_URL', 'Postgres as the service’s role (a member of connection_vault_service, owner of nothing). Without it, outside production, an embedded Postgres runs in DATA_DIR.'),
   ownerDatabaseUrl: text('OWNER_DATABASE_URL', 'Postgres as the role that owns the schema; only `migrate` reads it.'),
-  databasePoolSize: integer('DATABASE_POOL_SIZE', 'Connections for transactions, beside 3 dedicated ones.', { min: 2, max: 200, fallback: 10 }),
+  databasePoolSize: integer('DATABASE_POOL_SIZE', 'Connections for transactions, beside 4 for single statements and one that listens.', { min: 2, max: 200, fallback: 10 }),
   databaseNotify: oneOf('DATABASE_NOTIFY', 'Whether replicas tell each other of agents’ work through LISTEN and NOTIFY, so that it waits for milliseconds instead of a second. Turn it off behind a pooler in transaction mode.', { of: ['on', 'off'], fallback: 'on' }),
   databaseStatements: oneOf('DATABASE_STATEMENTS', 'Whether statements stay prepared in their sessions. Choose unnamed behind a pooler in transaction mode that does not keep them (PgBouncer before 1.21).', { of: ['prepared', 'unnamed'], fallback: 'prepared' }),
   dataDir: text('DATA_DIR', 'Where the embedded Postgres, the keyring and the first ops token live outside production.', './data'),

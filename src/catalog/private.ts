@@ -18,7 +18,7 @@ const MANIFEST: Manifest = {
     id: 'agents',
     label: 'Agents of a group',
     find: 'the agent groups of the workspace',
-    fields: [{ name: 'group', label: 'Agent group', secret: false, pattern: '^grp_[0-9a-z]{26}$', expects: 'the id of an agent group of this environment' }],
+    fields: [{ name: 'group', label: 'Agent group', help: 'Its id. Whoever looks after the agents has it.', secret: false, pattern: '^grp_[0-9a-z]{26}$', expects: 'the id of an agent group of this environment' }],
     inject: [],
   }],
   // The group stands where others have their host: it is sealed with the version, and another one is a rotation.

@@ -11,5 +11,6 @@ export function requireDirect ({ encryptedInput, later, queueSeconds }: ActionUs
 
 export function requireAllowed (connection: UsableConnection, { definition }: { definition: Pick<IntegrationAction['definition'], 'name'> }): void {
   const { allowed_actions: allowed } = connection.row
-  if (allowed !== null && !allowed.includes(definition.name)) throw new VaultError('action_not_allowed', { detail: `This connection allows: ${allowed.join(', ')}.` })
+  if (allowed === null || allowed.includes(definition.name)) return
+  throw new VaultError('action_not_allowed', { detail: allowed.length === 0 ? 'This connection allows no action.' : `This connection allows: ${allowed.join(', ')}.` })
 }

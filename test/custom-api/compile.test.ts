@@ -159,7 +159,7 @@ t.test('servers', async (t) => {
   t.match(at([{ url: 'http://api.vendor.dev/' }]).manifest, { servers: { live: 'https://api.vendor.dev' }, separation: 'none' }, 'plain http is made https')
   t.match(at([{ url: 'https://api.vendor.dev' }, { url: 'https://sandbox.vendor.dev' }]).manifest, { servers: { live: 'https://api.vendor.dev', sandbox: 'https://sandbox.vendor.dev' }, separation: 'host' })
   t.match(at(undefined, { servers: { sandbox: 'https://test.vendor.dev/api' } }).manifest, { environments: ['sandbox'], servers: { sandbox: 'https://test.vendor.dev/api' } })
-  t.throws(() => at(undefined, { servers: { live: 'https://localhost' } }), /localhost/)
+  t.throws(() => at(undefined, { servers: { live: 'https://localhost' } }), { message: 'can’t be used with the server https://localhost, which is a placeholder: say where the API is' })
   const templated = at([{ url: 'https://{region}.vendor.dev/{base}', variables: { region: { enum: ['eu', 'us'], default: 'eu' }, base: { default: 'v3' } } }]).manifest
   t.match(templated, { hosts: ['*.vendor.dev'], servers: { live: 'https://{region}.vendor.dev/{base}' }, auth: [{ fields: [{ name: 'region', secret: false, enum: ['eu', 'us'], default: 'eu' }, { name: 'base', default: 'v3' }] }] })
   const label = at([{ url: 'https://{tenant}.vendor.dev' }]).manifest?.auth[0]?.fields[0]

@@ -62,6 +62,8 @@ t.test('a connection that is used again is used as it is now', async (t) => {
   t.match(await read(), { status: 409, body: { code: 'connection_disabled' } })
   await change('disabled_at = null, allowed_actions = \'{list_charges}\'')
   t.match(await read(), { status: 403, body: { code: 'action_not_allowed' } })
+  await change('allowed_actions = \'{}\'')
+  t.match(await read(), { status: 403, body: { code: 'action_not_allowed', detail: 'This connection allows no action.' } })
   await change('allowed_actions = null, allowed_hosts = \'{elsewhere.example}\'')
   t.match(await read(), { status: 403, body: { code: 'egress_blocked' } })
   t.same(sent(), [], 'nothing left')

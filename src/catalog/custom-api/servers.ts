@@ -198,7 +198,7 @@ function ownWords (template: string): string {
 function requireServer (url: string | undefined, reach: Reach | undefined): ReadServer | undefined {
   if (url === undefined) return undefined
   const { server, problem } = readServer(url, reach)
-  if (server === undefined) throw new ImportError('/servers', `${url.slice(0, 100)}: ${problem ?? ''}`)
+  if (server === undefined) throw new ImportError('/servers', `can’t be used with the server ${url.slice(0, 100)}, which ${problem ?? ''}`)
   return server
 }
 

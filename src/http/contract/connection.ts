@@ -84,7 +84,7 @@ export const Connection = Type.Object({
   status: Type.Enum(['pending', 'active', 'needs_reauth', 'disabled', 'error']),
   status_reason: NullableString,
   config: TextMap,
-  preview: Type.Record(Type.String(), Type.String(), { description: 'What may be shown of each secret field: its known prefix and at most its last four characters.' }),
+  preview: Type.Record(Type.String(), Type.String(), { description: 'What may be shown of each secret field: its known prefix and at most its last four characters; of the tokens of a linked account nothing, `••••`.' }),
   account: Account,
   granted_scopes: Type.Unsafe<string[] | null>({ type: ['array', 'null'], items: { type: 'string' }, description: 'What an OAuth grant allows; null for what was pasted.' }),
   credential_version: IdOf('version'),

@@ -36,7 +36,7 @@ export interface components {
             readonly config: {
                 readonly [key: string]: string;
             };
-            /** @description What may be shown of each secret field: its known prefix and at most its last four characters. */
+            /** @description What may be shown of each secret field: its known prefix and at most its last four characters; of the tokens of a linked account nothing, `••••`. */
             readonly preview: {
                 readonly [key: string]: string;
             };
