@@ -1,12 +1,14 @@
+import { NAMED_CHARACTERS } from './named-characters.ts'
+
 /** A value to be looked for however a text escapes it. */
 export interface Needle {
-  /** The value as it reads. */
-  readonly read: string
+  /** The value as it reads, in UTF-8. */
+  readonly read: Buffer
   /** What encoders leave as it is, the longest first: where one of these is not, the value is not. */
   readonly parts: readonly string[]
 }
 
-/** From where to where in a text as it is written. */
+/** From where to where in what was searched: characters of a text, bytes of a file. */
 export interface Span {
   readonly from: number
   readonly to: number
@@ -19,73 +21,83 @@ export interface Budget {
 
 /** One of these is in every text that has an escape. */
 const ESCAPING = /[\\%&+]/
-/** Letters and digits as JSON may write them and nobody has to. */
-const NEEDLESS = /\\u00(?:3\d|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])/
+/** Letters and digits as every encoder may write them and none has to. */
+const NEEDLESS = /(?:\\(?:u00|x)|%(?:25)*|&(?:amp;)*#[xX]0{0,4})(?:3\d|[46][1-9a-fA-F]|[57][0-9aA])|&(?:amp;)*#0{0,4}(?:4[89]|5[0-7]|6[5-9]|[78]\d|9[0789]|1[01]\d|12[012]);/
 /** One encoding within another, so often. */
 const PASSES_MAX = 6
-const NOTHING = 0x10000
-/** A character that is read and how many were taken for it, in one number: there are millions of them. */
-const TAKEN = 0x20000
-const ENTITIES: Readonly<Record<string, number>> = { amp: 0x26, lt: 0x3c, gt: 0x3e, quot: 0x22, apos: 0x27 }
+const NOTHING = 0x110000
+/** Marks a character, written as UTF-8, among bytes, which are taken as they are. */
+const CHARACTER = 0x200000
+/** What is read and how many bytes were taken for it, in one number: there are millions of them. */
+const TAKEN = 0x400000
 const ENTITY_MAX = 9
 
 export function createNeedle (value: string): Needle {
-  const parts = value.match(/\w+/g) ?? []
-  return { read: readText(value).text, parts: parts.sort((a, b) => b.length - a.length) }
+  const parts = value.match(/[A-Za-z0-9]+/g) ?? []
+  const { codes, length } = readText(value)
+  return { read: codes.subarray(0, length), parts: parts.sort((a, b) => b.length - a.length) }
 }
 
 /**
- * Where needles stand in a text, escaped as JSON, percent signs, forms or HTML do it, also one within
- * another: both are compared as they read. None overlap. Takes time by the text's length alone, and
- * no more of that than `budget` has left.
+ * Where needles stand in a text or a file, escaped as JSON, JavaScript, Markdown, percent signs, forms
+ * or HTML do it, also one within another: both are compared as they read, byte by byte. Takes time by
+ * the length alone, and no more of that than `budget` has left.
  */
-export function findEscaped (text: string, needles: () => readonly Needle[], budget: Budget): Span[] {
+export function findEscaped (written: string | Buffer, needles: () => readonly Needle[], budget: Budget): Span[] {
+  const text = typeof written === 'string' ? written : written.toString('latin1')
   if (!ESCAPING.test(text)) return []
-  const needless = text.includes('\\u00') && NEEDLESS.test(text)
+  const needless = NEEDLESS.test(text)
   const near = needles().filter(({ parts }) => needless || parts.every((part) => text.includes(part)))
   if (near.length === 0 || text.length > budget.characters) return []
   budget.characters -= text.length
-  return join(locate(readText(text), near))
+  return locate(readText(written), near)
 }
 
-function locate ({ text, starts, ends }: Reading, needles: readonly Needle[]): Span[] {
+function locate ({ codes, starts, ends, length }: Reading, needles: readonly Needle[]): Span[] {
   const found: Span[] = []
-  for (const { read } of needles) {
-    for (let at = text.indexOf(read); at >= 0; at = text.indexOf(read, at + read.length)) {
-      found.push({ from: starts[at] ?? 0, to: ends[at + read.length - 1] ?? 0 })
+  const read = codes.subarray(0, length)
+  for (const needle of needles) {
+    const size = needle.read.length
+    for (let at = read.indexOf(needle.read); at >= 0; at = read.indexOf(needle.read, at + size)) {
+      found.push({ from: starts[at] ?? 0, to: ends[at + size - 1] ?? 0 })
     }
   }
-  return found.sort((a, b) => a.from - b.from)
+  return found
 }
 
-function join (spans: readonly Span[]): Span[] {
-  const joined: Span[] = []
-  for (const span of spans) {
-    const last = joined.at(-1)
-    if (last === undefined || span.from >= last.to) joined.push(span)
-    else joined[joined.length - 1] = { from: last.from, to: Math.max(last.to, span.to) }
-  }
-  return joined
-}
-
-/** A text as it reads, and where each of its characters is written. */
+/** A text as it reads, in UTF-8, and where each byte of that is written. */
 interface Reading {
-  readonly text: string
+  readonly codes: Buffer
   readonly starts: Uint32Array
   readonly ends: Uint32Array
+  /** How much of all three is in use. */
+  readonly length: number
+}
+
+function startReading (written: string | Buffer): Reading {
+  const codes = Buffer.from(written as string)
+  const starts = new Uint32Array(codes.length)
+  const ends = new Uint32Array(codes.length)
+  const text = typeof written === 'string'
+  let [start, end] = [0, 0]
+  for (let at = 0; at < codes.length; at++) {
+    const byte = codes[at] ?? 0
+    if (!text || (byte & 0xc0) !== 0x80) {
+      start = end
+      // Two units of UTF-16 are four bytes of UTF-8.
+      end += text && byte >= 0xf0 ? 2 : 1
+    }
+    starts[at] = start
+    ends[at] = end
+  }
+  return { codes, starts, ends, length: codes.length }
 }
 
 /** Reads until nothing is escaped any more. In place: nothing is longer read than written. */
-function readText (written: string): Reading {
-  const codes = new Uint16Array(written.length)
-  const starts = new Uint32Array(written.length)
-  const ends = new Uint32Array(written.length)
-  for (let at = 0; at < written.length; at++) {
-    codes[at] = written.charCodeAt(at)
-    starts[at] = at
-    ends[at] = at + 1
-  }
-  let length = written.length
+function readText (written: string | Buffer): Reading {
+  const reading = startReading(written)
+  const { codes, starts, ends } = reading
+  let { length } = reading
   for (let pass = 0, changed = true; changed && pass < PASSES_MAX; pass++) {
     let to = 0
     changed = false
@@ -94,21 +106,35 @@ function readText (written: string): Reading {
       const one = readOne(codes, at, length)
       const code = one % TAKEN
       const next = at + (one - code) / TAKEN
-      if (code !== NOTHING) {
-        codes[to] = code
-        starts[to] = starts[at] ?? 0
-        ends[to++] = ends[next - 1] ?? 0
+      const from = starts[at] ?? 0
+      const end = ends[next - 1] ?? 0
+      for (const until = code === NOTHING ? to : write(codes, to, code); to < until; to++) {
+        starts[to] = from
+        ends[to] = end
       }
-      changed ||= code !== plain
+      changed ||= code !== plain || next > at + 1
       at = next
     }
     length = to
   }
-  return { text: Buffer.from(codes.buffer, 0, length * 2).toString('utf16le'), starts, ends }
+  return { codes, starts, ends, length }
+}
+
+/** Answers where it ends. */
+function write (codes: Buffer, at: number, code: number): number {
+  if (code < CHARACTER) {
+    codes[at] = code
+    return at + 1
+  }
+  return at + codes.write(String.fromCodePoint(code - CHARACTER), at)
+}
+
+function character (code: number): number {
+  return code < 0x80 ? code : CHARACTER + code
 }
 
 /** Backslashes read as nothing, and line breaks as the letters after one: how often a text was escaped makes no difference then. */
-function readOne (codes: Uint16Array, at: number, length: number): number {
+function readOne (codes: Buffer, at: number, length: number): number {
   const code = codes[at] ?? 0
   switch (code) {
     case 0x0a: return TAKEN + 0x6e
@@ -122,29 +148,50 @@ function readOne (codes: Uint16Array, at: number, length: number): number {
   }
 }
 
-function readPercent (codes: Uint16Array, at: number, length: number): number {
-  const byte = at + 2 < length ? digit(codes[at + 1]) * 16 + digit(codes[at + 2]) : NaN
-  return byte < 0x80 ? 3 * TAKEN + byte : TAKEN + 0x25
+function readPercent (codes: Buffer, at: number, length: number): number {
+  const byte = at + 2 < length ? readHex(codes, at + 1, 2) : NaN
+  return Number.isNaN(byte) ? TAKEN + 0x25 : 3 * TAKEN + byte
 }
 
-function readBackslash (codes: Uint16Array, at: number, length: number): number {
+function readBackslash (codes: Buffer, at: number, length: number): number {
   const next = at + 1 < length ? codes[at + 1] : undefined
   if (next === 0x22 || next === 0x27 || next === 0x2f) return 2 * TAKEN + next
-  let unit = next === 0x75 && at + 5 < length ? 0 : NaN
-  for (let place = at + 2; place < at + 6; place++) unit = unit * 16 + digit(codes[place])
-  return Number.isNaN(unit) ? TAKEN + NOTHING : 6 * TAKEN + unit
+  if (next === 0x78) {
+    const unit = at + 3 < length ? readHex(codes, at + 2, 2) : NaN
+    return Number.isNaN(unit) ? TAKEN + NOTHING : 4 * TAKEN + character(unit)
+  }
+  const unit = readUnit(codes, at, length)
+  if (Number.isNaN(unit)) return TAKEN + NOTHING
+  if (unit < 0xd800 || unit > 0xdbff) return 6 * TAKEN + character(unit)
+  let second = at + 6
+  // Escaped more than once, the second half has more than one backslash.
+  while (second + 1 < length && codes[second] === 0x5c && codes[second + 1] === 0x5c && second - at < 14) second++
+  const low = readUnit(codes, second, length)
+  if (low >= 0xdc00 && low <= 0xdfff) return (second + 6 - at) * TAKEN + character(0x10000 + (unit - 0xd800) * 0x400 + low - 0xdc00)
+  return 6 * TAKEN + character(unit)
 }
 
-function readEntity (codes: Uint16Array, at: number, length: number): number {
+/** A backslash, a `u` and four digits; NaN for anything else. */
+function readUnit (codes: Buffer, at: number, length: number): number {
+  return at + 5 < length && codes[at] === 0x5c && codes[at + 1] === 0x75 ? readHex(codes, at + 2, 4) : NaN
+}
+
+function readEntity (codes: Buffer, at: number, length: number): number {
   let end = at + 1
   while (end < length && end - at < ENTITY_MAX && codes[end] !== 0x3b) end++
   if (codes[end] !== 0x3b || end >= length) return TAKEN + 0x26
-  const name = String.fromCharCode(...codes.subarray(at + 1, end))
-  const code = ENTITIES[name] ?? (name.startsWith('#') ? Number(name.slice(1).replace(/^[xX]/, '0x')) : NaN)
-  return code < NOTHING ? (end + 1 - at) * TAKEN + code : TAKEN + 0x26
+  const name = codes.toString('latin1', at + 1, end)
+  const code = NAMED_CHARACTERS.get(name) ?? (name.startsWith('#') ? Number(name.slice(1).replace(/^[xX]/, '0x')) : NaN)
+  return code < NOTHING && Number.isInteger(code) && code >= 0 ? (end + 1 - at) * TAKEN + character(code) : TAKEN + 0x26
 }
 
-/** What a hexadecimal digit stands for; NaN for anything else. */
+/** What so many hexadecimal digits stand for; NaN where one is none. */
+function readHex (codes: Buffer, at: number, count: number): number {
+  let value = 0
+  for (let place = at; place < at + count; place++) value = value * 16 + digit(codes[place])
+  return value
+}
+
 function digit (code: number | undefined): number {
   if (code === undefined) return NaN
   if (code >= 0x30 && code <= 0x39) return code - 0x30

@@ -2,6 +2,8 @@ import type { SecretFields } from '../crypto/index.ts'
 import { reveal } from '../crypto/reveal.ts'
 import { isKeptNumber } from '../json.ts'
 import { createNeedle, findEscaped, type Needle, type Span } from './escapes.ts'
+import { spell } from './spellings.ts'
+import { findWrapped } from './wrapped.ts'
 
 /** Takes a credential out of whatever a provider sends back. */
 export interface Redactor {
@@ -23,37 +25,56 @@ const NUMBER = /^-?\d+(\.\d+)?$/
 
 /**
  * `sent` are the values as they stood in the request (a whole Basic header). Each value is looked
- * for as it is and in the forms that providers echo: base64, base64url, hex and URL-encoded; it and
- * its base64 also as JSON, HTML, forms and URLs escape them, one within another too.
+ * for as it is and in the forms that providers echo: base64 and base64url, also of anything longer
+ * that holds it and over several lines, hex, and URL-encoded; it and its base64 also as JSON,
+ * JavaScript, Markdown, HTML, forms and URLs escape them, one within another too.
  */
 export function createRedactor (secrets: SecretFields, sent: readonly string[]): Redactor {
-  const values = new Set([...Object.values(secrets).map(reveal), ...sent.map(takeBare)].filter(isLong))
-  const forms = [...new Set([...[...values].flatMap(spell), ...sent.filter(isLong).flatMap(toBase64)])].sort((a, b) => b.length - a.length)
-  const numbers = new Set(forms.filter((form) => NUMBER.test(form)).flatMap(spellNumber))
+  const values = [...new Set([...Object.values(secrets).map(reveal), ...sent.map(takeBare)].filter(isLong))]
+  const spellings = values.map(spell)
+  // Every text of every answer is searched for these; the rest is worked out for those that have one.
+  const probes = spellings.flatMap((one) => one.probes).filter(isLong)
+  const pieces = spellings.flatMap((one) => one.pieces)
+  const shortest = probes.reduce((least, { length }) => Math.min(least, length), Infinity)
+  const forms = once(() => [...new Set([...probes, ...spellings.flatMap(({ whole }) => whole)])].sort(longestFirst))
+  const lowerForms = once(() => probes.map((probe) => probe.toLowerCase()).sort(longestFirst))
+  const numbers = once(() => new Set(values.filter((value) => NUMBER.test(value)).flatMap(spellNumber)))
+  const needles = once(() => createNeedles([...values, ...spellings.flatMap(({ pieces: inner, whole }) => [...inner, ...whole]).filter((base64) => base64.includes('+') || base64.includes('/'))]))
+  const wide = once(() => values.map((value) => Buffer.from(value, 'utf16le')))
   const budget = { characters: ESCAPED_CHARACTERS_MAX }
-  let made: readonly Needle[] | undefined
-  const needles = () => {
-    made ??= createNeedles(values)
-    return made
-  }
 
-  const text = (value: string): string => replaceForms(replaceSpans(value, findEscaped(value, needles, budget)), forms)
+  const text = (value: string): string => {
+    if (value.length < LENGTH_MIN) return value
+    const clean = replaceSpans(value, findEscaped(value, needles, budget), findWrapped(value, pieces))
+    return clean.length >= shortest && probes.some((probe) => clean.includes(probe)) ? replaceForms(clean, forms()) : clean
+  }
   const json = (value: unknown): unknown => {
     if (typeof value === 'string') return text(value)
     if (Array.isArray(value)) return value.map(json)
-    if (typeof value === 'number' || isKeptNumber(value)) return numbers.size > 0 && numbers.has(JSON.stringify(value)) ? MARK : value
+    if (typeof value === 'number' || isKeptNumber(value)) return numbers().size > 0 && numbers().has(JSON.stringify(value)) ? MARK : value
     if (value === null || typeof value !== 'object') return value
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [text(name), json(member)]))
   }
   const bytes = (value: Buffer): Buffer => {
-    for (const { from, to } of findEscaped(value.toString('latin1'), needles, budget)) value.fill('*', from, to)
-    for (const form of forms) {
-      for (let at = value.indexOf(form); at >= 0; at = value.indexOf(form, at)) value.fill('*', at, at += Buffer.byteLength(form))
-    }
+    for (const { from, to } of [...findEscaped(value, needles, budget), ...findWrapped(value.toString('latin1'), pieces)]) value.fill('*', from, to)
+    if (probes.some((probe) => value.includes(probe))) for (const form of forms()) blot(value, Buffer.from(form))
+    for (const form of wide()) blot(value, form)
     return value
   }
-  const lowered = (value: string): string => replaceForms(value, forms.filter((form) => form.length <= value.length).map((form) => form.toLowerCase()))
+  const lowered = (value: string): string => value.length < shortest ? value : replaceForms(value, lowerForms())
   return Object.freeze({ text, lowered, json, bytes })
+}
+
+function once<T> (make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
+function longestFirst (a: string, b: string): number {
+  return b.length - a.length
 }
 
 function isLong (value: string): boolean {
@@ -66,42 +87,44 @@ function takeBare (value: string): string {
   return isLong(bare) ? bare : value
 }
 
-function spell (value: string): string[] {
-  const hex = Buffer.from(value).toString('hex')
-  const percent = encodeURIComponent(value)
-  const lower = percent.replace(/%../g, (byte) => byte.toLowerCase())
-  return [value, JSON.stringify(value).slice(1, -1), percent, lower, ...toBase64(value), hex, hex.toUpperCase()]
-}
-
-function toBase64 (value: string): string[] {
-  const buffer = Buffer.from(value)
-  const base64 = buffer.toString('base64')
-  return [base64, base64.replace(/=+$/, ''), buffer.toString('base64url')]
-}
-
 /** As it is written, and as whoever takes it for a number would write it. */
 function spellNumber (digits: string): string[] {
   return [digits, JSON.stringify(Number(digits))].filter(isLong)
 }
 
-/** Base64 is escaped as well, where it has a slash or a plus. What reads as a short text would be found by chance. */
-function createNeedles (values: ReadonlySet<string>): Needle[] {
-  const base64 = [...values].flatMap((value) => toBase64(value).slice(1, 2)).filter((value) => /[+/]/.test(value))
-  return [...values, ...base64].map(createNeedle).filter(({ read }) => isLong(read))
+/** What reads as a short text would be found by chance. */
+function createNeedles (values: readonly string[]): Needle[] {
+  return values.map(createNeedle).filter(({ read }) => isLong(read.toString()))
 }
 
 function replaceForms (value: string, forms: readonly string[]): string {
   let clean = value
-  for (const form of forms) if (clean.includes(form)) clean = clean.replaceAll(form, MARK)
+  for (const form of forms) if (form.length <= clean.length && clean.includes(form)) clean = clean.replaceAll(form, MARK)
   return clean
 }
 
-function replaceSpans (value: string, spans: readonly Span[]): string {
+function blot (value: Buffer, form: Buffer): void {
+  for (let at = value.indexOf(form); at >= 0; at = value.indexOf(form, at)) value.fill('*', at, at += form.length)
+}
+
+/** None overlap. */
+function join (spans: readonly Span[]): Span[] {
+  const joined: Span[] = []
+  for (const span of spans.toSorted((a, b) => a.from - b.from)) {
+    const last = joined.at(-1)
+    if (last === undefined || span.from >= last.to) joined.push(span)
+    else joined[joined.length - 1] = { from: last.from, to: Math.max(last.to, span.to) }
+  }
+  return joined
+}
+
+function replaceSpans (value: string, escaped: readonly Span[], wrapped: readonly Span[]): string {
+  if (escaped.length + wrapped.length === 0) return value
   let clean = ''
   let done = 0
-  for (const { from, to } of spans) {
+  for (const { from, to } of join([...escaped, ...wrapped])) {
     clean += value.slice(done, from) + MARK
     done = to
   }
-  return done === 0 ? value : clean + value.slice(done)
+  return clean + value.slice(done)
 }

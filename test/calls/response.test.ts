@@ -57,17 +57,70 @@ t.test('however a credential is escaped, it is taken out, and nothing beside it'
   t.equal(createRedactor({ key: wrapSecret('a%20b%20c') }, []).text('a b c'), 'a b c', 'what reads as less than 8 characters would be found by chance')
   t.equal(createRedactor({ key: wrapSecret('it\'s/here') }, []).text('100% of R&D &amp; its/here + \\u00e9'), '100% of R&D &amp; its/here + \\u00e9')
   const slow = createRedactor({ key: wrapSecret('\\\\//""&&\\"\\"') }, [])
-  for (const piece of ['\\', '%25', '&amp;', '%', '&#0', '\\u0041', '+', '%5c']) {
+  for (const piece of ['\\', '%25', '&amp;', '%', '&#0', '\\u0041', '+', '%5c', '\\ud83d', '\\x41', '%C3', '\n', '\\n', '\\\\n', `${'A'.repeat(20)}\n`]) {
     const startedMs = performance.now()
     slow.text(piece.repeat(100_000))
     t.ok(performance.now() - startedMs < 2_000, `${piece} without end takes time by its length alone`)
   }
 })
 
+t.test('escapes that nobody needs, that only some write, and letters beyond ASCII', async (t) => {
+  const hold = (value: string, written: string, name: string) => {
+    const one = createRedactor({ key: wrapSecret(value) }, [])
+    t.equal(one.text(`<${written}>`), '<[redacted]>', name)
+    t.match(one.bytes(Buffer.from(`\xff${written}\xfe`)).toString(), /^\xff\*+\xfe$/, `${name}, in bytes`)
+  }
+  const key = 'sk-proj-c4nary_0123456789'
+  for (const [name, from, to] of [
+    ['Markdown', '_', '\\_'], ['percent', '_', '%5F'], ['a number', '_', '&#95;'], ['a name', '_', '&lowbar;'], ['JavaScript', '-', '\\x2d'], ['a needless percent', 'a', '%61'],
+    ['a needless percent, twice', 'a', '%2561'], ['a needless number', 'n', '&#110;'], ['a needless number in hex', '4', '&#x34;'], ['a needless number in a page', 'c', '&amp;#99;'],
+    ['a needless JavaScript escape', 'y', '\\x79'],
+  ] as const) hold(key, key.replaceAll(from, to), name)
+  const words = 'Grüße aus Köln! (2024) 😀'
+  const rfc3986 = (text: string) => encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
+  const pairs = [...words].map((one) => one > '~' ? [...Array(one.length).keys()].map((at) => `\\u${one.charCodeAt(at).toString(16).padStart(4, '0')}`).join('') : one).join('')
+  for (const [name, written] of [
+    ['RFC 3986', rfc3986(words)], ['forms', new URLSearchParams({ k: words }).toString().slice(2)], ['both', rfc3986(rfc3986(words))], ['JSON', pairs], ['JSON within JSON', JSON.stringify(pairs).slice(1, -1)],
+    ['numbers', [...words].map((one) => one > '~' ? `&#${one.codePointAt(0)};` : one).join('')], ['names', words.replace('ü', '&uuml;').replace('ß', '&szlig;').replace('ö', '&ouml;')],
+    ['one of each', 'Gr%C3%BC\\u00dfe&#32;aus+K&ouml;ln%21 (2024) &#128512;'],
+  ] as const) hold(words, written, name)
+  const one = createRedactor({ key: wrapSecret(words) }, [])
+  t.equal(one.text('ü😀 %C3%BC 😀+'), 'ü😀 %C3%BC 😀+', 'what is only like it stays')
+  t.equal(one.text(`ü😀 ${rfc3986(words)} 😀`), 'ü😀 [redacted] 😀', 'beside letters of more than one unit')
+  const utf16 = one.bytes(Buffer.from(`ab${words}ba`, 'utf16le'))
+  t.equal(utf16.toString('utf16le').replace(/\u2a2a+/, '*'), 'ab*ba', 'a file in UTF-16')
+})
+
+t.test('base64 of what holds a credential, in one line or in many', async (t) => {
+  for (const key of ['sk_live_c4nary0123456789', 'c4nary+/=?"value"\n>>>???~~~', 'c4nary€ü0']) {
+    const one = createRedactor({ key: wrapSecret(key) }, [`Bearer ${key}`])
+    for (const around of [['', ''], ['a', 'b'], ['ab', 'c'], ['abc', ''], ['x-api-key: ', '\r\n'], [`${'long '.repeat(30)}`, ' and longer'.repeat(30)]] as const) {
+      const holds = around.join(key)
+      for (const buffer of [Buffer.from(holds), Buffer.from(JSON.stringify({ key: holds }))]) {
+        const [base64, url] = [buffer.toString('base64'), buffer.toString('base64url')]
+        const wrapped = [60, 64, 76].flatMap((width) => ['\n', '\r\n', '\n  ', '\\n', '\\r\\n'].map((end) => base64.replace(new RegExp(`.{${width}}`, 'g'), `$&${end}`)))
+        for (const written of [base64, url, base64.replaceAll('/', '\\/'), encodeURIComponent(base64), ...wrapped]) {
+          for (const clean of [one.text(`<${written}>`), one.bytes(Buffer.from(`<${written}>`)).toString()]) {
+            t.match(clean, /\[redacted\]|\*{10}/)
+            const rest = Buffer.from(decodeURIComponent(clean).replace(/\[redacted\]|\*+/, '').replaceAll(/\\[rn]|\\/g, ''), 'base64').toString('latin1')
+            t.notMatch(rest, /c4nary|nary|0123|value/, written)
+          }
+        }
+      }
+    }
+  }
+  const one = createRedactor({ key: wrapSecret('sk_live_c4nary0123456789') }, [])
+  const mail = Buffer.from('no secret in here at all. '.repeat(40)).toString('base64').replace(/.{76}/g, '$&\r\n')
+  t.equal(one.text(mail), mail)
+})
+
 t.test('a credential that is a number', async (t) => {
   const digits = createRedactor({ key: wrapSecret('9876543210987'), zero: wrapSecret('0123456789'), long: wrapSecret('98765432109876543210987'), short: wrapSecret('1234567') }, [])
   const json = '[9876543210987,{"n":[123456789,98765432109876543210987]},98765432109876543210988,19876543210987,1234567,-0.5]'
   t.equal(JSON.stringify(digits.json(parseExactly(json))), '["[redacted]",{"n":["[redacted]","[redacted]"]},98765432109876543210988,19876543210987,1234567,-0.5]')
+  const written = ['9876543210987.0', '9.876543210987e12', '9876543210987E0']
+  t.same(digits.json(parseExactly(`[${written.join()}]`)), ['[redacted]', '[redacted]', '[redacted]'], 'however it is written in JSON')
+  t.same(['9.876543210987e12', '9.876543210987E+12', '9876543210987.0'].map((one) => digits.text(one)), ['[redacted]', '[redacted]', '[redacted].0'], 'and in texts')
 })
 
 const shape = (id: string, status: number, body: string | Buffer, headers: Record<string, string> = {}) => shapeResponse(
