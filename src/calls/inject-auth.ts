@@ -59,12 +59,13 @@ interface Values {
 
 function inject (injections: readonly Injection[], { config, secrets, masked }: Values): InjectedAuth {
   const values = { ...config, ...secrets }
-  const headers: Record<string, string> = {}
-  const query: Record<string, string> = {}
+  // Maps, for a document may name a parameter `__proto__`.
+  const headers = new Map<string, string>()
+  const query = new Map<string, string>()
   const cookies: string[] = []
   const secretValues: string[] = []
-  const put = (into: Record<string, string>, name: string, { template, value }: { template: string, value: string }): void => {
-    into[name] = value
+  const put = (into: Map<string, string>, name: string, { template, value }: { template: string, value: string }): void => {
+    into.set(name, value)
     if (mentionsAny(template, secrets)) secretValues.push(value)
   }
   for (const injection of injections) {
@@ -81,5 +82,5 @@ function inject (injections: readonly Injection[], { config, secrets, masked }: 
       put(headers, 'cookie', { template, value: cookies.join('; ') })
     }
   }
-  return { headers, query, secretValues }
+  return { headers: Object.fromEntries(headers), query: Object.fromEntries(query), secretValues }
 }

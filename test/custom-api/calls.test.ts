@@ -1,3 +1,5 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { json, startProvider } from '../support/provider.ts'
 import { startTestVault } from '../support/vault.ts'
@@ -116,4 +118,37 @@ t.test('input that is flat', async (t) => {
   t.match(await requestOf('twice', { name: 'Rex' }), { code: 'input_invalid', errors: [{ pointer: '/input/name', message: /^stands in query and body/ }] })
   t.match(await requestOf('twice', { query: { name: 'a' }, body: { name: 'b' } }), { url: `${provider.url}/twice?name=a`, body: { name: 'b' } })
   t.match(await requestOf('get_pet', { id: 7, colour: 'red' }), { code: 'input_invalid', errors: [{ pointer: '/input/colour', message: 'is not known here' }] })
+})
+
+t.test('a credential goes out whatever its parameter is called', async (t) => {
+  const seen: { url: string | undefined, headers: readonly string[] }[] = []
+  // Node's own `headers` have no room for such a name.
+  const named = createServer((request, reply) => {
+    seen.push({ url: request.url, headers: request.rawHeaders })
+    json(reply, 200, {})
+  })
+  await new Promise<void>((resolve) => { named.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { named.close() })
+  const { port } = named.address() as AddressInfo
+  const schemes = { query: { type: 'apiKey', in: 'query', name: '__proto__' }, header: { type: 'apiKey', in: 'header', name: '__proto__' } }
+  const other = await startTestVault({ EGRESS_ALLOW_CUSTOM_API: `127.0.0.1:${port}` })
+  t.teardown(async () => { await other.close() })
+  for (const [scheme, definition] of Object.entries(schemes)) {
+    const document = {
+      openapi: '3.1.0', info: { title: `By ${scheme}`, version: '1' }, servers: [{ url: `http://127.0.0.1:${port}` }], security: [{ [scheme]: [] }], paths: { '/a': { get: { operationId: 'a' } } },
+      components: { securitySchemes: { [scheme]: definition } },
+    }
+    const api = await other.request('POST', `${W}/integrations`, { body: { document } })
+    t.equal(api.status, 201, api.text)
+    const { body } = await other.request('POST', `${W}/connections`, { body: { integration: api.body.id, environment: 'sandbox', name: scheme, credentials: { [scheme]: KEY } } })
+    const of = `${W}/connections/${body.id as string}`
+    const { text } = await other.request('POST', `${of}/invoke`, { body: { environment: 'sandbox', action: 'a', dry_run: true } })
+    t.match(text, /"__proto__":"\[credential\]"|__proto__=%5Bcredential%5D/, `${scheme}, in a dry run`)
+    t.equal((await other.request('POST', `${of}/invoke`, { body: { environment: 'sandbox', action: 'a' } })).status, 200)
+    const resolved = await other.request('POST', `${of}/resolve`, { body: { environment: 'sandbox' } })
+    t.match(resolved.text, `"__proto__":"${KEY}"`, `${scheme}, resolved`)
+  }
+  t.match(seen.map(({ url }) => url), [`/a?__proto__=${KEY}`, '/a'])
+  const { headers = [] } = seen[1] ?? {}
+  t.equal(headers[headers.indexOf('__proto__') + 1], KEY)
 })
