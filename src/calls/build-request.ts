@@ -101,8 +101,8 @@ function fillPath (template: string, values: Readonly<Record<string, unknown>>):
   for (const { name, written, segments } of pathParameters(template)) {
     const parts = segments ? String(values[name]).split('/') : [String(values[name])]
     // eslint-disable-next-line no-control-regex
-    if (parts.some((part) => part === '' || part === '.' || part === '..' || /[\x00-\x1f\x7f]/.test(part))) {
-      throw invalid([{ pointer: `/input/path/${name}`, message: 'must not be empty, `.`, `..` or hold control characters' }])
+    if (parts.some((part) => part === '' || hasDotSegment(part) || /[\x00-\x1f\x7f]/.test(part))) {
+      throw invalid([{ pointer: `/input/path/${name}`, message: 'must not be empty, have `.` or `..` between slashes, or hold control characters' }])
     }
     path = path.replace(written, () => parts.map(encodeURIComponent).join('/'))
   }
