@@ -266,6 +266,28 @@ t.test('a form from another site', async (t) => {
   t.equal(answer.status, 403)
 })
 
+t.test('a form from another site that is the first to use a link', async (t) => {
+  const { url, id } = await vault.openSession(W, linearWayOf())
+  const form = { integration: 'linear', auth: 'oauth' }
+  const post = async (headers: Record<string, string>) => await fetch(url, { method: 'POST', redirect: 'manual', headers, body: new URLSearchParams(form) })
+  for (const headers of [
+    { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }, { origin: 'null', 'sec-fetch-site': 'cross-site' }, { origin: 'null', 'sec-fetch-site': 'same-site' },
+    { 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example' }, { origin: vault.urls.public.replace(/\d+$/, '1') },
+  ]) {
+    const answer = await post(headers)
+    t.match(answer, { status: 403 }, JSON.stringify(headers))
+    t.equal(answer.headers.get('set-cookie'), null)
+    t.match(await answer.text(), /Sent from another site/)
+  }
+  t.match((await vault.request('GET', `/v1/workspaces/${W}/connect-sessions/${id}`)).body, { state: 'open' }, 'nothing is used up')
+  // The page's own form: it sends no referrer, so browsers name no origin.
+  t.equal((await post({ origin: 'null', 'sec-fetch-site': 'same-origin' })).status, 200)
+  for (const headers of [{ origin: vault.urls.public }, { origin: 'null' }]) {
+    const another = await vault.openSession(W, linearWayOf())
+    t.equal((await fetch(another.url, { method: 'POST', redirect: 'manual', headers, body: new URLSearchParams(form) })).status, 200, 'an older browser')
+  }
+})
+
 t.test('links and codes at random', async (t) => {
   const { url, id } = await vault.openSession(W, linearWayOf())
   for (const token of ['x', 'A'.repeat(43), '..%2f..%2fv1', `${'A'.repeat(42)}é`, '%00'.repeat(43), new URL(url).pathname.split('/').at(-1)?.slice(0, -1) ?? '']) {

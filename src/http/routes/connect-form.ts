@@ -55,6 +55,17 @@ export function without (posted: Posted, names: readonly string[]): Posted {
   return Object.fromEntries(Object.entries(posted).filter(([name]) => !names.includes(name)))
 }
 
+/**
+ * Whether a form was sent by a page of another site, or of a neighbour. A browser that says where a request is from is
+ * believed; older ones name the origin, which is `null` from a page without referrer, such as ours.
+ */
+export function isForeign ({ headers }: FastifyRequest, publicUrl: string): boolean {
+  const { origin } = headers
+  const site = headers['sec-fetch-site']
+  if (origin !== undefined && origin !== 'null' && origin !== new URL(publicUrl).origin) return true
+  return site !== undefined && site !== 'same-origin' && site !== 'none'
+}
+
 /** Longer than a session and its confirmation. */
 const COOKIE_SECONDS = 2_400
 

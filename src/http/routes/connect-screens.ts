@@ -27,6 +27,8 @@ export interface Screens {
   /** Of every page. */
   readonly headers: Readonly<Record<string, string>>
   sendElsewhere (reply: FastifyReply): FastifyReply
+  /** The form was not a page's own. */
+  sendForeign (reply: FastifyReply): FastifyReply
   /** The provider's redirect fits no step that is under way. */
   sendStale (reply: FastifyReply): FastifyReply
   sendCancelled (reply: FastifyReply, session: SessionRow): FastifyReply
@@ -71,6 +73,7 @@ export function createScreens ({ productName, publicUrl, nameIntegration }: Opti
   return Object.freeze({
     headers: HEADERS,
     sendElsewhere: (reply: FastifyReply) => say(reply.code(403), ELSEWHERE(productName)),
+    sendForeign: (reply: FastifyReply) => say(reply.code(403), FOREIGN(productName)),
     sendStale: (reply: FastifyReply) => say(reply.code(400), STALE(productName)),
     sendCancelled: (reply: FastifyReply, session: SessionRow) => say(reply, {
       sign: 'wait', title: 'Cancelled', text: ['Nothing was connected, and what had been granted is given up.'], deeds: wayBack(session, productName),
@@ -111,6 +114,11 @@ function sendPage (reply: FastifyReply, page: string): FastifyReply {
 const ELSEWHERE = (productName: string): Message => ({
   sign: 'bad', title: 'Opened elsewhere',
   text: ['This link is already in use in another browser, or this browser does not accept cookies.', `Go on where you opened it first, or ask for a new link in ${productName}.`],
+})
+
+const FOREIGN = (productName: string): Message => ({
+  sign: 'bad', title: 'Sent from another site',
+  text: ['Nothing was connected: what was sent did not come from this page.', `Open the link that you got from ${productName}.`],
 })
 
 const STALE = (productName: string): Message => ({

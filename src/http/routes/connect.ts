@@ -15,7 +15,7 @@ import type { App } from '../app.ts'
 import { closed } from '../contract/parts.ts'
 import { toVaultError } from '../problem.ts'
 import { keyOf } from '../rate-windows.ts'
-import { bounded, entriesOf, judgeLinkConfig, readBinding, readFields, setBinding, without, type Posted } from './connect-form.ts'
+import { bounded, entriesOf, isForeign, judgeLinkConfig, readBinding, readFields, setBinding, without, type Posted } from './connect-form.ts'
 import { createScreens, type Screens } from './connect-screens.ts'
 import { takeCredential } from './credential-intake.ts'
 
@@ -62,6 +62,8 @@ export async function connectRoutes (app: App, options: ConnectOptions): Promise
 
   app.post('/connect/:token', { schema: { hide: true, params: TokenParams } }, async (request, reply) => {
     const { token } = request.params
+    // Before the link is bound: another's page could bind it to a browser that never saw it.
+    if (isForeign(request, options.publicUrl())) return screens.sendForeign(reply)
     // What is pasted is tested at its provider.
     stepAside(request)
     const found = await linking.find(token)
