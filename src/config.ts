@@ -153,6 +153,7 @@ const SETTINGS = {
   internalPort: integer('INTERNAL_PORT', 'Port of the internal listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 8080 }),
   publicHost: text('PUBLIC_HOST', 'Address of the public listener (browsers and agents).', '127.0.0.1'),
   publicPort: integer('PUBLIC_PORT', 'Port of the public listener; 0 lets the system pick.', { min: 0, max: 65_535, fallback: 8081 }),
+  publicConnectionsMax: integer('PUBLIC_CONNECTIONS_MAX', 'Connections to the public listener open at a time, per process, and never more than half of the files it may open; what comes beyond is closed. Each agent that polls holds one.', { min: 1, max: 1_000_000, fallback: 10_000 }),
   publicUrl: publicUrl('PUBLIC_URL', 'Where browsers reach the public listener; it may have a path, under which it is proxied. OAuth apps are registered with it. Without it, the listener’s own address.'),
   returnOrigins: origins('RETURN_ORIGINS', 'Origins of the host product that a browser may be sent back to after linking.'),
   productName: text('PRODUCT_NAME', 'How the hosted connect page names the host product.', 'Connection Vault'),

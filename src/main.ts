@@ -54,6 +54,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
       rateLimitPerMinute: config.rateLimitPerMinute,
       workInFlight: config.workInFlight,
       callsInFlight: config.callsInFlight,
+      publicConnectionsMax: config.publicConnectionsMax,
       productName: config.productName,
       publicUrl,
       tls: readTls(config),

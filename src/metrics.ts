@@ -35,6 +35,7 @@ export function createMetrics () {
     statements: new Gauge({ name: 'vault_database_statements', help: 'Statements on the dedicated connections that are not answered yet.', labelNames: ['pipeline'], registers }),
     databaseSilences: new Counter({ name: 'vault_database_silences_total', help: 'Database connections cut because nothing came back over them.', registers }),
     requests: new Histogram({ name: 'vault_http_request_seconds', help: 'Requests by listener, route and status.', labelNames: ['listener', 'route', 'status'], buckets: SECONDS, registers }),
+    droppedConnections: new Counter({ name: 'vault_connections_dropped_total', help: 'Connections closed because a listener had as many as it may.', labelNames: ['listener'], registers }),
     refusals: new Counter({ name: 'vault_refusals_total', help: 'Requests refused, by code.', labelNames: ['code'], registers }),
     resolves: new Counter({ name: 'vault_resolves_total', help: 'Credentials asked for, by result.', labelNames: ['result'], registers }),
     invocations: new Histogram({ name: 'vault_invocation_seconds', help: 'Actions run, by integration and outcome.', labelNames: ['integration', 'outcome'], buckets: SECONDS, registers }),

@@ -38,6 +38,8 @@ export interface AppOptions {
 
 /** Receiving a whole request may take this long; a client that drips bytes is cut off. */
 const REQUEST_TIMEOUT_MS = 30_000
+/** Strangers hold a connection for no longer without having said who they are, or anything. */
+const STRANGERS = { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 }
 
 /** An app of one listener: limits, error shape, headers, authentication. Its routes come afterwards. */
 export function createApp (options: AppOptions): App {
@@ -52,7 +54,7 @@ export function createApp (options: AppOptions): App {
     return503OnClosing: false,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 256 },
-    http: { maxHeaderSize: 16_384 },
+    http: { maxHeaderSize: 16_384, ...options.listener === 'public' && STRANGERS },
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => { answerError(error, request, reply) },
     ...options.tls && { https: { ...options.tls, ...options.tls.ca && { requestCert: true, rejectUnauthorized: true }, minVersion: 'TLSv1.2', maxHeaderSize: 16_384 } },

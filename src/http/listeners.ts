@@ -14,6 +14,7 @@ import type { Relay } from '../relay/index.ts'
 import { createAdmission, type Admission } from './admission/admission.ts'
 import { watchLoop } from './admission/pressure.ts'
 import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
+import { boundConnections } from './bound-connections.ts'
 import { operationsRoutes, type ReadinessCheck } from './operations.ts'
 import { RateWindows } from './rate-windows.ts'
 import { describeApi, serveDescription } from './reference.ts'
@@ -56,6 +57,7 @@ export interface HttpOptions {
   readonly rateLimitPerMinute: number
   readonly workInFlight: number
   readonly callsInFlight: number
+  readonly publicConnectionsMax: number
   readonly productName: string
   readonly publicUrl: () => string
   readonly tls: AppOptions['tls']
@@ -82,6 +84,7 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
     internal: await createInternal(options, { refusals, admission: admissions.internal }),
   }
   operationsRoutes(apps.operations, options)
+  boundConnections(apps.public, { ...options, listener: 'public', most: options.publicConnectionsMax })
   // A plugin of its own: what its pages do to errors and headers stays with them.
   await apps.public.register(async (scoped) => { await connectRoutes(scoped, options) })
   await apps.public.register(async (scoped) => { await agentRoutes(scoped, options) })

@@ -161,3 +161,28 @@ t.test('what is no request is answered with a problem, and its connection ends',
     }
   }
 })
+
+t.test('connections of strangers', async (t) => {
+  const most = 5
+  const vault = await startTestVault({ PUBLIC_CONNECTIONS_MAX: String(most) })
+  t.teardown(() => vault.close())
+  const port = Number(new URL(vault.urls.public).port)
+  const open = async (first = '') => {
+    const socket = connect(port, '127.0.0.1')
+    const since = performance.now()
+    const closed = new Promise<number>((resolve) => { socket.on('close', () => { resolve(performance.now() - since) }) })
+    socket.on('error', () => {}).resume()
+    await new Promise((resolve) => { socket.on('connect', resolve) })
+    socket.write(first)
+    return closed
+  }
+  const silent = await Promise.all([...Array.from({ length: most - 1 }, async () => ({ closed: open() })), (async () => ({ closed: open('GET /connect/x HTTP/1.1\r\nhost: a\r\n') }))()])
+  await eventually(async () => {
+    const beyond = await open()
+    return beyond < 1_000
+  })
+  t.equal((await vault.request('GET', '/v1/integrations')).status, 200, 'the API has connections of its own')
+  t.match((await get(`${vault.urls.operations}/metrics`)).text, /vault_connections_dropped_total\{listener="public"\} [1-9]/)
+  for (const { closed } of silent) t.ok(await closed < 14_000, 'who says nothing whole within ten seconds is cut off')
+  t.equal((await get(`${vault.urls.public}/connect/${'A'.repeat(43)}`)).status, 404, 'and there is room again')
+})
