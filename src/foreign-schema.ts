@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { isObject } from './json.ts'
 import { compileSchema, type SchemaCheck } from './schema.ts'
 import { createTimeLimit, OutOfTime } from './time-limit.ts'
@@ -14,6 +15,10 @@ const COMPILE_MS = 500
 const CHECK_MS = 50
 /** A schema that took too long for one value is not run for a while: whoever sends the next could as well send the same again. */
 const PAUSE_MS = 10_000
+/** What the slow checks of one party may take within as long; those that are quicker than SLOW_MS are any request's work. */
+const PARTY_MS = 100
+const SLOW_MS = 25
+const PARTIES_MAX = 10_000
 /** Schema nodes times values, about a microsecond each at the worst: below this nothing is gained by a clock, which costs more. */
 const PLAIN_WORK = 20_000
 
@@ -28,22 +33,75 @@ const VALUES: ReadonlySet<string> = new Set(['enum', 'const', 'default', 'exampl
 
 const limit = createTimeLimit()
 
+/** Those who answer for schemas: what has taken too long is held against all that a party has written, not against one schema. */
+export interface Party {
+  isPaused (): boolean
+  /** For what has just taken so long. */
+  charge (tookMs: number): void
+}
+
+export function createParty (): Party {
+  let [sinceMs, spentMs, pausedUntilMs] = [-Infinity, 0, -Infinity]
+  return Object.freeze({
+    isPaused: () => performance.now() < pausedUntilMs,
+    charge: (tookMs: number) => {
+      if (tookMs < SLOW_MS) return
+      const nowMs = performance.now()
+      if (nowMs - sinceMs > PAUSE_MS) [sinceMs, spentMs] = [nowMs, 0]
+      spentMs += tookMs
+      if (spentMs >= PARTY_MS) pausedUntilMs = nowMs + PAUSE_MS
+    },
+  })
+}
+
+/** One party for each name. */
+export function createParties (): (name: string) => Party {
+  const parties = new LRUCache<string, Party>({ max: PARTIES_MAX })
+  return (name) => {
+    const known = parties.get(name) ?? createParty()
+    parties.set(name, known)
+    return known
+  }
+}
+
 /**
  * A check for a schema of a stranger. Throws a TypeError for one that is none, that points anywhere but into itself, or that takes
  * too long to compile. The check answers TOO_LONG for a value that takes too long.
  */
-export function compileForeignSchema (schema: object, at = ''): SchemaCheck {
+export function compileForeignSchema (schema: object, at = '', party = createParty()): SchemaCheck {
+  const check = compile(schema, at, party)
+  if (check === undefined) throw new TypeError(`the schema ${TOO_LONG}`)
+  return check
+}
+
+/** The same, compiled when there is something to check; the check answers TOO_LONG where that takes too long, too. */
+export function prepareForeignSchema (build: () => object, at: string, party: Party): SchemaCheck {
+  let check: SchemaCheck | undefined
+  return (value) => {
+    if (check === undefined && !party.isPaused()) check = compile(build(), at, party)
+    return check?.(value) ?? [{ pointer: at, message: TOO_LONG }]
+  }
+}
+
+function compile (schema: object, at: string, party: Party): SchemaCheck | undefined {
   const clean = strip(schema) as object
   const weight = weigh(clean)
   const check = timed(COMPILE_MS, () => compileSchema(clean, at))
-  if (check === undefined) throw new TypeError(`the schema ${TOO_LONG}`)
+  if (check === undefined) {
+    // Only one that is given up counts: honest ones are large, too, and compiled once.
+    party.charge(COMPILE_MS)
+    return undefined
+  }
   let refusedUntilMs = -Infinity
   return (value) => {
     if (weight * countUpTo(value, PLAIN_WORK / weight) <= PLAIN_WORK) return check(value)
-    const errors = performance.now() < refusedUntilMs ? undefined : timed(CHECK_MS, () => check(value))
-    if (errors !== undefined) return errors
-    refusedUntilMs = performance.now() + PAUSE_MS
-    return [{ pointer: at, message: TOO_LONG }]
+    const beganMs = performance.now()
+    if (beganMs < refusedUntilMs || party.isPaused()) return [{ pointer: at, message: TOO_LONG }]
+    const errors = timed(CHECK_MS, () => check(value))
+    const endedMs = performance.now()
+    party.charge(endedMs - beganMs)
+    if (errors === undefined) refusedUntilMs = endedMs + PAUSE_MS
+    return errors ?? [{ pointer: at, message: TOO_LONG }]
   }
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { compileForeignSchema, TOO_LONG } from '../src/foreign-schema.ts'
+import { compileForeignSchema, createParties, prepareForeignSchema, TOO_LONG } from '../src/foreign-schema.ts'
 
 /** Schemas that were written by people one does not know, some of whom mean harm. */
 const chain = (levels: number, last: object) => ({
@@ -58,4 +58,17 @@ t.test('a pattern is not run, wherever it is hidden', async (t) => {
     { $ref: '#/$defs', $defs: slow }, { $ref: '#/$defs/missing' }, { $ref: 'https://example.com/schema.json' },
   ]) t.throws(() => compileForeignSchema(hidden), TypeError, JSON.stringify(hidden))
   t.same(compileForeignSchema({ $id: 'https://example.com/it', $ref: '#/properties/default', properties: { default: slow } })(value), [], 'a property may be called default')
+})
+
+t.test('what has taken too long is held against all schemas of who wrote it, and of nobody else', async (t) => {
+  const partyOf = createParties()
+  const many = Array.from({ length: 100 }, () => prepareForeignSchema(() => chain(45, { type: 'object' }), '/input', partyOf('one')))
+  const answers: unknown[] = []
+  t.ok(timeOf(() => { for (const check of many) answers.push(check({})) }) < 1_000, 'a hundred of them take what a few do')
+  t.same(answers, Array.from({ length: 100 }, () => [{ pointer: '/input', message: TOO_LONG }]))
+  const honest = { type: 'array', uniqueItems: true }
+  t.same(compileForeignSchema(honest, '', partyOf('one'))([1, 2]), [{ pointer: '', message: TOO_LONG }], 'nothing of theirs runs against the clock')
+  t.same(compileForeignSchema({ type: 'object' }, '', partyOf('one'))({}), [], 'what is little work anyhow does')
+  t.same(compileForeignSchema(honest, '', partyOf('other'))([1, 2]), [])
+  t.equal(partyOf('one').isPaused(), true)
 })

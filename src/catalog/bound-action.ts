@@ -1,4 +1,4 @@
-import { compileForeignSchema } from '../foreign-schema.ts'
+import { createParty, prepareForeignSchema } from '../foreign-schema.ts'
 import type { SchemaCheck } from '../schema.ts'
 import type { Action, Manifest, Place } from './manifest.ts'
 
@@ -17,13 +17,13 @@ export interface IntegrationAction {
 
 /**
  * An action of an imported document. Its parameters are checked strictly, its body only where the
- * import asked for it: documents are wrong about bodies more often than callers.
+ * import asked for it: documents are wrong about bodies more often than callers. `party` answers for
+ * what its schema takes to check.
  */
-export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definition: Action): IntegrationAction {
+export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definition: Action, party = createParty()): IntegrationAction {
   const { binding, input = {} } = definition
   const types = binding?.bodies?.map((body) => body.media_type) ?? []
   let shown: Readonly<Record<string, unknown>> | undefined
-  let compiled: SchemaCheck | undefined
 
   const outline = (body: unknown): Record<string, unknown> => {
     const parts = (['path', 'query', 'header', 'cookie'] as const).flatMap((place) => {
@@ -53,7 +53,7 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
     get outline () { return outline(input.body ?? {}) },
     names: new Map<Place, ReadonlySet<string>>(),
     openBody: false,
-    check: (value: unknown) => (compiled ??= compileForeignSchema(build(binding?.strict === true ? input.body ?? {} : {}), '/input'))(value),
+    check: prepareForeignSchema(() => build(binding?.strict === true ? input.body ?? {} : {}), '/input', party),
   })
 }
 

@@ -1,4 +1,5 @@
 import { VaultError } from '../errors.ts'
+import { createParty } from '../foreign-schema.ts'
 import { compileSchema, type SchemaCheck } from '../schema.ts'
 import { createBoundAction, type IntegrationAction } from './bound-action.ts'
 import type { Action, AuthScheme, Manifest, Place, TestRequest } from './manifest.ts'
@@ -41,8 +42,9 @@ const FILE = {
 }
 
 export function createIntegration (manifest: Manifest): LoadedIntegration {
+  const party = createParty()
   const actions = new Map(manifest.actions.map((definition) =>
-    [definition.name, definition.binding === undefined ? createAction(definition) : createBoundAction(manifest, definition)]))
+    [definition.name, definition.binding === undefined ? createAction(definition) : createBoundAction(manifest, definition, party)]))
   const requireAction = (name: string): IntegrationAction => {
     const action = actions.get(name)
     if (action === undefined) throw new VaultError('action_unknown', { detail: `${manifest.name} has no such action. It has: ${listNames([...actions.keys()])}.` })

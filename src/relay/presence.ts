@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { compileForeignSchema } from '../foreign-schema.ts'
+import { createParties, prepareForeignSchema, type Party } from '../foreign-schema.ts'
 import type { AgentId, WorkspaceId } from '../ids.ts'
 import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import type { SchemaCheck } from '../schema.ts'
@@ -49,6 +49,7 @@ const NOTHING: Said = { names: [], actions: new Map() }
 export function createPresence ({ database, ledger }: { database: Pick<Database, 'db' | 'reads' | 'transaction'>, ledger: Pick<Ledger, 'recordIn'> }): Presence {
   // An announcement never changes; the next one has another time.
   const announcements = new LRUCache<string, Said>({ maxSize: CACHED_CHARACTERS })
+  const partyOf = createParties()
 
   const read = async ({ workspaceId, id, announced_at: at }: Announced): Promise<Said> => {
     if (at === null) return NOTHING
@@ -56,7 +57,8 @@ export function createPresence ({ database, ledger }: { database: Pick<Database,
     const known = announcements.get(key)
     if (known !== undefined) return known
     const actions = await guard(() => findAnnouncedActions(database.db, { workspaceId, id })) as AnnouncedAction[]
-    const said = { names: actions.map(({ name }) => name), actions: new Map(actions.map((definition) => [definition.name, prepare(definition)])) }
+    const party = partyOf(workspaceId)
+    const said = { names: actions.map(({ name }) => name), actions: new Map(actions.map((definition) => [definition.name, prepare(definition, party)])) }
     announcements.set(key, said, { size: JSON.stringify(actions).length + COST })
     return said
   }
@@ -95,16 +97,17 @@ export function createPresence ({ database, ledger }: { database: Pick<Database,
   })
 }
 
-function prepare (definition: AnnouncedAction) {
-  let compiled: SchemaCheck | undefined
-  return { definition, check: (value: unknown) => (compiled ??= compile(definition))(value) }
+function prepare (definition: AnnouncedAction, party: Party) {
+  const check = prepareForeignSchema(() => definition.input, '/input', party)
+  return { definition, check: (value: unknown) => judge(check, value) }
 }
 
 /** Of very many, not all were looked at when they were announced. */
-function compile ({ input }: AnnouncedAction): SchemaCheck {
+function judge (check: SchemaCheck, value: unknown): ReturnType<SchemaCheck> {
   try {
-    return compileForeignSchema(input, '/input')
-  } catch {
-    return () => [{ pointer: '/input', message: 'can’t be checked: what the agent has announced is no JSON Schema' }]
+    return check(value)
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    return [{ pointer: '/input', message: 'can’t be checked: what the agent has announced is no JSON Schema' }]
   }
 }

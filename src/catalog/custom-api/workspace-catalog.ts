@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { VaultError } from '../../errors.ts'
+import { createParties } from '../../foreign-schema.ts'
 import { isId, type IntegrationId, type WorkspaceId } from '../../ids.ts'
 import { findAction, findIntegration, findLastRevisionOf, findNewestRevision, guard, listKnownActions, listRevisions, type Database, type RevisionPlace } from '../../store/index.ts'
 import { createBoundAction, type IntegrationAction } from '../bound-action.ts'
@@ -70,6 +71,8 @@ export function createWorkspaceCatalog (catalog: Catalog, { database, closedHost
 
 function createActionLoader (database: Pick<Database, 'db'>): (place: RevisionPlace, name: string, revision: number) => Promise<IntegrationAction> {
   const actions = new LRUCache<string, IntegrationAction>({ maxSize: ACTION_CHARACTERS_MAX })
+  // Of a workspace, not of an API: it may have hundreds of those.
+  const partyOf = createParties()
   return async (of, name, revision) => {
     const place = { ...of, revision }
     const key = `${nameOf(place)}/${name}`
@@ -77,7 +80,7 @@ function createActionLoader (database: Pick<Database, 'db'>): (place: RevisionPl
     if (known !== undefined) return known
     const row = await guard(() => findAction(database.db, place, { name, whole: false }))
     if (row === undefined) throw await describeMissing(database, place, name)
-    const action = createBoundAction({ schemas: row.schemas }, row.definition as Action)
+    const action = createBoundAction({ schemas: row.schemas }, row.definition as Action, partyOf(of.workspaceId))
     actions.set(key, action, { size: row.size + ACTION_COST })
     return action
   }
