@@ -9,14 +9,16 @@ export interface ReadinessCheck {
 }
 
 const CHECK_TIMEOUT_MS = 2_000
+/** Balancers ask by HEAD, too. */
+const BY_HEAD = { exposeHeadRoute: true }
 
 /** Alive, ready, and measured: for the orchestrator and Prometheus, on a listener of their own. */
 export function operationsRoutes (app: App, options: { checks: readonly ReadinessCheck[], metrics: Metrics, log: Log }): void {
   const { checks, metrics, log } = options
 
-  app.get('/livez', async () => ({ status: 'alive' }))
+  app.get('/livez', BY_HEAD, async () => ({ status: 'alive' }))
 
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/readyz', BY_HEAD, async (_request, reply) => {
     const results = await Promise.all(checks.map(async ({ name, check }) => {
       try {
         await within(check())

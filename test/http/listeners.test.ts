@@ -32,6 +32,7 @@ t.test('three listeners, and each route on one of them', async (t) => {
   const reference = await get(`${vault.urls.internal}/docs/`)
   t.equal(reference.status, 200)
   t.match(reference.headers.get('content-security-policy'), /default-src 'self'/)
+  t.notMatch(reference.headers.get('content-security-policy'), /upgrade-insecure-requests|validator/, 'over plain http it loads its style and script by plain http')
   const description = await get(`${vault.urls.internal}/openapi.yaml`)
   t.match(description.text, /^openapi: 3\.1\.0/)
   t.match(description.headers.get('content-type'), /yaml/)
@@ -40,6 +41,10 @@ t.test('three listeners, and each route on one of them', async (t) => {
 t.test('readiness tells what is missing', async (t) => {
   const vault = await startTestVault()
   t.teardown(() => vault.close())
+  for (const [path, status] of [['/livez', 200], ['/readyz', 200], ['/metrics', 404]] as const) {
+    const head = await fetch(`${vault.urls.operations}${path}`, { method: 'HEAD' })
+    t.same([head.status, await head.text()], [status, ''], `HEAD ${path}`)
+  }
   t.same(JSON.parse((await get(`${vault.urls.operations}/readyz`)).text), { status: 'ready', checks: { database: 'ok', keys: 'ok' } })
   await vault.database.setReachable(false)
   const answer = await eventually(async () => {
@@ -47,6 +52,7 @@ t.test('readiness tells what is missing', async (t) => {
     return found.status === 503 && found
   })
   t.match(JSON.parse(answer.text), { status: 'not_ready', checks: { database: 'failed' } })
+  t.equal((await fetch(`${vault.urls.operations}/readyz`, { method: 'HEAD' })).status, 503)
   t.equal((await get(`${vault.urls.operations}/livez`)).status, 200, 'alive all the same')
   const refused = await vault.request('GET', '/v1/workspaces/acme/connections')
   t.match(refused.body, { status: 503, code: 'database_unavailable', retryable: true })
