@@ -24,7 +24,11 @@ export function serviceTokenRoutes (app: App, rooms: { access: Access, ledger: P
   }
 
   app.post('/v1/service-tokens', {
-    schema: { tags, operationId: 'createServiceToken', summary: 'Make a service token', description: 'The token is shown once.', headers: IdempotencyHeaders, body: CreateServiceToken, response: { 201: CreatedServiceToken } },
+    schema: {
+      tags, operationId: 'createServiceToken', summary: 'Make a service token',
+      description: 'The token is shown once. It may have scopes that the caller has not: `tokens:manage` is everything. Each is on record as `token.created`, with its scopes.',
+      headers: IdempotencyHeaders, body: CreateServiceToken, response: { 201: CreatedServiceToken },
+    },
     config: { errors: ['idempotency_conflict', 'kek_unavailable'] },
   }, async (request, reply) => {
     const caller = callerOf(request)

@@ -94,7 +94,7 @@ export const OPERATIONS = {
   listWebhookDeliveries: { method: 'GET', path: '/v1/webhooks/{webhook_id}/deliveries', query: ['state', 'cursor', 'limit'], list: 'deliveries', has: ['deliveries'] },
   /** Send events again. Those of the types and environments it is for. Their ids stay the same. */
   replayWebhook: { method: 'POST', path: '/v1/webhooks/{webhook_id}/replay', body: true, has: ['queued'] },
-  /** Make a service token. The token is shown once. */
+  /** Make a service token. The token is shown once. It may have scopes that the caller has not: `tokens:manage` is everything. Each is on record as `token.created`, with its scopes. */
   createServiceToken: { method: 'POST', path: '/v1/service-tokens', body: true, key: true, has: ['service_token'] },
   /** List service tokens, newest first. */
   listServiceTokens: { method: 'GET', path: '/v1/service-tokens', query: ['cursor', 'limit'], list: 'service_tokens', has: ['service_tokens'] },
