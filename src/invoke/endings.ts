@@ -12,25 +12,31 @@ export type Ending =
   | { readonly problem: { readonly code: ErrorCode, readonly detail: string | undefined, readonly meta: Readonly<Record<string, unknown>> | undefined } }
 
 export interface Endings {
-  /** Seals it for its connection and invocation, and stores it with its key. */
-  keep (claim: InvocationClaim, connection: UsableConnection, ending: Ending): Promise<void>
+  /** Seals it for its connection and invocation, and stores it with its key. Answers false, and keeps nothing, where it is too large. */
+  keep (claim: InvocationClaim, connection: UsableConnection, ending: Ending): Promise<boolean>
   /** Throws `integrity_failure` when what is stored is not this invocation's. */
   open (workspaceId: WorkspaceId, earlier: EarlierInvocation): Promise<Ending>
 }
+
+/** For a day, and for each key: without a bound a caller could fill the disk. */
+const KEPT_BYTES_MAX = 1_048_576
 
 export function createEndings ({ database, crypto }: { database: Pick<Database, 'transaction'>, crypto: Pick<Crypto, 'sealPayload' | 'openPayload' | 'forgetCurrentKeys'> }): Endings {
   return Object.freeze({
     keep: async (claim: InvocationClaim, connection: UsableConnection, ending: Ending) => {
       const { id: connectionId, environment } = connection.row
+      const bytes = Buffer.from(JSON.stringify(ending))
+      if (bytes.length > KEPT_BYTES_MAX) return false
       const binding = bindingOf({ workspaceId: claim.workspaceId, environment, connectionId, invocationId: claim.invocationId })
       await whileKeyChanges(crypto, async () => {
-        const { sealed, keyId } = await crypto.sealPayload(binding, Buffer.from(JSON.stringify(ending)))
+        const { sealed, keyId } = await crypto.sealPayload(binding, bytes)
         return await database.transaction(async (tx) => {
           if (!await holdCurrentKey(tx, claim.workspaceId, keyId)) return undefined
           await finishInvocation(tx, claim, { connectionId, environment, sealed, keyId })
           return true
         })
       })
+      return true
     },
     open: async (workspaceId: WorkspaceId, { result, resourceId }: EarlierInvocation) => {
       if (result === undefined) throw new VaultError('integrity_failure')

@@ -110,7 +110,7 @@ function createClaimedMaker ({ database, log }: Pick<Options, 'database' | 'log'
   const settle = async (claim: InvocationClaim, call: KeyedCall, ending: Ending | undefined): Promise<void> => {
     try {
       if (ending === undefined) await guard(() => releaseInvocation(database.db, claim))
-      else await endings.keep(claim, call.connection, ending)
+      else if (!await endings.keep(claim, call.connection, ending)) await settle(claim, call, call.effect === 'unsafe' ? { problem: TOO_LARGE(claim) } : undefined)
     } catch (error) {
       log.warn({ err: error, invocation_id: claim.invocationId }, 'the end of an idempotent invocation could not be kept')
     }
@@ -134,6 +134,11 @@ function createClaimedMaker ({ database, log }: Pick<Options, 'database' | 'log'
     }
   }
 }
+
+/** What is told of an answer that was given once: it was carried out, and is not for a second time. */
+const TOO_LARGE = ({ invocationId }: InvocationClaim) => ({
+  code: 'response_too_large' as const, detail: 'The first answer under this key was given, and is too large (over 1 MB) to be given again.', meta: { invocation_id: invocationId },
+})
 
 /** Problems that say something of a call that was sent; any other leaves the key free for a repeat. */
 const LASTING: readonly ErrorCode[] = ['outcome_unknown', 'response_too_large']

@@ -51,6 +51,20 @@ t.test('a repeat gets the answer of the first', async (t) => {
   t.equal(provider.received.length, 2)
 })
 
+t.test('an answer that is too large to be kept is given once', async (t) => {
+  const id = await onfido()
+  provider.answer = (_received, reply) => { json(reply, 201, { id: 'appl', text: 'x'.repeat(1_100_000) }) }
+  const first = await invoke(id, UNSAFE, 'large-1')
+  t.match(first.body, { outcome: 'succeeded', output: { id: 'appl' } })
+  const again = await invoke(id, UNSAFE, 'large-1')
+  t.match(again.body, { status: 502, code: 'response_too_large', retryable: false, detail: /given again/, invocation_id: first.body.invocation_id, replayed: true })
+  t.equal(provider.received.length, 1, 'and the call is not made again')
+  for (const replayed of [false, false]) t.match((await invoke(id, READ, 'large-2')).body, { outcome: 'succeeded', replayed }, 'a read is')
+  t.equal(provider.received.length, 3)
+  const [{ bytes } = { bytes: NaN }] = await vault.database.query<{ bytes: number }>('select max(octet_length(sealed)) as bytes from invocation_results')
+  t.ok(bytes < 1_100_000)
+})
+
 t.test('what is kept is sealed, and bound to its place', async (t) => {
   const id = await onfido()
   provider.answer = (_received, reply) => { json(reply, 201, { id: 'canaryoutput', big: 1 }) }
