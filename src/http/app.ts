@@ -34,6 +34,12 @@ export interface AppOptions {
   readonly refusals?: RefusalRecorder
   /** Not on the operations listener: what watches over a vault in trouble must get through. */
   readonly admission?: Admission
+  readonly shutdown: Shutdown
+}
+
+/** All listeners share it: what is refused from the beginning of a shutdown may come over one that is still open. */
+export interface Shutdown {
+  begun: boolean
 }
 
 /** Receiving a whole request may take this long; a client that drips bytes is cut off. */
@@ -60,7 +66,6 @@ export function createApp (options: AppOptions): App {
     ...options.tls && { https: { ...options.tls, ...options.tls.ca && { requestCert: true, rejectUnauthorized: true }, minVersion: 'TLSv1.2', maxHeaderSize: 16_384 } },
   }
   const app = Fastify(server as FastifyServerOptions).withTypeProvider<TypeBoxTypeProvider>()
-  const closing = { now: false }
 
   const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const known = toVaultError(error, request.routeOptions.bodyLimit ?? options.bodyLimitBytes)
@@ -78,12 +83,11 @@ export function createApp (options: AppOptions): App {
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new VaultError('route_not_found', { detail: `The ${options.listener} listener has no such route.` })))
   dropUnread(app, options)
   options.admission?.guard(app)
-  app.addHook('preClose', async () => { closing.now = true })
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'x-request-id': request.id })
-    if (closing.now) {
+    if (options.shutdown.begun) {
       reply.header('connection', 'close')
-      throw new VaultError('shutting_down', { retryAfterSeconds: 1 })
+      if (request.routeOptions.config.endsWork !== true) throw new VaultError('shutting_down', { retryAfterSeconds: 1 })
     }
     if (options.access !== undefined) await authenticate(request, options.access)
     // No name that Postgres can keep has one: there is no such object.

@@ -15,6 +15,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     access?: RouteAccess
     errors?: readonly ErrorCode[]
+    /** What somebody waits for ends by way of it: it is served during a shutdown, too. */
+    endsWork?: boolean
   }
 }
 

@@ -13,7 +13,7 @@ import type { Keys } from '../keys/index.ts'
 import type { Relay } from '../relay/index.ts'
 import { createAdmission, type Admission } from './admission/admission.ts'
 import { watchLoop } from './admission/pressure.ts'
-import { createApp, type App, type AppOptions, type ListenerName } from './app.ts'
+import { createApp, type App, type AppOptions, type ListenerName, type Shutdown } from './app.ts'
 import { boundConnections } from './bound-connections.ts'
 import { operationsRoutes, type ReadinessCheck } from './operations.ts'
 import { RateWindows } from './rate-windows.ts'
@@ -73,7 +73,9 @@ export interface Listeners {
 }
 
 /** Opens all three listeners, or none. */
-export async function openListeners (options: HttpOptions): Promise<Listeners> {
+export async function openListeners (given: HttpOptions): Promise<Listeners> {
+  const shutdown: Shutdown = { begun: false }
+  const options = { ...given, shutdown }
   const refusals = createRefusalRecorder(options)
   // The internet has places of its own: it can't take those of the API.
   const admissions = { internal: admit(options, 'internal', 1), public: admit(options, 'public', 2) }
@@ -88,9 +90,15 @@ export async function openListeners (options: HttpOptions): Promise<Listeners> {
   // A plugin of its own: what its pages do to errors and headers stays with them.
   await apps.public.register(async (scoped) => { await connectRoutes(scoped, options) })
   await apps.public.register(async (scoped) => { await agentRoutes(scoped, options) })
-  const open = Object.values(apps).map((app): OpenApp => ({ app, closeUnused: trackUnused(app, options.tls !== undefined && app === apps.internal) }))
+  const prepare = (app: App): OpenApp => ({ app, closeUnused: trackUnused(app, options.tls !== undefined && app === apps.internal) })
+  const [first, last] = [[apps.operations, apps.internal].map(prepare), prepare(apps.public)]
   const close = async (): Promise<void> => {
-    await Promise.all(open.map(closeApp))
+    shutdown.begun = true
+    // Held polls would hold up the end of the process.
+    options.relay.broker.release()
+    await Promise.all(first.map(closeApp))
+    // What the callers of the internal listener still waited for came over this one, from agents.
+    await closeApp(last)
     stopWatching()
   }
   try {
@@ -151,7 +159,7 @@ async function closeApp ({ app, closeUnused }: OpenApp): Promise<void> {
   }
 }
 
-async function createInternal (options: HttpOptions, of: { refusals: RefusalRecorder, admission: Admission }): Promise<App> {
+async function createInternal (options: HttpOptions & { shutdown: Shutdown }, of: { refusals: RefusalRecorder, admission: Admission }): Promise<App> {
   const app = createApp({ ...options, ...of, listener: 'internal' })
   await app.register(rateLimit, {
     max: options.rateLimitPerMinute,

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { generate } from 'selfsigned'
 import t from 'tap'
+import { createWire } from '../support/agent.ts'
 import { makeFolder } from '../support/folder.ts'
 import { retargetCatalog } from '../support/catalog.ts'
 import { json, startProvider } from '../support/provider.ts'
@@ -127,6 +128,35 @@ t.test('a shutdown finishes what was begun', async (t) => {
   t.same(rows.map((row) => row.event), ['invoke.started', 'invoke.finished'])
   const [sealer] = await vault.database.query('select lease_owner from audit_sealer')
   t.equal(sealer?.['lease_owner'], null, 'and the lease on sealing is given back')
+})
+
+t.test('a shutdown leaves agents the way by which they answer', async (t) => {
+  const vault = await startTestVault()
+  t.teardown(() => vault.close())
+  const W = '/v1/workspaces/acme'
+  const wire = createWire(vault)
+  const group = (await vault.request('POST', `${W}/agent-groups`, { body: { name: 'Plant', environment: 'sandbox' } })).body.id as string
+  const connection = (await vault.request('POST', `${W}/connections`, { body: { integration: 'private', environment: 'sandbox', name: 'Plant', credentials: {}, config: { group } } })).body.id as string
+  const agent = await wire.join(group, [{ name: 'post_entry', effect: 'unsafe', input: { type: 'object' } }])
+  const running = vault.request('POST', `${W}/connections/${connection}/invoke`, { body: { environment: 'sandbox', action: 'post_entry', timeout_ms: 20_000 } })
+  const [offer] = (await agent.poll(10)).body.invocations
+  const call = agent.of(offer)
+  t.match(await call.claim(), { status: 200 })
+  const held = agent.poll(20)
+  const { internal, public: open } = vault.urls
+  await new Promise((resolve) => { setTimeout(resolve, 200) })
+  const stopping = vault.stop()
+  t.match(await held, { status: 204 }, 'who waits for work is let go')
+  await eventually(async () => await fetch(internal).then(() => false, () => true))
+  t.match(await agent.poll(10), { status: 503, body: { code: 'shutting_down' } }, 'there is no more')
+  t.match(await wire.call('enrol', { code: 'x' }), { status: 503, body: { code: 'shutting_down' } })
+  t.equal((await get(`${open}/connect/x`)).status, 503)
+  t.match(await call.heartbeat(), { status: 200 })
+  t.match(await wire.login(agent), { status: 200 }, 'its token may have ended meanwhile')
+  t.match(await call.result({ outcome: 'succeeded', output: '{"done":true}' }), { status: 204 })
+  t.match((await running).body, { outcome: 'succeeded', output: { done: true } })
+  await stopping
+  await t.rejects(fetch(open), 'nothing listens any more')
 })
 
 t.test('a shutdown does not wait for connections that were never used', async (t) => {

@@ -19,6 +19,8 @@ const REQUESTS_MAX = { any: 30_000, announcements: 6 }
 const ANNOUNCEMENT_BYTES = 4_194_304
 /** A piece of 1 MiB as a JSON text, where every quote is two characters. */
 const RESULT_BODY_BYTES = 4_194_304
+/** An agent’s token may end while it runs what a caller waits for. */
+const endsWork = { endsWork: true }
 
 /** The routes of the agents themselves, on the public listener. */
 export async function agentRoutes (app: App, { relay }: { relay: Relay }): Promise<void> {
@@ -41,8 +43,6 @@ export async function agentRoutes (app: App, { relay }: { relay: Relay }): Promi
     memberRoutes(members, relay)
     leaseRoutes(members, relay)
   })
-  // Held polls would hold up the end of the process.
-  app.addHook('preClose', async () => { relay.broker.release() })
 }
 
 /** What an agent says of itself, and how it waits for work. */
@@ -74,25 +74,25 @@ function leaseRoutes (app: App, { leases }: Relay): void {
   const leaseOf = (params: { invocation_id: string }, body: { lease_token: string }) =>
     ({ id: params.invocation_id as InvocationId, leaseToken: body.lease_token })
 
-  app.post(`${ONE}/claim`, { schema: { hide: true, params: InvocationOnly, body: HoldLease } }, async (request) => {
+  app.post(`${ONE}/claim`, { config: endsWork, schema: { hide: true, params: InvocationOnly, body: HoldLease } }, async (request) => {
     const claimed = await leases.claim(agentOf(request), leaseOf(request.params, request.body))
     const { id, action, effect, input, encrypted, attempt, deadlineMs } = claimed
     const lease = { lease_seconds: LEASE_SECONDS, heartbeat_seconds: LEASE_SECONDS / 3 }
     return { invocation_id: id, action, effect, input, encrypted, attempt, deadline_ms: deadlineMs, ...lease }
   })
 
-  app.post(`${ONE}/heartbeat`, { schema: { hide: true, params: InvocationOnly, body: HoldLease } }, async (request) => {
+  app.post(`${ONE}/heartbeat`, { config: endsWork, schema: { hide: true, params: InvocationOnly, body: HoldLease } }, async (request) => {
     const { cancel, deadlineMs } = await leases.heartbeat(agentOf(request), leaseOf(request.params, request.body))
     return { cancel, deadline_ms: deadlineMs, lease_seconds: LEASE_SECONDS }
   })
 
-  app.post(`${ONE}/chunks`, { bodyLimit: RESULT_BODY_BYTES, schema: { hide: true, params: InvocationOnly, body: PutChunk } }, async (request, reply) => {
+  app.post(`${ONE}/chunks`, { config: endsWork, bodyLimit: RESULT_BODY_BYTES, schema: { hide: true, params: InvocationOnly, body: PutChunk } }, async (request, reply) => {
     const { number, text } = request.body
     await leases.putChunk(agentOf(request), leaseOf(request.params, request.body), { number, text })
     return await reply.code(204).send()
   })
 
-  app.post(`${ONE}/result`, { bodyLimit: RESULT_BODY_BYTES, schema: { hide: true, params: InvocationOnly, body: ReportResult } }, async (request, reply) => {
+  app.post(`${ONE}/result`, { config: endsWork, bodyLimit: RESULT_BODY_BYTES, schema: { hide: true, params: InvocationOnly, body: ReportResult } }, async (request, reply) => {
     const { outcome, output, chunks, error } = request.body
     if (output !== undefined && chunks !== undefined) throw new VaultError('request_invalid', { errors: [{ pointer: '/chunks', message: 'stands instead of output, not beside it' }] })
     await leases.finish(agentOf(request), leaseOf(request.params, request.body), { outcome, output: output ?? chunks, error })
@@ -148,12 +148,12 @@ async function loginRoutes (app: App, { tokens }: Relay): Promise<void> {
     errorResponseBuilder: (_request, context) => new VaultError('rate_limited', { retryAfterSeconds: Math.ceil(context.ttl / 1_000) }),
   })
 
-  app.post(`${BASE}/challenge`, { schema: { hide: true, body: AskChallenge } }, async (request) => {
+  app.post(`${BASE}/challenge`, { config: endsWork, schema: { hide: true, body: AskChallenge } }, async (request) => {
     const { challenge, expiresInSeconds } = await tokens.challenge(request.body.agent_id)
     return { challenge, expires_in: expiresInSeconds }
   })
 
-  app.post(`${BASE}/token`, { schema: { hide: true, body: AnswerChallenge } }, async (request) => {
+  app.post(`${BASE}/token`, { config: endsWork, schema: { hide: true, body: AnswerChallenge } }, async (request) => {
     const { challenge, signature } = request.body
     const { token, expiresInSeconds } = await tokens.issue({ challenge, signature: Buffer.from(signature, 'base64url') })
     return { access_token: token, token_type: 'Bearer', expires_in: expiresInSeconds }
