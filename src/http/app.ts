@@ -120,7 +120,8 @@ export const compileValidator: FastifySchemaCompiler<unknown> = (part) => TypeBo
 /** What a route has no schema for it does not read, and what is not read must not look as if it were. */
 function judgeUnread (request: FastifyRequest): VaultError | undefined {
   const { schema, config } = request.routeOptions
-  if (config.access === 'open') return undefined
+  // Of a route there is not, the caller learns that.
+  if (request.is404 || config.access === 'open') return undefined
   const unreadQuery = schema?.querystring === undefined ? Object.keys(request.query as object) : []
   const unreadBody = schema?.body === undefined ? listMembers(request.body) : []
   if (unreadQuery.length === 0 && unreadBody.length === 0) return undefined

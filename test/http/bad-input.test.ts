@@ -123,6 +123,7 @@ t.test('paths, queries and headers', async (t) => {
   t.same(await vault.database.query("select distinct workspace_id from audit_events where event = 'request.refused' and workspace_id !~ '^[A-Za-z0-9_-]{1,64}$'"), [], 'what can be no workspace is not on record as one')
   t.same(vault.logs.filter((line) => line.includes('could not be')), [], 'and every refusal is on record')
   t.equal((await vault.request('GET', path, { headers: { 'x-actor': 'ada@acme.example|7' } })).status, 200)
+  t.match((await vault.request('POST', '/v1/workspaces/acme/conections', { body: { name: 'x' } })).body, { status: 404, code: 'route_not_found' }, 'whatever is sent there')
   for (const [body, pointer] of [[{ dry_run: true }, '/dry_run'], [[1], '/'], ['x', '/']] as const) {
     for (const verb of ['rollback', 'disable', 'enable', 'test']) {
       t.match((await vault.request('POST', `${path}/conn_00000000000000000000000000/${verb}`, { body })).body, { status: 400, code: 'request_invalid', errors: [{ pointer }] }, `${verb} reads no body`)
