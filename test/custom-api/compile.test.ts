@@ -103,6 +103,30 @@ t.test('input', async (t) => {
   t.throws(() => strict.request('a', { body: {} }), { code: 'input_invalid', details: { errors: [{ pointer: '/input/body/n' }] } }, 'unless somebody asks for it')
 })
 
+t.test('references that lead nowhere are named', async (t) => {
+  const to = (place: string) => ({ $ref: `#/components/${place}` })
+  const body = { content: { 'application/json': { schema: to('schemas/Gone') } } }
+  const { report, manifest } = compile(document({
+    '/parameter': { get: { parameters: [to('parameters/Gone')], ...OK } },
+    '/shared': { parameters: [to('parameters/Aside')], get: OK },
+    '/body': { post: { requestBody: to('requestBodies/Gone'), ...OK } },
+    '/item': to('pathItems/Gone'),
+    '/schema': { post: { operationId: 'send', requestBody: body, ...OK }, get: { parameters: [{ name: 'x', in: 'query', schema: to('schemas/Deep') }], ...OK } },
+  }, { components: { parameters: { Aside: to('parameters/Lost') }, schemas: { Deep: { type: 'object', properties: { y: to('schemas/Lost') } } } } }))
+  t.match(report, {
+    operations: 6, actions: [{ name: 'get_schema' }, { name: 'send' }],
+    skipped: [
+      { pointer: '/paths/~1parameter/get', reason: /parameters refers to #\/components\/parameters\/Gone,/ }, { pointer: '/paths/~1shared/get', reason: /parameters\/Lost/ },
+      { pointer: '/paths/~1body/post', reason: /body refers to #\/components\/requestBodies\/Gone,/ }, { pointer: '/paths/~1item', reason: /pathItems\/Gone/ },
+    ],
+    warnings: [/no authentication/, /no sandbox/, /#\/components\/schemas\/Gone, #\/components\/schemas\/Lost/],
+  })
+  t.strictSame(manifest && checkManifest(manifest), [])
+  const old = { swagger: '2.0', info: { title: 'Old', version: '1' }, host: 'api.vendor.dev', schemes: ['https'] }
+  t.match(compile({ ...old, paths: { '/a': { get: { parameters: [{ $ref: '#/parameters/gone' }], ...OK } } } }).report, { skipped: [{ pointer: '/paths/~1a/get', reason: /parameters\/gone/ }] })
+  t.match(compile(document({ '/item': to('pathItems/Gone') })), { manifest: undefined, report: { operations: 1, skipped: [{}] } })
+})
+
 t.test('nothing of the input reaches the host or the credential', async () => {
   const { request } = build(document({ '/{a}/x/{b}': { get: { operationId: 'get', parameters: [{ name: 'q', in: 'query', schema: {} }, { name: 'X-H', in: 'header', schema: {} }], ...OK } } }))
   fc.assert(fc.property(fc.string(), fc.string(), fc.jsonValue(), fc.string(), (a, b, q, h) => {

@@ -68,8 +68,8 @@ const NO_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD', 'TRACE'])
 export function importDocument (bytes: Uint8Array, options: ImportOptions): ImportedDocument {
   const { document, version } = readDocument(bytes)
   const refs = createRefs(document)
-  const operations = readOperations(document, refs)
-  if (operations.length === 0) throw new ImportError('/paths', 'has no operations')
+  const { found: operations, missing } = readOperations(document, refs)
+  if (operations.length + missing.length === 0) throw new ImportError('/paths', 'has no operations')
   const schemas = createSchemaWriter(refs)
   const security = readSecurity(document, { refs, operations: operations.map(({ value }) => value), stated: options.auth, reach: options.reach })
   const judged = readServers(document['servers'], options)
@@ -83,15 +83,16 @@ export function importDocument (bytes: Uint8Array, options: ImportOptions): Impo
   const actions = compiled.flatMap(({ action }) => typeof action === 'string' ? [] : [action])
   const info = isObject(document['info']) ? document['info'] : {}
   const title = (textOf(info['title']) ?? options.id).slice(0, 200)
+  const manifest = actions.length === 0 ? undefined : assemble({ options, title, document, actions, security, servers, schemas })
   return {
-    manifest: actions.length === 0 ? undefined : assemble({ options, title, document, actions, security, servers, schemas }),
+    manifest,
     report: {
-      title, version, sha256: sha256(bytes).toString('hex'), operations: operations.length,
+      title, version, sha256: sha256(bytes).toString('hex'), operations: operations.length + missing.length,
       actions: compiled.flatMap(({ operation: { method, path, tags }, name, action }) => typeof action === 'string' ? [] : [{ name, method, path, effect: action.effect, tags }]),
-      skipped: compiled.flatMap(({ operation, action }) => typeof action === 'string' ? [{ pointer: operation.pointer, reason: action }] : []),
+      skipped: compiled.flatMap(({ operation, action }) => typeof action === 'string' ? [{ pointer: operation.pointer, reason: action }] : []).concat(missing),
       auth: security.schemes.map((scheme) => describeScheme(withServerFields(scheme, servers))),
       servers: judged.map(({ url, problem }) => ({ url: url.slice(0, 300), problem: problem ?? null })),
-      warnings: [...security.warnings, ...servers.warnings, ...warnOfNames(options, names)],
+      warnings: [...security.warnings, ...servers.warnings, ...warnOfNames(options, names), ...warnOfSchemas(schemas.dangling())],
     },
   }
 }
@@ -101,6 +102,11 @@ function warnOfNames ({ effects = {}, select }: ImportOptions, names: ReadonlyMa
   const known = new Set(names.values())
   const unknown = [...new Set([...Object.keys(effects), ...select?.names ?? []])].filter((name) => !known.has(name))
   return unknown.length === 0 ? [] : [`No operation is called ${unknown.slice(0, 10).join(', ').slice(0, 200)}: what was chosen for it has no effect.`]
+}
+
+function warnOfSchemas (dangling: readonly string[]): string[] {
+  if (dangling.length === 0) return []
+  return [`Schemas refer to places where there is nothing, so that anything is taken there: ${dangling.slice(0, 10).join(', ')}${dangling.length > 10 ? ` and ${dangling.length - 10} more` : ''}.`]
 }
 
 function describeScheme ({ id, label, fields }: AuthScheme): ImportReport['auth'][number] {
@@ -128,6 +134,7 @@ function compile (operation: FoundOperation, name: string, { refs, schemas, secu
   const server = ownServer(item, value, { options, common })
   if (server?.problem !== undefined) return server.problem
   const body = NO_BODY.has(method) ? undefined : readBody(value['requestBody'], refs, schemas)
+  if (typeof body === 'string') return body
   const asked = parameters.schemas.query?.['properties'] as object | undefined
   const fixed = Object.fromEntries(Object.entries(path.query).filter(([key]) => asked === undefined || !Object.hasOwn(asked, key)))
   const ambiguous = parameters.parameters.map((parameter) => parameter.name).filter((one) => body?.properties.has(one) === true)

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from './read-document.ts'
+import { isObject, type Json, type JsonObject } from './read-document.ts'
 import type { Refs } from './refs.ts'
 import { ImportError } from './import-error.ts'
 
@@ -18,26 +18,42 @@ export interface FoundOperation {
   readonly value: JsonObject
 }
 
+/** A path or an operation that the document only points at, and that is not there. */
+export interface MissingOperation {
+  readonly pointer: string
+  readonly reason: string
+}
+
 const OPERATIONS_MAX = 20_000
 
-/** All operations of a document, in its order. Throws an ImportError where there are too many. */
-export function readOperations (document: JsonObject, refs: Refs): FoundOperation[] {
+/** All operations of a document, in its order, and what stands in place of some. Throws an ImportError where there are too many. */
+export function readOperations (document: JsonObject, refs: Refs): { found: FoundOperation[], missing: MissingOperation[] } {
   const found: FoundOperation[] = []
+  const missing: MissingOperation[] = []
+  const note = (pointer: string, value: Json | undefined): void => {
+    const dangling = refs.findDangling(value)
+    if (dangling !== undefined) missing.push({ pointer, reason: `it refers to ${dangling}, where there is nothing` })
+  }
   const paths = isObject(document['paths']) ? document['paths'] : {}
   for (const [path, raw] of Object.entries(paths)) {
+    if (path.startsWith('x-')) continue
+    const pointer = `/paths/${path.replaceAll('~', '~0').replaceAll('/', '~1')}`
     const item = refs.follow(raw)
-    if (path.startsWith('x-') || !isObject(item)) continue
+    note(pointer, raw)
+    if (!isObject(item)) continue
     for (const method of METHODS) {
-      const value = Object.hasOwn(item, method) ? refs.follow(item[method]) : undefined
+      if (!Object.hasOwn(item, method)) continue
+      const value = refs.follow(item[method])
+      note(`${pointer}/${method}`, item[method])
       if (!isObject(value)) continue
       if (found.length === OPERATIONS_MAX) throw new ImportError('/paths', `has more than ${OPERATIONS_MAX} operations`)
       found.push({
-        key: `${method.toUpperCase()} ${path}`, method: method.toUpperCase() as Method, path, pointer: `/paths/${path.replaceAll('~', '~0').replaceAll('/', '~1')}/${method}`,
+        key: `${method.toUpperCase()} ${path}`, method: method.toUpperCase() as Method, path, pointer: `${pointer}/${method}`,
         operationId: typeof value['operationId'] === 'string' ? value['operationId'] : undefined,
         tags: Array.isArray(value['tags']) ? value['tags'].filter((tag): tag is string => typeof tag === 'string') : [],
         item, value,
       })
     }
   }
-  return found
+  return { found, missing }
 }

@@ -8,6 +8,8 @@ const LISTED_MAX = 20
 export interface Refs {
   /** What a value stands for: itself, or what its `$ref` leads to in the end; undefined when that is nowhere. */
   follow (value: Json | undefined): Json | undefined
+  /** The reference that leads nowhere, of a value that is one, or is one in the end. */
+  findDangling (value: Json | undefined): string | undefined
   /** The value at a local reference. */
   find (ref: string): Json | undefined
 }
@@ -16,15 +18,21 @@ export interface Refs {
 export function createRefs (document: JsonObject): Refs {
   refuseOutside(document)
   const find = (ref: string): Json | undefined => ref.startsWith('#') ? walk(document, ref.slice(1)) : undefined
+  const chase = (value: Json | undefined): { found: Json | undefined, last: string | undefined } => {
+    let [found, last] = [value, undefined as string | undefined]
+    for (let hops = 0; isObject(found) && typeof found['$ref'] === 'string'; hops++) {
+      last = found['$ref']
+      if (hops === HOPS_MAX) return { found: undefined, last }
+      found = find(last)
+    }
+    return { found, last }
+  }
   return {
     find,
-    follow: (value) => {
-      let found = value
-      for (let hops = 0; isObject(found) && typeof found['$ref'] === 'string'; hops++) {
-        if (hops === HOPS_MAX) return undefined
-        found = find(found['$ref'])
-      }
-      return found
+    follow: (value) => chase(value).found,
+    findDangling: (value) => {
+      const { found, last } = chase(value)
+      return found === undefined ? last?.slice(0, 200) : undefined
     },
   }
 }

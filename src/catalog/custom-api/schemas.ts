@@ -8,6 +8,8 @@ export interface SchemaWriter {
   write (schema: Json | undefined): JsonObject
   /** All that schemas written so far point at, by name. */
   definitions (): Record<string, JsonObject>
+  /** References, of what was written so far, that lead nowhere: anything is taken in their place. */
+  dangling (): readonly string[]
 }
 
 const TYPES: ReadonlySet<string> = new Set(['string', 'number', 'integer', 'boolean', 'array', 'object', 'null'])
@@ -21,9 +23,13 @@ export function createSchemaWriter (refs: Refs): SchemaWriter {
   const written = new Map<string, JsonObject>()
   const waiting: { name: string, ref: string }[] = []
   const names = new Map<string, string>()
+  const dangling = new Set<string>()
 
   const point = (ref: string): JsonObject => {
-    if (refs.find(ref) === undefined) return {}
+    if (refs.find(ref) === undefined) {
+      dangling.add(ref.slice(0, 200))
+      return {}
+    }
     let name = names.get(ref)
     if (name === undefined) {
       name = definitionName(ref)
@@ -74,6 +80,7 @@ export function createSchemaWriter (refs: Refs): SchemaWriter {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) written.set(next.name, write(refs.find(next.ref)))
       return Object.fromEntries(written)
     },
+    dangling: () => [...dangling],
   }
 }
 
