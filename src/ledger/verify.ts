@@ -1,7 +1,7 @@
 import type { Macs } from '../crypto/index.ts'
 import { isId } from '../ids.ts'
 import {
-  findAnchor, findLastCheckpoint, getHead, listBatchEvents, listCheckpoints, listForeignEvents, listLinks, listUnsealed,
+  findAnchor, findLastCheckpoint, getHead, isSealerHeld, listBatchEvents, listCheckpoints, listForeignEvents, listLinks, listUnsealed,
   type AuditRow, type ChainLink, type Database, type EventPlace, type StoredEvent,
 } from '../store/index.ts'
 import { anchorMacInput, batchMacInput, checkpointMacInput, digestRows, groupBatches, linkMacInput, parseCheckpoint } from './record.ts'
@@ -18,6 +18,8 @@ export interface Verification {
   readonly links: number
   readonly events: number
   readonly findings: readonly Finding[]
+  /** Whether a vault runs: while none does, nothing keeps batches from their links, and yet they wait. */
+  readonly sealing: boolean
 }
 
 type Reads = Pick<Database, 'db'>
@@ -53,6 +55,7 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
   const lastCheckpoint = await findLastCheckpoint(database.db)
   const head = await getHead(database.db)
   const wanted = known === undefined ? undefined : parseCheckpoint(known)
+  const sealing = await isSealerHeld(database.db)
   const walk = await beginWalk(database, macs)
   // What is sealed while this runs lies beyond the head and waits for the next time.
   for (;;) {
@@ -69,7 +72,7 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
   if (cut && walk.findings.length < FINDINGS_MAX) walk.findings.push({ kind: 'tail_cut', at: String(walk.seq) })
   await judgeQueue(database, walk, macs)
   await judgeForeign(database, walk)
-  return { ok: walk.findings.length === 0, links: walk.seq, events: walk.events, findings: walk.findings.slice(0, FINDINGS_MAX) }
+  return { ok: walk.findings.length === 0, links: walk.seq, events: walk.events, findings: walk.findings.slice(0, FINDINGS_MAX), sealing }
 }
 
 /** At the first link, or where the record begins since months of it were let go. */

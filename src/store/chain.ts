@@ -47,6 +47,12 @@ export async function getHead (on: Executor): Promise<ChainHead> {
   return await on.selectFrom('audit_sealer').select(['head_seq', 'head_mac', 'events']).executeTakeFirstOrThrow()
 }
 
+/** Whether some process holds the lease on sealing: each that runs takes it where nobody has it. */
+export async function isSealerHeld (on: Executor): Promise<boolean> {
+  const held = await on.selectFrom('audit_sealer').select('fence').where('lease_until', '>', sql<Date>`vault_now()`).executeTakeFirst()
+  return held !== undefined
+}
+
 /** Also notes the latest time of any record up to here. */
 export async function insertCheckpoint (tx: Tx, checkpoint: Omit<Insertable<AuditCheckpoints>, 'created_at' | 'last_at'>): Promise<void> {
   const { seq, head_mac: headMac, events, key_id: keyId, signature } = checkpoint

@@ -143,7 +143,7 @@ t.test('audit verify says what was changed, by its exit code too', async (t) => 
   await run(['tokens', 'create', '--name', 'x', '--preset', 'ops', '--workspaces', '*', '--environments', '*'], env)
   t.match(await run(['audit', 'verify'], env), { code: 0 })
   await database.query("update audit_events set event = 'nothing.happened'")
-  t.match(await run(['audit', 'verify'], env), { code: 1, output: /events_changed +bat_\w+\nthe record was changed: 1 findings/ })
+  t.match(await run(['audit', 'verify'], env), { code: 1, output: /events_changed +bat_\w+\nthe record was changed: 2 findings\n/ })
   t.match(await run(['audit', 'verify', '--checkpoint', 'nonsense'], env), { code: 1, output: /not a checkpoint/ })
 })
 
@@ -151,6 +151,11 @@ t.test('a crash says where, and nothing of what', async (t) => {
   const script = `
     import { dieQuietly } from './src/cli/crash.ts'
     dieQuietly()
+  // As in a backup: written while a vault ran, read when none does.
+  await database.advance('2 minutes')
+  t.match(await run(['audit', 'verify'], env), { code: 0, output: /^the record is whole: 0 records in 0 links; 1 more batch waits for its link, for no vault has run since\n$/ })
+  await database.query("update audit_sealer set lease_owner = 'stuck', lease_until = vault_now() + interval '1 hour'")
+  t.match(await run(['audit', 'verify'], env), { code: 1, output: /^batch_unsealed +bat_\w+\nthe record was changed: 1 finding\n$/ })
     setTimeout(() => { throw Object.assign(new Error('canary message'), { code: 'E_X', detail: 'canary', headers: { authorization: 'canary' }, cause: new Error('canary cause') }) }, 1)`
   const crashed = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' })
   t.equal(crashed.status, 1)

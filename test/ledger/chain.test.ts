@@ -20,11 +20,14 @@ async function sealedRooms (t: Test, links: number) {
 
 t.test('an untouched record is whole', async (t) => {
   const { ledger, database, open } = await sealedRooms(t, 5)
-  t.same(await ledger.verify(), { ok: true, links: 5, events: 10, findings: [] })
+  t.same(await ledger.verify(), { ok: true, links: 5, events: 10, findings: [], sealing: true })
   await open.transaction(async (tx) => { await ledger.recordIn(tx, record('in_tx')) })
   t.match(await ledger.verify(), { ok: true, links: 5 }, 'what waits for its link is fine for a while')
   await database.advance('2 minutes')
-  t.match(await ledger.verify(), { ok: false, findings: [{ kind: 'batch_unsealed' }] })
+  t.match(await ledger.verify(), { ok: false, findings: [{ kind: 'batch_unsealed' }], sealing: false })
+  await database.query("update audit_sealer set lease_owner = 'another', lease_until = vault_now() + interval '5 seconds'")
+  t.match(await ledger.verify(), { ok: false, findings: [{ kind: 'batch_unsealed' }], sealing: true }, 'a vault runs, and something keeps it from sealing')
+  await database.query('update audit_sealer set lease_owner = null, lease_until = null')
   await ledger.sealer.seal()
   t.match(await ledger.verify(), { ok: true, links: 6, events: 11 })
 })

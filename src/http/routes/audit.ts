@@ -36,8 +36,8 @@ export function auditRoutes (app: App, rooms: { ledger: Pick<Ledger, 'list' | 'v
     schema: { tags, operationId: 'verifyAudit', summary: 'Recompute the whole audit chain', description: 'Reads every record: on a large vault run `connection-vault audit verify` instead.', querystring: VerifyAudit, response: { 200: Verification } },
     config: { errors: ['kek_unavailable'] },
   }, async (request) => {
-    const { findings, ...counted } = await rooms.ledger.verify(request.query.checkpoint)
-    return { ...counted, findings: [...findings] }
+    const { ok, links, events, findings } = await rooms.ledger.verify(request.query.checkpoint)
+    return { ok, links, events, findings: [...findings] }
   })
 }
 

@@ -102,6 +102,7 @@ export const KEY_AND_RECORD_CASES: Readonly<Record<string, Case | readonly Case[
   releaseSealer: async ({ tx }) => { await store.releaseSealer(tx, 'o') },
   removeUnsealed: async ({ tx }) => { await store.removeUnsealed(tx, ['bat_1']) },
   moveHead: async ({ tx }) => { await store.moveHead(tx, { head_seq: 1, head_mac: HASH, events: 1 }) },
+  isSealerHeld: async ({ tx }) => await store.isSealerHeld(tx),
   getHead: async ({ tx }) => await store.getHead(tx),
   findLastCheckpoint: async ({ tx }) => await store.findLastCheckpoint(tx),
   listCheckpoints: async ({ tx }) => await store.listCheckpoints(tx, 100, 600),
