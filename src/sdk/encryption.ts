@@ -18,9 +18,12 @@ export interface Recipient {
   readonly publicKey: string
 }
 
+/** As a type of its own, it is a JSON object to the client: an interface could still get other members. */
+type Encrypted = { readonly [Member in keyof GeneralJWE]: GeneralJWE[Member] }
+
 export interface EncryptedCall {
   /** For the body of invoke, in place of `input`. Send the same again to repeat a call under its idempotency key. */
-  readonly encrypted_input: { readonly jwe: GeneralJWE, readonly digest: string }
+  readonly encrypted_input: { readonly jwe: Encrypted, readonly digest: string }
   /** Opens the `output` of the answer. Throws when it is not the agent's answer to this call. */
   open (output: unknown): Promise<EncryptedAnswer>
 }

@@ -59,6 +59,7 @@ function readExample (t: Test, file: string): string {
 /** A program of somebody else, checked as strictly as can be, with or without the types of Node. */
 const CONSUMER = `
 import { createClient, VaultApiError, type Answer, type Client, type Credential, type Fetch, type Input, type Resolved } from '@connection-vault/sdk/client'
+import { encryptCall } from '@connection-vault/sdk/encryption'
 
 const own: Fetch = async (url, init) => await fetch(url, init)
 const vault: Client = createClient({ url: 'https://vault.example', getToken: async () => 'cvt_1', fetch: own, timeoutMs: 5_000 })
@@ -76,6 +77,8 @@ export async function work (signal: AbortSignal): Promise<string> {
   const happened: 'succeeded' | 'failed' = outcome
   const { request } = await vault.invoke({ ...of, action: 'charge', dry_run: true }) as { request: object }
   const accepted = await vault.invoke({ ...of, action: 'charge', mode: 'async' })
+  const { encrypted_input: encryptedInput } = await encryptCall({ action: 'charge', input: {}, recipients: [{ agentId: 'agt_1', publicKey: 'x' }] })
+  await vault.invoke({ ...of, action: 'charge', encrypted_input: encryptedInput })
   const ended = await vault.waitFor({ workspace_id: 'acme', invocation_id: accepted.invocation_id })
   for await (const connection of vault.each('listConnections', { workspace_id: 'acme', status: 'active' })) { const etag: string = connection.etag; void etag }
   const wanted: Input<'createConnection'> = { workspace_id: 'acme', integration: 'stripe', environment: 'live', name: 'A', credentials: {} }
