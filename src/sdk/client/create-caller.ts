@@ -16,7 +16,7 @@ export interface ClientOptions {
   readonly fetch?: Fetch | undefined
   /** Milliseconds for one attempt: 30,000. Invoke and request wait 10,000 longer than their `timeout_ms`, unless this is said for the call. */
   readonly timeoutMs?: number | undefined
-  /** Milliseconds for a whole call, its repeats and waits included: 60,000, and never less than one attempt. */
+  /** Milliseconds for a whole call, its repeats and waits included: 60,000, or one attempt where that is longer. */
   readonly deadlineMs?: number | undefined
   /** Repeats of what is safe to repeat: 2. */
   readonly retries?: number | undefined
@@ -68,21 +68,28 @@ export function createCaller (client: ClientOptions): Caller {
   const getToken = client.getToken ?? (() => token ?? '')
   if (token !== undefined) requireHeader('token', token)
   const send: Fetch = client.fetch ?? (async (url, init) => await fetch(url, init))
-  const limits = { ...DEFAULTS, ...readLimits(client) }
+  const own = readLimits(client)
+  const limits = { ...DEFAULTS, ...own }
   const addresses = new Map<OperationName, Address>()
 
   return async (name, given = {}, options = NONE) => {
     let address = addresses.get(name)
     if (address === undefined) addresses.set(name, address = createAddress(name))
-    const plan = { options, limits: options === NONE ? limits : { ...limits, ...readLimits(options) } }
+    const plan = { options, limits: options === NONE ? limits : { ...limits, ...readLimits(options) }, deadlineMs: options.deadlineMs ?? own.deadlineMs }
     const call = planCall({ name, address, base }, given as Readonly<Record<string, unknown>>, plan)
     return await carryOut(call, { getToken, maxAnswerBytes: limits.maxAnswerBytes, send, onRequest: client.onRequest })
   }
 }
 
-interface Plan { readonly options: AnyOptions, readonly limits: typeof DEFAULTS }
+interface Plan {
+  readonly options: AnyOptions
+  readonly limits: typeof DEFAULTS
+  /** Where the call or the client says one: then it holds, however long one attempt may take. */
+  readonly deadlineMs: number | undefined
+}
 
-function planCall (to: { name: OperationName, address: Address, base: string }, input: Readonly<Record<string, unknown>>, { options, limits }: Plan): Call {
+function planCall (to: { name: OperationName, address: Address, base: string }, input: Readonly<Record<string, unknown>>, plan: Plan): Call {
+  const { options, limits } = plan
   const { name, address: { method, has, fill }, base } = to
   const { path, body } = fill(input)
   const key = options.idempotencyKey ?? makeKey(name)
@@ -97,7 +104,7 @@ function planCall (to: { name: OperationName, address: Address, base: string }, 
   return {
     name, options, timeoutMs,
     repeatable: isRepeatable(name, { input, key, etag: options.ifMatch }),
-    deadlineMs: options.deadlineMs ?? Math.max(limits.deadlineMs, timeoutMs),
+    deadlineMs: plan.deadlineMs ?? Math.max(limits.deadlineMs, timeoutMs),
     retries: limits.retries,
     prepare: (token) => ({ url: base + path, method, body, has, token, headers: { ...headers, authorization: `Bearer ${token}` } }),
   }
