@@ -107,6 +107,13 @@ t.test('many at once, in the order they were asked for', async (t) => {
   t.equal(results.filter((result) => result.error?.code === 'not_found').length, 230)
   t.notMatch(inspect(results, { depth: null }) + JSON.stringify(results), STRIPE_KEY)
   t.same(await client.resolveMany({ ...W, environment: 'sandbox', connection_ids: [] }), [])
+  const mixed = [one.id, one.id, ...unknown.slice(0, 148), 'conn_1', ...Array.from({ length: 40 }, (_, at) => `nonsense ${at}`), one.id]
+  const apart = await client.resolveMany({ ...W, environment: 'sandbox', connection_ids: mixed })
+  t.same(apart.map((result) => result.connection_id), mixed)
+  t.match(apart[150]?.error, { code: 'request_invalid', status: 400, errors: [{ pointer: '/connection_ids/150' }] }, 'one that can be no id, under its place in the whole list')
+  t.equal(apart.filter((result) => result.error?.code === 'request_invalid').length, 41)
+  t.equal(apart.filter((result) => result.credential !== undefined).length, 3, 'keeps none of the others')
+  await refused(t, client.resolveMany({ ...W, environment: 'nowhere' as 'live', connection_ids: mixed }), { status: 400, errors: [{ pointer: '/environment' }] })
   await refused(t, connect({ token: 'cvt_none' }).client.resolveMany({ ...W, environment: 'sandbox', connection_ids: ids }), { status: 401, code: 'unauthenticated' })
 })
 

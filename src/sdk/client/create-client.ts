@@ -82,10 +82,20 @@ async function resolveMany (call: Caller, input: Input<'resolveConnections'>, op
   const batches: string[][] = []
   for (let at = 0; at < ids.length; at += BATCH.size) batches.push(ids.slice(at, at + BATCH.size))
   const found = new Map<string, Resolved>()
+  const ask = async (asked: readonly string[]): Promise<void> => {
+    try {
+      const { results } = await call('resolveConnections', { ...input, connection_ids: asked }, options) as Answer<'resolveConnections'>
+      for (const id of asked) found.set(id, toResolved(results.find((one) => one.connection_id === id) ?? { connection_id: id }))
+    } catch (error) {
+      // An id that can be none would keep all others of its request from their answers.
+      const unfit = listUnfit(error, asked, input.connection_ids)
+      if (unfit.length === 0) throw error
+      for (const one of unfit) found.set(one.connection_id, one)
+    }
+  }
   const work = async (): Promise<void> => {
     for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
-      const { results } = await call('resolveConnections', { ...input, connection_ids: batch }, options) as Answer<'resolveConnections'>
-      for (const one of results) found.set(one.connection_id, toResolved(one))
+      for (let left: readonly string[] = batch; left.length > 0; left = left.filter((id) => !found.has(id))) await ask(left)
     }
   }
   const workers = Array.from({ length: Math.min(BATCH.atOnce, batches.length) }, async () => {
@@ -96,6 +106,18 @@ async function resolveMany (call: Caller, input: Input<'resolveConnections'>, op
   })
   await Promise.all(workers)
   return input.connection_ids.map((id) => found.get(id) ?? toResolved({ connection_id: id }))
+}
+
+/** The ids that a refusal is about, each with its own part of it, under its place in the caller's list. */
+function listUnfit (error: unknown, asked: readonly string[], all: readonly string[]): Resolved[] {
+  if (!(error instanceof VaultApiError) || error.code !== 'request_invalid') return []
+  const { code, status, detail, retryable, requestId: instance, extensions, operation, attempts } = error
+  return error.errors.flatMap(({ pointer, message }) => {
+    const id = asked[Number(/^\/connection_ids\/(\d+)$/.exec(pointer)?.[1] ?? NaN)]
+    if (id === undefined) return []
+    const errors = [{ pointer: `/connection_ids/${all.indexOf(id)}`, message }]
+    return [{ connection_id: id, error: new VaultApiError({ code, status, title: '', detail, retryable, instance, errors, extensions }, { operation, attempts }) }]
+  })
 }
 
 function toResolved ({ connection_id, credential, problem }: Answer<'resolveConnections'>['results'][number]): Resolved {
