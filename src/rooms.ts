@@ -15,7 +15,7 @@ import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { APP_SECRET_COLUMN, createOAuth } from './oauth/index.ts'
 import { PAYLOAD_COLUMNS } from './relay/index.ts'
-import { createKekCheckTable, createKeyTable, ensureAuditPartitions, guard, judgeSchema, judgeServiceRole, openDatabase } from './store/index.ts'
+import { createKekCheckTable, createKeyTable, describeAway, ensureAuditPartitions, guard, judgeSchema, judgeServiceRole, openDatabase } from './store/index.ts'
 
 /** The register of sealed columns: what the sweep seals again, what keeps a key from being retired, what `doctor` opens. */
 export const SEALED_COLUMNS = [...CONNECTION_COLUMNS, APP_SECRET_COLUMN, WEBHOOK_SECRET_COLUMN, RESULT_COLUMN, ...PAYLOAD_COLUMNS]
@@ -97,6 +97,8 @@ function nameAway (databaseUrl: string): (error: unknown) => never {
   return (error) => {
     if (!isVaultError(error, 'database_unavailable')) throw error
     const url = URL.parse(databaseUrl)
-    throw new ConfigError(`the database of DATABASE_URL does not answer${url === null || url.host === '' ? '' : `: ${url.pathname.slice(1)} at ${url.host}`}`)
+    // The driver takes anything for the name of a database, at an address of its own choice; a path is a socket's.
+    if (url === null && !databaseUrl.startsWith('/')) throw new ConfigError('DATABASE_URL is no URL of a database, such as postgresql://user:password@host:5432/name')
+    throw new ConfigError(`the database of DATABASE_URL does not answer${url === null || url.host === '' ? '' : `: ${url.pathname.slice(1)} at ${url.host}`} (${describeAway(error)})`)
   }
 }

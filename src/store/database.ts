@@ -10,6 +10,8 @@ import type { DB } from './schema.ts'
 import { createSignals, type Signals } from './signals.ts'
 import { createUsableTable, type UsableTable } from './usable.ts'
 
+export { describeAway } from './pipeline.ts'
+
 /** What a store function runs on: the pool, or the transaction that its caller has open. */
 export type Executor = Kysely<DB> | Transaction<DB>
 export type Tx = Transaction<DB>
@@ -178,15 +180,4 @@ export async function judgeServiceRights (database: Pick<Database, 'db'>): Promi
 export async function getServerVersion (database: Pick<Database, 'db'>): Promise<string> {
   const { rows: [server] } = await guard(() => sql<{ version: string }>`select current_setting('server_version') as version`.execute(database.db))
   return server?.version ?? 'unknown'
-}
-
-/** Why a database is away, in the words of an operator. */
-export function describeAway (error: unknown): string {
-  if (error instanceof Error && error.cause instanceof Error) return describeAway(error.cause)
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-  switch (code) {
-    case '28P01': case '28000': return 'it refuses this role, or its password'
-    case '3D000': return 'it has no database of that name'
-    default: return code
-  }
 }

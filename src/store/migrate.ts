@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 import pg from 'pg'
-import { isAway } from './pipeline.ts'
+import { describeAway, isAway } from './pipeline.ts'
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url))
 
@@ -13,6 +13,9 @@ export const SERVICE_ROLE = 'connection_vault_service'
 
 /** The role that may drop months of the record, and nothing else. */
 export const RETENTION_ROLE = 'connection_vault_retention'
+
+/** SQLSTATE `insufficient_privilege`. */
+const DENIED = '42501'
 
 /** The schema can't be brought up to date; `message` says what to do. */
 export class MigrationError extends Error {}
@@ -33,14 +36,18 @@ export async function migrate (ownerUrl: string): Promise<string[]> {
   pool.on('connect', (client) => { client.on('error', () => {}) })
   const db = new Kysely<never>({ dialect: new PostgresDialect({ pool }) })
   try {
-    await Promise.all([SERVICE_ROLE, RETENTION_ROLE].map((role) => requireRole(db, role))).catch((error: unknown) => {
-      throw isAway(error) ? new MigrationError('the database of OWNER_DATABASE_URL does not answer') : error
-    })
+    await Promise.all([SERVICE_ROLE, RETENTION_ROLE].map((role) => requireRole(db, role)))
     const migrator = new Migrator({ db, provider: { getMigrations: async () => readMigrations() } })
     const { error, results } = await migrator.migrateToLatest()
     if (error instanceof Error) throw error
     await sql`grant select on kysely_migration to ${sql.id(SERVICE_ROLE)}`.execute(db)
     return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName)
+  } catch (error) {
+    if (isAway(error)) throw new MigrationError(`the database of OWNER_DATABASE_URL does not answer (${describeAway(error)})`)
+    if (error instanceof pg.DatabaseError && error.code === DENIED) {
+      throw new MigrationError('the role of OWNER_DATABASE_URL does not own the schema: name the one that made it, such as connection_vault_owner, not the service’s')
+    }
+    throw error
   } finally {
     await db.destroy()
   }

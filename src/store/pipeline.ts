@@ -114,6 +114,17 @@ export function isAway (error: unknown): boolean {
   return ('code' in error && typeof error.code === 'string' && /^E[A-Z_]+$/.test(error.code) && !error.code.startsWith('ERR_')) || LOST.test(error.message)
 }
 
+/** Why a database is away, in the words of an operator. */
+export function describeAway (error: unknown): string {
+  if (error instanceof Error && error.cause instanceof Error) return describeAway(error.cause)
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  switch (code) {
+    case '28P01': case '28000': return 'it refuses this role, or its password'
+    case '3D000': return 'it has no database of that name'
+    default: return code
+  }
+}
+
 function unavailable (cause: unknown): VaultError {
   return new VaultError('database_unavailable', { detail: 'The database does not answer.', retryAfterSeconds: 1, cause })
 }

@@ -121,8 +121,16 @@ t.test('production says what is missing', async (t) => {
   t.match(await run(['serve'], { ...env, CATALOG_DIR: '/nowhere' }), { code: 1, output: /\/nowhere can't be read/ })
   writeFileSync(join(dir, 'bad.yaml'), 'id: bad')
   t.match(await run(['serve'], { ...env, CATALOG_DIR: dir }), { code: 1, output: /bad\.yaml: \/name is required/ })
-  t.match(await run(['serve'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /^connection-vault: the database of DATABASE_URL does not answer: none at 127\.0\.0\.1:1\n$/ })
+  t.match(await run(['serve'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /^connection-vault: the database of DATABASE_URL does not answer: none at 127\.0\.0\.1:1 \(ECONNREFUSED\)\n$/ })
   t.notMatch((await run(['serve'], { ...env, DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' })).output, /canary/)
+  const served = async (change: (url: URL) => void): Promise<string> => {
+    const url = new URL(database.serviceUrl)
+    change(url)
+    return (await run(['serve'], { ...env, DATABASE_URL: url.href })).output
+  }
+  t.match(await served((url) => { url.username = 'nobody' }), /does not answer: \S+ at \S+ \(it refuses this role, or its password\)\n$/)
+  t.match(await served((url) => { url.pathname = '/none' }), /does not answer: none at \S+ \(it has no database of that name\)\n$/)
+  t.match(await run(['serve'], { ...env, DATABASE_URL: 'canary' }), { code: 1, output: /^connection-vault: DATABASE_URL is no URL of a database, such as postgresql:[^\n]*\n$/ })
 })
 
 t.test('migrate', async (t) => {
@@ -132,7 +140,8 @@ t.test('migrate', async (t) => {
   await database.query('drop schema public cascade; create schema public authorization connection_vault_owner')
   t.match(await run(['serve'], { DATABASE_URL: database.serviceUrl, DATA_DIR: folder() }), { code: 1, output: /npm run migrate/ })
   t.match(await run(['migrate'], { OWNER_DATABASE_URL: database.ownerUrl }), { code: 0, output: /migrated: 0001_vault/ })
-  t.match(await run(['migrate'], { OWNER_DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /^connection-vault: the database of OWNER_DATABASE_URL does not answer\n$/ })
+  t.match(await run(['migrate'], { OWNER_DATABASE_URL: 'postgresql://nobody:canary@127.0.0.1:1/none' }), { code: 1, output: /^connection-vault: the database of OWNER_DATABASE_URL does not answer \(ECONNREFUSED\)\n$/ })
+  t.match(await run(['migrate'], { OWNER_DATABASE_URL: database.serviceUrl }), { code: 1, output: /^connection-vault: the role of OWNER_DATABASE_URL does not own the schema: [^\n]*\n$/ })
   t.match(await run(['migrate'], { DATABASE_URL: database.serviceUrl }), { code: 1, output: /set OWNER_DATABASE_URL/ })
 })
 
