@@ -18,7 +18,7 @@ export function createMetrics () {
     loopUse.set(performance.eventLoopUtilization(now, loopBefore).utilization)
     loopBefore = now
   })
-  return Object.freeze({
+  const made = Object.freeze({
     registry: registry as Registry,
     /** What only has to be right when it is looked at is read then. */
     onScrape: (read: () => void) => { readings.push(read) },
@@ -36,6 +36,7 @@ export function createMetrics () {
     databaseSilences: new Counter({ name: 'vault_database_silences_total', help: 'Database connections cut because nothing came back over them.', registers }),
     requests: new Histogram({ name: 'vault_http_request_seconds', help: 'Requests by listener, route and status.', labelNames: ['listener', 'route', 'status'], buckets: SECONDS, registers }),
     droppedConnections: new Counter({ name: 'vault_connections_dropped_total', help: 'Connections closed because a listener had as many as it may.', labelNames: ['listener'], registers }),
+    ready: new Gauge({ name: 'vault_ready', help: 'Whether a check passed when /readyz was last asked.', labelNames: ['check'], registers }),
     refusals: new Counter({ name: 'vault_refusals_total', help: 'Requests refused, by code.', labelNames: ['code'], registers }),
     resolves: new Counter({ name: 'vault_resolves_total', help: 'Credentials asked for, by result.', labelNames: ['result'], registers }),
     invocations: new Histogram({ name: 'vault_invocation_seconds', help: 'Actions run, by integration and outcome.', labelNames: ['integration', 'outcome'], buckets: SECONDS, registers }),
@@ -60,4 +61,8 @@ export function createMetrics () {
     keysElsewhere: new Gauge({ name: 'vault_keys_under_other_keks', help: 'Keys that are not wrapped by the current KEK of their slot.', registers }),
     jobs: new Histogram({ name: 'vault_job_seconds', help: 'Runs of background jobs by result.', labelNames: ['job', 'result'], buckets: SECONDS, registers }),
   })
+  // An increase is seen only of what was there before: for alerts on the first of its kind.
+  made.webhookDeliveries.inc({ result: 'given_up' }, 0)
+  for (const code of ['kek_unavailable', 'database_unavailable'] as const) made.refusals.inc({ code }, 0)
+  return made
 }

@@ -36,3 +36,16 @@ t.test('an alert says what it means and what to do', async (t) => {
   for (const { alert, annotations } of rules) t.match(annotations, { summary: /\w/, description: /.{40}/ }, alert)
   t.equal(new Set(panels.map(({ title }) => title)).size, panels.length)
 })
+
+t.test('what an alert waits for the first of is there before', async (t) => {
+  const text = await createMetrics().scrape()
+  for (const series of ['webhook_deliveries_total{result="given_up"}', 'refusals_total{code="kek_unavailable"}', 'refusals_total{code="database_unavailable"}', 'integrity_failures_total', 'database_silences_total']) {
+    t.ok(text.includes(`vault_${series} 0\n`), series)
+  }
+})
+
+t.test('codes are those that are answered', async (t) => {
+  const codes = expressions.flatMap((expr) => [...expr.matchAll(/code!?="(\w+)"/g)].map(([, code = '']) => code))
+  t.same(codes.filter((code) => !Object.hasOwn(ERRORS, code)), [])
+  t.ok(codes.length > 1)
+})

@@ -28,6 +28,9 @@ export function createRefresher (options: RefresherOptions): Refresher {
   const store = createRefreshStore(options)
   const ask = createAsker(options, store)
   const settle = createSettler(options, store)
+  // An alert sees an increase only of what was there before.
+  const linked = catalog.list().filter(({ manifest }) => manifest.auth.some(isLinked)).map(({ manifest }) => manifest.id)
+  for (const integration of [...linked, 'custom_api']) metrics.refreshes.inc({ integration, outcome: 'oauth_app_broken' }, 0)
 
   const attempt = async (of: Claimed, progress: Attempt['progress']): Promise<VaultError | undefined> => {
     const one: Attempt = { ...of, progress, connection: await describeUsable(catalog, of.row), secrets: await opener.open(of.row, of.caller) }

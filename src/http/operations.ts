@@ -22,8 +22,10 @@ export function operationsRoutes (app: App, options: { checks: readonly Readines
     const results = await Promise.all(checks.map(async ({ name, check }) => {
       try {
         await within(check())
+        metrics.ready.set({ check: name }, 1)
         return [name, 'ok'] as const
       } catch (error) {
+        metrics.ready.set({ check: name }, 0)
         log.warn({ err: error, reason: name }, 'not ready')
         return [name, 'failed'] as const
       }

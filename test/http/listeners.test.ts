@@ -30,6 +30,7 @@ t.test('three listeners, and each route on one of them', async (t) => {
     for (const other of [vault.urls.operations, vault.urls.public]) t.equal((await get(`${other}${path}`)).status, 404, `${path} is not on ${other}`)
   }
   t.match((await get(`${vault.urls.operations}/metrics`)).text, /vault_http_request_seconds_count\{listener="public",route="\(none\)",status="404"\}/)
+  t.match((await get(`${vault.urls.operations}/metrics`)).text, /vault_refreshes_total\{integration="slack",outcome="oauth_app_broken"\} 0\n/, 'there before the first')
   const reference = await get(`${vault.urls.internal}/docs/`)
   t.equal(reference.status, 200)
   t.match(reference.headers.get('content-security-policy'), /default-src 'self'/)
@@ -54,6 +55,7 @@ t.test('readiness tells what is missing', async (t) => {
   })
   t.match(JSON.parse(answer.text), { status: 'not_ready', checks: { database: 'failed' } })
   t.equal((await fetch(`${vault.urls.operations}/readyz`, { method: 'HEAD' })).status, 503)
+  t.match((await get(`${vault.urls.operations}/metrics`)).text, /vault_ready\{check="database"\} 0\n[^]*vault_ready\{check="keys"\} 1\n/)
   t.equal((await get(`${vault.urls.operations}/livez`)).status, 200, 'alive all the same')
   const refused = await vault.request('GET', '/v1/workspaces/acme/connections')
   t.match(refused.body, { status: 503, code: 'database_unavailable', retryable: true })
