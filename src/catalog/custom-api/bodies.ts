@@ -20,7 +20,7 @@ const ORDER: readonly BodyChoice['as'][] = ['json', 'form', 'multipart', 'text',
 /** A Request Body Object; undefined where there is none. Answers a reason where the operation can't be called. */
 export function readBody (value: Json | undefined, refs: Refs, schemas: SchemaWriter): ReadBody | string | undefined {
   const dangling = refs.findDangling(value)
-  if (dangling !== undefined) return `its body refers to ${dangling}, where there is nothing`
+  if (dangling !== undefined) return `its body refers to ${dangling}, which leads nowhere`
   const body = refs.follow(value)
   if (!isObject(body) || !isObject(body['content'])) return undefined
   const choices = Object.entries(body['content']).flatMap(([type, media]) => {

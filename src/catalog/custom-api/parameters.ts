@@ -34,7 +34,7 @@ interface Reading {
 /** The parameters of a path and an operation, which wins by name and place. Answers a reason where the operation can't be called. */
 export function readParameters (of: { path: string, lists: readonly (Json | undefined)[] }, by: Reading): ReadParameters | string {
   const dangling = of.lists.flatMap((list) => Array.isArray(list) ? (list as readonly Json[]).flatMap((one) => by.refs.findDangling(one) ?? []) : [])
-  if (dangling[0] !== undefined) return `one of its parameters refers to ${dangling[0]}, where there is nothing`
+  if (dangling[0] !== undefined) return `one of its parameters refers to ${dangling[0]}, which leads nowhere`
   const declared = collect(of.lists, by.refs)
   const inPath = [...new Set([...of.path.matchAll(/\{([^{}]*)\}/g)].map(([, name]) => name ?? ''))]
   const bad = inPath.find((name) => !/^[^{}+/?#][^{}/?#]*$/.test(name))

@@ -32,7 +32,7 @@ export function readOperations (document: JsonObject, refs: Refs): { found: Foun
   const missing: MissingOperation[] = []
   const note = (pointer: string, value: Json | undefined): void => {
     const dangling = refs.findDangling(value)
-    if (dangling !== undefined) missing.push({ pointer, reason: `it refers to ${dangling}, where there is nothing` })
+    if (dangling !== undefined) missing.push({ pointer, reason: `it refers to ${dangling}, which leads nowhere` })
   }
   const paths = isObject(document['paths']) ? document['paths'] : {}
   for (const [path, raw] of Object.entries(paths)) {
