@@ -14,9 +14,9 @@ const PLACES: readonly string[] = ['path', 'query', 'header', 'body']
  * Throws `input_invalid` with a pointer to each place that does not fit.
  */
 export function arrangeInput (action: IntegrationAction, input: Readonly<Record<string, unknown>>, filled: readonly string[]): ArrangedInput {
-  const arranged = isTwoLevel(action, input) ? structuredInput(input) : sortFlat(action, input)
+  const { sorted: arranged, misplaced } = isTwoLevel(action, input) ? { sorted: structuredInput(input), misplaced: [] } : sortFlat(action, input)
   const checked = filled.length === 0 ? arranged : { ...arranged, body: { ...Object.fromEntries(filled.map((name) => [name, ''])), ...arranged.body } }
-  const errors = action.check(checked)
+  const errors = joinErrors(misplaced, action.check(checked))
   if (errors.length > 0) throw invalid(errors)
   return arranged
 }
@@ -36,29 +36,56 @@ function structuredInput (input: Readonly<Record<string, unknown>>): ArrangedInp
   return input
 }
 
-function sortFlat (action: IntegrationAction, input: Readonly<Record<string, unknown>>): ArrangedInput {
-  return sortByPlace(input, PLACES, (name) => {
+function sortFlat (action: IntegrationAction, input: Readonly<Record<string, unknown>>): SortedInput {
+  const known = [...action.names.values()].flatMap((names) => [...names])
+  return sortByPlace(input, { all: PLACES, known }, (name) => {
     const places: string[] = [...action.names].filter(([, names]) => names.has(name)).map(([place]) => place)
     return places.length === 0 && action.openBody ? ['body'] : places
   })
 }
 
-type Places = (name: string) => readonly string[]
+export interface SortedInput {
+  readonly sorted: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** Names that go nowhere, or to more than one place. */
+  readonly misplaced: readonly FieldError[]
+}
 
-/** Sorts flat input by where each name goes. Throws `input_invalid` for one that goes to two places of those there are, or to none. */
-export function sortByPlace (input: Readonly<Record<string, unknown>>, all: readonly string[], placesOf: Places): Record<string, Record<string, unknown>> {
-  const errors: FieldError[] = []
+type Places = (name: string) => readonly string[]
+type Names = Readonly<Record<'all' | 'known', readonly string[]>>
+
+const KNOWN_MAX = 30
+const ERRORS_MAX = 20
+
+/** Sorts flat input by where each name goes, of `all` the places there are; `known` are the names to speak of. */
+export function sortByPlace (input: Readonly<Record<string, unknown>>, { all, known }: Names, placesOf: Places): SortedInput {
+  const misplaced: FieldError[] = []
   const sorted = new Map<string, [string, unknown][]>()
   for (const [name, value] of Object.entries(input)) {
     const places = placesOf(name)
     const [place] = places
     const pointer = `/input/${name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
-    if (place === undefined) errors.push({ pointer, message: 'is not known here' })
-    else if (places.length > 1) errors.push({ pointer, message: `stands in ${places.join(' and ')}: send the input as {${all.join(', ')}}` })
-    else sorted.set(place, [...sorted.get(place) ?? [], [name, value]])
+    if (place !== undefined && places.length === 1) sorted.set(place, [...sorted.get(place) ?? [], [name, value]])
+    else if (misplaced.length < ERRORS_MAX) {
+      misplaced.push({ pointer, message: place === undefined ? `is not known here: ${listKnown(known)}` : `stands in ${places.join(' and ')}: send the input as {${all.join(', ')}}` })
+    }
   }
-  if (errors.length > 0) throw invalid(errors)
-  return Object.fromEntries([...sorted].map(([place, entries]) => [place, Object.fromEntries(entries)]))
+  return { sorted: Object.fromEntries([...sorted].map(([place, entries]) => [place, Object.fromEntries(entries)])), misplaced }
+}
+
+function listKnown (known: readonly string[]): string {
+  const names = [...new Set(known)]
+  if (names.length === 0) return 'the action takes no input'
+  return `the action takes ${names.slice(0, KNOWN_MAX).join(', ')}${names.length > KNOWN_MAX ? ` and ${names.length - KNOWN_MAX} more` : ''}`
+}
+
+/** All that is wrong at once. Of a name that could not be sorted, that it is missing where it belongs is no news. */
+export function joinErrors (misplaced: readonly FieldError[], unfit: readonly FieldError[]): FieldError[] {
+  const said = new Set(misplaced.map(({ pointer }) => nameOf(pointer)))
+  return [...misplaced, ...unfit.filter(({ pointer }) => !said.has(nameOf(pointer)))].slice(0, ERRORS_MAX)
+}
+
+function nameOf (pointer: string): string {
+  return pointer.slice(pointer.lastIndexOf('/') + 1)
 }
 
 function invalid (errors: readonly FieldError[]): VaultError {

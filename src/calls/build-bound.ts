@@ -1,6 +1,7 @@
 import type { Binding, BodyChoice, IntegrationAction, Parameter } from '../catalog/index.ts'
 import { pathParameters } from '../catalog/index.ts'
 import { VaultError, type FieldError } from '../errors.ts'
+import { joinErrors } from './arrange-input.ts'
 import type { BuildOptions, BuiltRequest } from './built-request.ts'
 import { checkHeaders, hasDotSegment, invalid, isBase64, joinUrl } from './check-request.ts'
 import type { RequestBody } from './encode.ts'
@@ -23,8 +24,8 @@ type Place = Parameter['in']
  */
 export function buildBoundRequest ({ action, binding }: BoundAction, given: Input, options: BuildOptions): BuiltRequest {
   const security = chooseSecurity(binding, options.satisfied ?? [])
-  const input = sortBoundInput(binding, given)
-  const errors = action.check(input)
+  const { sorted: input, misplaced } = sortBoundInput(binding, given)
+  const errors = joinErrors(misplaced, action.check(input))
   if (errors.length > 0) throw invalid(errors)
   const { definition } = action
   const values = (place: Place): [Parameter, unknown][] => {

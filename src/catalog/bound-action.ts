@@ -1,4 +1,5 @@
 import { createParty, prepareForeignSchema } from '../foreign-schema.ts'
+import { isObject } from '../json.ts'
 import type { SchemaCheck } from '../schema.ts'
 import type { Action, Manifest, Place } from './manifest.ts'
 
@@ -25,12 +26,13 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
   const types = binding?.bodies?.map((body) => body.media_type) ?? []
   let shown: Readonly<Record<string, unknown>> | undefined
 
+  const needed = (): string[] => (['path', 'query', 'header', 'cookie'] as const).filter((place) => (input[place]?.['required'] as string[] | undefined ?? []).length > 0)
   const outline = (body: unknown): Record<string, unknown> => {
     const parts = (['path', 'query', 'header', 'cookie'] as const).flatMap((place) => {
       const schema = input[place]
       return schema === undefined ? [] : [[place, { type: 'object', additionalProperties: false, ...schema }] as const]
     })
-    const required = parts.filter(([, schema]) => 'required' in schema && (schema['required'] as string[]).length > 0).map(([place]) => place as string)
+    const required = needed()
     if (binding?.body_required === true) required.push('body')
     const properties = Object.fromEntries([
       ...parts, ...types.length === 0 ? [] : [['body', body]], ...types.length < 2 ? [] : [['content_type', { enum: types }]],
@@ -42,6 +44,7 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
     const refs = collectSchemas(manifest.schemas ?? {}, outer)
     return { ...outer, ...Object.keys(refs).length > 0 && { $defs: refs } }
   }
+  const check = prepareForeignSchema(() => build(binding?.strict === true ? input.body ?? {} : {}), '/input', party)
 
   return Object.freeze({
     definition,
@@ -53,8 +56,13 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
     get outline () { return outline(input.body ?? {}) },
     names: new Map<Place, ReadonlySet<string>>(),
     openBody: false,
-    check: prepareForeignSchema(() => build(binding?.strict === true ? input.body ?? {} : {}), '/input', party),
+    check: (value: unknown) => check(withPlaces(value, needed())),
   })
+}
+
+/** A place that is missing is as good as empty: then each field that it lacks is named, not the place. */
+export function withPlaces (value: unknown, needed: readonly string[]): unknown {
+  return isObject(value) ? { ...Object.fromEntries(needed.map((place) => [place, {}])), ...value } : value
 }
 
 /** The schemas that a value points at, and those that they point at. */

@@ -1,7 +1,7 @@
 import { VaultError } from '../errors.ts'
 import { createParty } from '../foreign-schema.ts'
 import { compileSchema, type SchemaCheck } from '../schema.ts'
-import { createBoundAction, type IntegrationAction } from './bound-action.ts'
+import { createBoundAction, withPlaces, type IntegrationAction } from './bound-action.ts'
 import type { Action, AuthScheme, Manifest, Place, TestRequest } from './manifest.ts'
 
 /** A manifest made ready for use. */
@@ -101,7 +101,7 @@ function createAction (definition: Action): IntegrationAction {
     names: new Map(parts.map(([place, part]) => [place, new Set(Object.keys((part as { properties?: object }).properties ?? {}))])),
     openBody: parts.some(([place, part]) => place === 'body' && part.additionalProperties !== false),
     // Compiled on first use: a catalog has thousands of actions and a process uses few.
-    check: (value: unknown) => (compiled ??= compileSchema(schema, '/input'))(value),
+    check: (value: unknown) => (compiled ??= compileSchema(schema, '/input'))(withPlaces(value, needed)),
   })
 }
 

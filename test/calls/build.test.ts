@@ -35,8 +35,10 @@ t.test('two-level and flat input', async (t) => {
   t.same(pointers(() => build('stripe', 'create_payment_intent', { amount: 1, currency: 'usd', nope: 1 })), ['/input/nope'])
   t.same(pointers(() => build('stripe', 'create_payment_intent', { body: { amount: 1 } })), ['/input/body/currency'])
   t.same(pointers(() => build('stripe', 'create_payment_intent', { body: 'x' })), ['/input/body'])
-  t.same(pointers(() => build('stripe', 'get_payment_intent', {})), ['/input/path'])
+  t.same(pointers(() => build('stripe', 'get_payment_intent', {})), ['/input/path/intent'])
   t.same(pointers(() => build('stripe', 'get_balance', { x: 1 })), ['/input/x'])
+  t.same(pointers(() => build('stripe', 'create_payment_intent', { nope: 1, amount: 'x' })), ['/input/nope', '/input/body/currency', '/input/body/amount'], 'all that is wrong at once')
+  t.throws(() => build('stripe', 'get_payment_intent', { id: 'pi_1' }), { code: 'input_invalid', details: { errors: [{ message: 'is not known here: the action takes intent' }, { pointer: '/input/path/intent', message: 'is required' }] } })
 })
 
 t.test('an ambiguous flat name is refused by name', async (t) => {
@@ -123,7 +125,7 @@ t.test('what a credential fills in', async (t) => {
     body: { access_token: '[credential]' }, headers: { 'plaid-client-id': 'id', 'plaid-secret': '[credential]', 'plaid-version': '2020-09-14' },
   })
   t.same(build('plaid', 'get_accounts', { access_token: 'own' }, ['secret', 'access_token']).bodyFields, {}, 'a caller’s own comes first')
-  t.same(pointers(() => build('plaid', 'get_accounts', {}, ['secret'])), ['/input/body'])
+  t.same(pointers(() => build('plaid', 'get_accounts', {}, ['secret'])), ['/input/body/access_token'])
 })
 
 /** The request of an action that no manifest has. */

@@ -117,7 +117,8 @@ t.test('input that is flat', async (t) => {
   t.match(await requestOf('create_pet', { name: 'Rex', age: 3 }), { body: { name: 'Rex', age: 3 } }, 'what is no parameter is the body’s')
   t.match(await requestOf('twice', { name: 'Rex' }), { code: 'input_invalid', errors: [{ pointer: '/input/name', message: /^stands in query and body/ }] })
   t.match(await requestOf('twice', { query: { name: 'a' }, body: { name: 'b' } }), { url: `${provider.url}/twice?name=a`, body: { name: 'b' } })
-  t.match(await requestOf('get_pet', { id: 7, colour: 'red' }), { code: 'input_invalid', errors: [{ pointer: '/input/colour', message: 'is not known here' }] })
+  t.match(await requestOf('get_pet', { id: 7, colour: 'red' }), { code: 'input_invalid', errors: [{ pointer: '/input/colour', message: 'is not known here: the action takes id' }] })
+  t.match(await requestOf('get_pet', {}), { code: 'input_invalid', errors: [{ pointer: '/input/path/id', message: 'is required' }] })
 })
 
 t.test('a credential goes out whatever its parameter is called', async (t) => {

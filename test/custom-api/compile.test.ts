@@ -95,9 +95,10 @@ t.test('input', async (t) => {
     [{ path: { petId: 'x' }, query: { limit: 'five' }, body: {} }, /\/input\/query\/limit/], [{ path: { petId: 'x' }, query: { limit: 11 }, body: {} }, /\/input\/query\/limit/],
     [{ path: { petId: 'x' }, body: {} }, /\/input\/query/], [{ path: { petId: '' }, query: { limit: 1 }, body: {} }, /\/input\/path\/petId/],
     [{ path: { petId: 'x' }, query: { limit: 1, other: 1 }, body: {} }, /\/input\/query\/other/], [{ path: { petId: 'x' }, query: { limit: 1 } }, /\/input\/body/],
-    [{ path: { petId: 'x' }, query: { limit: 1 }, body: {}, header: { 'X-Trace': 'a\r\nX-Evil: 1' } }, /\/input\/header\/x-trace/], [{ petId: 'x' }, /\/input\/query/],
+    [{ path: { petId: 'x' }, query: { limit: 1 }, body: {}, header: { 'X-Trace': 'a\r\nX-Evil: 1' } }, /\/input\/header\/x-trace/], [{ petId: 'x', limit: 'x' }, /\/input\/body/],
   ]
   for (const [input, pointer] of wrong) t.throws(() => pets.request('put', input), { code: 'input_invalid', details: { errors: [{ pointer }] } }, JSON.stringify(input))
+  t.throws(() => pets.request('put', { petId: 'x' }), { code: 'input_invalid', details: { errors: [{ pointer: '/input/body' }, { pointer: '/input/query/limit' }] } }, 'each that is missing, by its name')
   t.doesNotThrow(() => pets.request('put', { path: { petId: 'x' }, query: { limit: 1 }, body: { name: 5 } }), 'bodies are not checked: documents are wrong about them')
   const strict = build(document({ '/a': { post: { operationId: 'a', requestBody: { content: { 'application/json': { schema: { type: 'object', required: ['n'] } } } }, ...OK } } }), { strict: true })
   t.throws(() => strict.request('a', { body: {} }), { code: 'input_invalid', details: { errors: [{ pointer: '/input/body/n' }] } }, 'unless somebody asks for it')
