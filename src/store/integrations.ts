@@ -154,6 +154,13 @@ export async function findLastRevisionOf (on: Executor, { workspaceId, id }: Int
   return last ?? undefined
 }
 
+/** Names of a revision's actions in the order of the document, up to a number. */
+export async function listActionNames (on: Executor, { workspaceId, id, revision }: RevisionPlace, limit: number): Promise<string[]> {
+  const rows = await on.selectFrom('integration_actions').select('name')
+    .where('workspace_id', '=', workspaceId).where('integration_id', '=', id).where('revision', '=', revision).orderBy('ordinal').limit(limit).execute()
+  return rows.map(({ name }) => name)
+}
+
 /** Those of the names that a revision has. */
 export async function listKnownActions (on: Executor, { workspaceId, id, revision }: RevisionPlace, names: readonly string[]): Promise<string[]> {
   if (names.length === 0) return []

@@ -168,6 +168,7 @@ t.test('bodies', async (t) => {
 })
 
 t.test('servers', async (t) => {
+  t.match(compile(document({ '/a': { get: OK } }, { servers: [{ url: 'https://10.0.0.1/v1' }] })).report.warnings, [/no authentication/, /^No server of the document can be used \(https:\/\/10\.0\.0\.1\/v1: it leads to an address that is not public\)/, /./])
   const at = (servers: Loose[] | undefined, options: Partial<ImportOptions> = {}) => compile({ ...document({ '/a': { get: OK } }), servers }, options)
   for (const url of ['http://localhost:3000', 'https://127.0.0.1/', 'https://169.254.169.254/latest', 'https://10.1.2.3', 'https://api.example.com', 'https://your-domain.atlassian.net', '/v1', 'https://intranet/', 'ftp://files.vendor.dev',
     'https://user:pw@api.vendor.dev/', 'https://api.vendor.dev/?key=1']) {

@@ -165,6 +165,7 @@ t.test('a procedure stays on the revision it was built with', async (t) => {
   provider.received.length = 0
   t.match(await invoke(connection, 'delete_pet', { revision: 1, input: { path: { id: 7 } } }), { body: { outcome: 'succeeded' } }, 'removed in revision 2, there in 1')
   t.match(await invoke(connection, 'delete_pet', { input: { path: { id: 7 } } }), { status: 404, body: { code: 'action_unknown', detail: /Revision 2 has removed this action.*`revision`: 1/ } }, 'a tombstone')
+  t.match(await invoke(connection, 'nope'), { status: 404, body: { code: 'action_unknown', detail: /^No revision of this integration has such an action\. Revision 2 has: .*\bget_pet\b/ } })
   t.match(await invoke(connection, 'delete_pet', { revision: 2, input: { path: { id: 7 } } }), { status: 404 })
   t.match(await invoke(connection, 'brand_new', { revision: 1 }), { status: 404, body: { detail: /does not have this action yet; revision 2 has/ } })
   t.match(await invoke(connection, 'brand_new', { revision: 3 }), { status: 422, body: { code: 'revision_unknown' } })

@@ -161,7 +161,10 @@ export function chooseServers (judged: readonly JudgedServer[], said: Readonly<P
   const warnings: string[] = []
   if (chosen.live === undefined && chosen.sandbox === undefined) {
     chosen.live = askedServer(judged)
-    warnings.push('The document does not say where its API is: each connection has to, unless you name a server.')
+    const [first] = judged
+    warnings.push(first === undefined
+      ? 'The document does not say where its API is: each connection has to, unless you name a server.'
+      : `No server of the document can be used (${first.url.slice(0, 200)}: ${first.problem ?? 'can’t be read'}): each connection has to say where the API is, unless you name a server.`)
   }
   // One host for both: what a sandbox run does, it does there.
   if (said === undefined && chosen.live !== undefined && chosen.sandbox === undefined) {

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { VaultError } from '../../errors.ts'
 import { createParties } from '../../foreign-schema.ts'
 import { isId, type IntegrationId, type WorkspaceId } from '../../ids.ts'
-import { findAction, findIntegration, findLastRevisionOf, findNewestRevision, guard, listKnownActions, listRevisions, type Database, type RevisionPlace } from '../../store/index.ts'
+import { findAction, findIntegration, findLastRevisionOf, findNewestRevision, guard, listActionNames, listKnownActions, listRevisions, type Database, type RevisionPlace } from '../../store/index.ts'
 import { createBoundAction, type IntegrationAction } from '../bound-action.ts'
 import { createSchemes, type Integration } from '../integration.ts'
 import type { Catalog } from '../load.ts'
@@ -86,12 +86,17 @@ function createActionLoader (database: Pick<Database, 'db'>): (place: RevisionPl
   }
 }
 
+const LISTED_MAX = 50
+
 /** An action that a newer revision has dropped leaves its name behind: who still calls it is told. */
 async function describeMissing (database: Pick<Database, 'db'>, place: RevisionPlace, name: string): Promise<VaultError> {
   const revisions = (await guard(() => listRevisions(database.db, place))).map(({ revision }) => revision)
   if (!revisions.includes(place.revision)) return new VaultError('revision_unknown', { detail: `There is no revision ${place.revision}; there are ${revisions.at(-1) ?? 0} to ${revisions[0] ?? 0}.` })
   const last = await guard(() => findLastRevisionOf(database.db, place, name))
-  if (last === undefined) return new VaultError('action_unknown', { detail: 'No revision of this integration has such an action.' })
+  if (last === undefined) {
+    const names = await guard(() => listActionNames(database.db, place, LISTED_MAX + 1))
+    return new VaultError('action_unknown', { detail: `No revision of this integration has such an action. Revision ${place.revision} has: ${names.slice(0, LISTED_MAX).join(', ')}${names.length > LISTED_MAX ? ' and more' : ''}.` })
+  }
   const detail = last < place.revision ? `Revision ${last + 1} has removed this action. Call it with \`revision\`: ${last}, or move to another.` : `Revision ${place.revision} does not have this action yet; revision ${last} has.`
   return new VaultError('action_unknown', { detail })
 }

@@ -89,6 +89,7 @@ export const CONNECTION_CASES: Readonly<Record<string, Case | readonly Case[]>> 
   listActionSummaries: async ({ tx }) => await store.listActionSummaries(tx, INTEGRATION),
   findAction: async ({ tx }) => await store.findAction(tx, INTEGRATION, { name: 'action_1', whole: true }),
   findLastRevisionOf: async ({ tx }) => await store.findLastRevisionOf(tx, INTEGRATION, 'action_1'),
+  listActionNames: async ({ tx }) => await store.listActionNames(tx, { ...INTEGRATION, revision: 1 }, 51),
   listKnownActions: async ({ tx }) => await store.listKnownActions(tx, INTEGRATION, ['action_1']),
   readPacked: async ({ tx }) => await store.readPacked(tx, INTEGRATION),
   listConnectionsOf: async ({ tx }) => await store.listConnectionsOf(tx, INTEGRATION, { environments: BOTH, limit: 20 }),
