@@ -48,7 +48,7 @@ export async function openRooms (config: Config & { readonly databaseUrl: string
       log.error({ err: error.cause }, 'the key provider can’t be used: starting without, not ready until it can')
     })
     const issuers = config.trustedIssuersFile === undefined ? [] : parseTrustedIssuers(readSetting('TRUSTED_ISSUERS_FILE', config.trustedIssuersFile))
-    const access = createAccess({ database, macs: crypto.macs, egress, issuers, clock })
+    const access = createAccess({ database, macs: crypto.macs, egress, issuers, clock, log })
     const ledger = createLedger({ database, macs: crypto.macs, clock, log, metrics, owner: newId('request') })
     const oauth = createOAuth({ database, crypto, ledger, egress, clock })
     const keys = createKeys({

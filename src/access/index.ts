@@ -9,6 +9,7 @@
 import type { Macs } from '../crypto/index.ts'
 import type { Clock } from '../clock.ts'
 import type { Egress } from '../egress/index.ts'
+import type { Log } from '../log.ts'
 import type { Database } from '../store/index.ts'
 import { createAuthenticator, type Authenticator } from './authenticate.ts'
 import { createJwtVerifier, type TrustedIssuer } from './jwt.ts'
@@ -21,9 +22,9 @@ export type { CreatedToken, TokenRequest } from './tokens.ts'
 
 export type Access = Pick<Authenticator, 'authenticate'> & { readonly tokens: Tokens }
 
-export function createAccess (options: { database: Database, macs: Macs, egress: Egress, issuers: readonly TrustedIssuer[], clock: Clock }): Access {
-  const { database, macs, egress, issuers, clock } = options
-  const { authenticate, revoked } = createAuthenticator({ database, jwt: createJwtVerifier(issuers, egress) })
+export function createAccess (options: { database: Database, macs: Macs, egress: Egress, issuers: readonly TrustedIssuer[], clock: Clock, log: Log }): Access {
+  const { database, macs, issuers, clock } = options
+  const { authenticate, revoked } = createAuthenticator({ database, jwt: createJwtVerifier(issuers, options) })
   return Object.freeze({
     authenticate,
     tokens: createTokens({ database, macs, clock, revoked }),

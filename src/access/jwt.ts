@@ -2,6 +2,7 @@ import { createRemoteJWKSet, customFetch, decodeJwt, jwtVerify, errors, type JWT
 import { Type, type Static } from 'typebox'
 import { VaultError } from '../errors.ts'
 import type { Egress } from '../egress/index.ts'
+import type { Log } from '../log.ts'
 import { compileSchema } from '../schema.ts'
 import { PRESETS, SCOPES, toPrincipal, type Grants, type Principal } from './principal.ts'
 
@@ -50,7 +51,7 @@ export function parseTrustedIssuers (text: string): TrustedIssuer[] {
 }
 
 export interface JwtVerifier {
-  /** The caller a JWT names; undefined when it is not accepted. Throws `issuer_unavailable`. */
+  /** The caller a JWT names; undefined when it is not accepted: why is for the log, not for strangers. Throws `issuer_unavailable`. */
   verify (token: string): Promise<Principal | undefined>
 }
 
@@ -60,16 +61,22 @@ const FETCH_TIMEOUT_MS = 5_000
 const JWKS_MAX_BYTES = 262_144
 
 /** Accepts JWTs (RFC 7519) of the trusted issuers alone, for the audience agreed with each. */
-export function createJwtVerifier (issuers: readonly TrustedIssuer[], egress: Pick<Egress, 'send'>): JwtVerifier {
+export function createJwtVerifier (issuers: readonly TrustedIssuer[], { egress, log }: { egress: Pick<Egress, 'send'>, log: Pick<Log, 'info'> }): JwtVerifier {
   const known = new Map(issuers.map((issuer) => [issuer.issuer, { issuer, keys: createKeySource(issuer, egress) }]))
   return Object.freeze({
     verify: async (token: string) => {
       const entry = known.get(readIssuer(token) ?? '')
-      if (entry === undefined) return undefined
-      const claims = await verifyClaims(token, entry.issuer, entry.keys)
-      return claims && judgeClaims(entry.issuer, claims)
+      const judged = entry === undefined ? 'issuer_not_trusted' : await judge(token, entry)
+      if (typeof judged !== 'string') return judged
+      log.info({ reason: judged }, 'a JWT is not accepted')
+      return undefined
     },
   })
+}
+
+async function judge (token: string, { issuer, keys }: { issuer: TrustedIssuer, keys: JWTVerifyGetKey }): Promise<Principal | Refusal> {
+  const claims = await verifyClaims(token, issuer, keys)
+  return typeof claims === 'string' ? claims : judgeClaims(issuer, claims)
 }
 
 /** Read before the signature is checked: it only picks the keys to check with. */
@@ -81,7 +88,22 @@ function readIssuer (token: string): string | undefined {
   }
 }
 
-async function verifyClaims (token: string, issuer: TrustedIssuer, keys: JWTVerifyGetKey): Promise<JWTPayload | undefined> {
+/** Why a JWT is not accepted: words of this file, nothing of the token's. */
+type Refusal =
+  | 'issuer_not_trusted' | 'expired' | 'audience' | 'expiry_missing' | 'subject_missing' | 'subject_unreadable' | 'not_yet_valid' | 'algorithm' | 'key_unknown' | 'signature'
+  | 'malformed' | 'no_rule_fits' | 'no_workspace'
+
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  ERR_JWT_EXPIRED: 'expired', ERR_JOSE_ALG_NOT_ALLOWED: 'algorithm', ERR_JWKS_NO_MATCHING_KEY: 'key_unknown', ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'signature',
+}
+const CLAIMS: Readonly<Record<string, Refusal>> = { aud: 'audience', exp: 'expiry_missing', sub: 'subject_missing', nbf: 'not_yet_valid', iss: 'issuer_not_trusted' }
+
+function refusalOf (error: unknown): Refusal {
+  if (error instanceof errors.JWTClaimValidationFailed) return CLAIMS[error.claim] ?? 'malformed'
+  return (error instanceof errors.JOSEError ? REFUSALS[error.code] : undefined) ?? 'malformed'
+}
+
+async function verifyClaims (token: string, issuer: TrustedIssuer, keys: JWTVerifyGetKey): Promise<JWTPayload | Refusal> {
   try {
     const { payload } = await jwtVerify(token, keys, {
       issuer: issuer.issuer,
@@ -91,20 +113,20 @@ async function verifyClaims (token: string, issuer: TrustedIssuer, keys: JWTVeri
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
     })
     // A subject is written down, and shown to people: Postgres can't store a NUL, and nobody can see the others.
-    return /\p{Cc}/u.test(payload.sub ?? '') ? undefined : payload
+    return /\p{Cc}/u.test(payload.sub ?? '') ? 'subject_unreadable' : payload
   } catch (error) {
     if (error instanceof VaultError) throw error
     if (error instanceof errors.JWKSTimeout) throw unavailable(error)
-    return undefined
+    return refusalOf(error)
   }
 }
 
-function judgeClaims (issuer: TrustedIssuer, claims: JWTPayload): Principal | undefined {
+function judgeClaims (issuer: TrustedIssuer, claims: JWTPayload): Principal | Refusal {
   const rule = issuer.rules.find((candidate) => Object.entries(candidate.claims).every(([name, value]) => claims[name] === value))
-  if (rule === undefined) return undefined
+  if (rule === undefined) return 'no_rule_fits'
   const workspaces = Array.isArray(rule.workspaces) ? rule.workspaces : readWorkspaces(claims[rule.workspaces.claim])
   const grants: Grants = { scopes: rule.scopes ?? PRESETS[rule.preset as keyof typeof PRESETS], workspaces, environments: rule.environments }
-  return workspaces.length === 0 ? undefined : toPrincipal('jwt', `${issuer.issuer}#${claims.sub}`, grants)
+  return workspaces.length === 0 ? 'no_workspace' : toPrincipal('jwt', `${issuer.issuer}#${claims.sub}`, grants)
 }
 
 /** A claim is the issuer's word about one tenant: it can't say "all of them". */

@@ -88,14 +88,15 @@ export function createTokens (options: Options): Tokens {
     },
     list: async (page: { before?: TokenId, limit: number }) => await guard(() => listTokens(database.db, page)),
     revoke: async (id: TokenId, how: { by: string, record: (tx: Tx, row: TokenRow) => Promise<void> }) => {
-      const revoked = await database.transaction(async (tx) => {
-        const row = await revokeToken(tx, id, how.by)
-        if (row === undefined) throw new VaultError('not_found')
-        await how.record(tx, row)
-        return row
+      const { row } = await database.transaction(async (tx) => {
+        const found = await revokeToken(tx, id, how.by)
+        if (found === undefined) throw new VaultError('not_found')
+        // Once is enough on record, too.
+        if (found.revoked) await how.record(tx, found.row)
+        return found
       })
       options.revoked()
-      return revoked
+      return row
     },
   })
 }

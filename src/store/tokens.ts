@@ -42,9 +42,10 @@ export async function listTokens (on: Executor, page: { before?: TokenId, limit:
   return await query.execute()
 }
 
-/** Revokes; revoking again changes nothing. Undefined when there is no such token. */
-export async function revokeToken (tx: Tx, id: TokenId, by: string): Promise<TokenRow | undefined> {
-  return await tx.updateTable('service_tokens')
-    .set({ revoked_at: sql`coalesce(revoked_at, vault_now())`, revoked_by: sql`coalesce(revoked_by, ${by})` })
-    .where('id', '=', id).returning(COLUMNS).executeTakeFirst()
+/** Revokes one that was not revoked before; undefined when there is no such token. */
+export async function revokeToken (tx: Tx, id: TokenId, by: string): Promise<{ row: TokenRow, revoked: boolean } | undefined> {
+  const revoked = await tx.updateTable('service_tokens').set({ revoked_at: sql`vault_now()`, revoked_by: by })
+    .where('id', '=', id).where('revoked_at', 'is', null).returning(COLUMNS).executeTakeFirst()
+  const row = revoked ?? await tx.selectFrom('service_tokens').select(COLUMNS).where('id', '=', id).executeTakeFirst()
+  return row && { row, revoked: revoked !== undefined }
 }

@@ -85,7 +85,7 @@ t.test('make, list and revoke service tokens', async (t) => {
   t.match((await vault.request('DELETE', `${TOKENS}/${id}`, { headers: { 'x-actor': 'ops_3' } })).body, { revoked_by: 'ops_2' }, 'the first revocation stands')
   t.match((await vault.request('DELETE', `${TOKENS}/tok_00000000000000000000000000`)).body, { status: 404, code: 'not_found' })
   const events = await vault.database.query<{ event: string, details: { token_id: string } }>("select event, details from audit_events where event like 'token.%' and details ->> 'token_id' = $1 order by id", [id])
-  t.same(events.map((one) => one.event), ['token.created', 'token.revoked', 'token.revoked'])
+  t.same(events.map((one) => one.event), ['token.created', 'token.revoked'], 'and is on record once')
 })
 
 t.test('what does not fit', async (t) => {
@@ -147,23 +147,29 @@ t.test('a JWT of a trusted issuer', async (t) => {
 t.test('JWTs that are not accepted', async (t) => {
   const claims = { sub: 'someone', role: 'reader', workspaces: ['acme'] }
   const stranger = (await generateKeyPair('ES256')).privateKey
-  const refused: [string, string][] = [
-    ['of another issuer', await jwt(claims, { issuer: 'https://evil.example' })],
-    ['for another audience', await jwt(claims, { audience: 'another-service' })],
+  const refused: [string, string, string?][] = [
+    ['of another issuer', await jwt(claims, { issuer: 'https://evil.example' }), 'issuer_not_trusted'],
+    ['for another audience', await jwt(claims, { audience: 'another-service' }), 'audience'],
     ['for nobody', await jwt(claims, { audience: null })],
-    ['expired', await jwt(claims, { expires: '-1m' })],
-    ['without an expiry', await jwt(claims, { expires: null })],
-    ['without a subject', await jwt({ role: 'reader', workspaces: ['acme'] })],
+    ['expired', await jwt(claims, { expires: '-1m' }), 'expired'],
+    ['without an expiry', await jwt(claims, { expires: null }), 'expiry_missing'],
+    ['without a subject', await jwt({ role: 'reader', workspaces: ['acme'] }), 'subject_missing'],
     ['whose subject can’t be written down', await jwt({ ...claims, sub: 'some\0one' })],
     ['signed by a stranger', await jwt(claims, { key: stranger })],
     ['of an algorithm not agreed on', await jwt(claims, { alg: 'HS256', key: new TextEncoder().encode('x'.repeat(32)) })],
     ['unsigned', new UnsecuredJWT(claims).setIssuer(ISSUER).setAudience('connection-vault').setExpirationTime('5m').encode()],
-    ['that no rule knows', await jwt({ sub: 'someone', role: 'writer', workspaces: ['acme'] })],
-    ['without a workspace', await jwt({ sub: 'someone', role: 'reader' })],
+    ['that no rule knows', await jwt({ sub: 'someone', role: 'writer', workspaces: ['acme'] }), 'no_rule_fits'],
+    ['without a workspace', await jwt({ sub: 'someone', role: 'reader' }), 'no_workspace'],
     ['that claims every workspace', await jwt({ sub: 'someone', role: 'reader', workspaces: ['*'] })],
     ['changed', `${(await jwt(claims)).slice(0, -6)}AAAAAA`],
   ]
-  for (const [name, token] of refused) t.match((await list(token)).body, { status: 401, code: 'unauthenticated' }, `a JWT ${name}`)
+  for (const [name, token, reason] of refused) {
+    vault.logs.length = 0
+    t.match((await list(token)).body, { status: 401, code: 'unauthenticated', detail: 'The token is not accepted.' }, `a JWT ${name}`)
+    const said = vault.logs.map((line) => JSON.parse(line) as { msg: string, reason?: string }).filter(({ msg }) => msg === 'a JWT is not accepted')
+    t.match(said, [reason === undefined ? {} : { reason }], 'the operator learns why')
+    t.notMatch(vault.logs.join(''), token.split('.')[1] ?? token)
+  }
 })
 
 t.test('keys of an issuer that change, and an issuer that is away', async (t) => {
