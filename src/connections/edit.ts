@@ -174,7 +174,7 @@ function mergeConfig ({ row, integration }: Edited, config: Readonly<Record<stri
 
 function inUse (references: readonly ReferenceRow[], uses: readonly UseRow[]): VaultError {
   return new VaultError('connection_in_use', {
-    detail: 'Procedures point at this connection, or it was used in the last 30 days.',
+    detail: 'Procedures point at this connection, or it was used in the last 30 days: `in_use` lists them. Delete with `force=true` all the same.',
     meta: {
       in_use: {
         references: references.map(({ procedure_id, step_id, label }) => ({ procedure_id, step_id, label })),
