@@ -1,4 +1,4 @@
-import { isLinked, loadCatalog, type Integration } from '../catalog/index.ts'
+import { isLinked, loadCatalog, type Action, type Integration } from '../catalog/index.ts'
 import { readConfig } from '../config.ts'
 import { print, table } from './output.ts'
 
@@ -22,9 +22,8 @@ function describeAll (integrations: readonly Integration[]): string {
 function describeOne ({ manifest }: Integration): string {
   const { conventions } = manifest
   const auth = manifest.auth.map((scheme) => [scheme.id, isLinked(scheme) ? 'linked in a browser' : 'pasted', scheme.fields.map((field) => `${field.name}${field.secret ? '*' : ''}`).join(', ')])
-  const actions = manifest.actions.map((action) => [
-    action.name, action.effect, action.method, `${action.server ?? ''}${action.path}`, action.body ?? (action.input?.body === undefined ? '' : conventions.body), action.title,
-  ])
+  const bodyOf = (action: Action) => action.files !== undefined ? 'multipart' : action.body ?? (action.input?.body === undefined ? '' : conventions.body)
+  const actions = manifest.actions.map((action) => [action.name, action.effect, action.method, `${action.server ?? ''}${action.path}`, bodyOf(action), action.title])
   return [
     `${manifest.name} (${manifest.id}), ${manifest.category}${manifest.docs === undefined ? '' : `: ${manifest.docs}`}`,
     table(['auth', 'how', 'fields (* secret)'], auth),

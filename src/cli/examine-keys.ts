@@ -34,7 +34,7 @@ export async function examineKeks (crypto: Pick<Crypto, 'checkKek'>, { keks, row
 export async function examineSealed (of: { database: Database, crypto: Crypto }, progress: Progress): Promise<Finding[]> {
   const estimate = await estimateRows(of.database.db, SEALED_COLUMNS)
   const seen = new Map<string, number>()
-  const said = (done: number) => `${done} values opened${done < estimate ? ` of about ${estimate}` : ''}`
+  const said = (done: number) => `${done} ${done === 1 ? 'value' : 'values'} opened${done < estimate ? ` of about ${estimate}` : ''}`
   const { keys, columns } = await createInspector({ ...of, columns: SEALED_COLUMNS }).inspect(({ table, column, rows }) => {
     seen.set(`${table}.${column}`, rows)
     const done = [...seen.values()].reduce((sum, number) => sum + number, 0)

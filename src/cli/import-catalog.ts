@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ImportError, ImportOptions, ImportReport } from '../catalog/index.ts'
-import { fetchDocument, importDocument, requireSound } from '../catalog/index.ts'
+import { fetchDocument, importDocument, loadCatalog, requireSound } from '../catalog/index.ts'
 import { readConfig, type Config } from '../config.ts'
 import { createEgress } from '../egress/index.ts'
 import { createMetrics } from '../metrics.ts'
@@ -49,6 +49,7 @@ export function describeImportError ({ pointer, message }: ImportError): string 
 
 function fileOf ({ catalogDir }: Config, { id, replace }: ImportCommand): string {
   if (catalogDir === undefined) fail('CATALOG_DIR names the folder of your own integrations: set it to where this one is to go')
+  if (replace !== true && loadCatalog().find(id) !== undefined) fail(`${id} is an integration of the vault itself; --replace puts this one in its place`)
   const taken = ['json', 'yaml', 'yml'].map((ending) => join(catalogDir, `${id}.${ending}`)).find((path) => existsSync(path))
   if (taken !== undefined && replace !== true) fail(`${taken} is there already; --replace writes over it`)
   if (taken !== undefined && !taken.endsWith('.json')) fail(`${taken} was written by hand; move it away first`)

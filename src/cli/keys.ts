@@ -7,7 +7,7 @@ import { addLocalKeks, createLocalKeyring, KEK_SLOTS, listLocalKeks, removeLocal
 import { isWorkspaceId, type Environment } from '../ids.ts'
 import type { Keys } from '../keys/index.ts'
 import type { KeySweep } from '../store/index.ts'
-import { fail, print, createProgress, printTable } from './output.ts'
+import { fail, failMissing, print, createProgress, printTable } from './output.ts'
 import { locateKeyring, withRooms } from './session.ts'
 
 const OPERATOR = { by: 'operator', principal: { kind: 'operator', id: null, actor: null } } as const
@@ -159,7 +159,7 @@ function describeSweep ({ state, keysMade, keysRewrapped, rowsDone, rowsTotal, r
 export async function retireKeys (options: { kek?: string }): Promise<void> {
   await withRooms(async ({ keys }) => {
     if (options.kek !== undefined) {
-      await keys.retireKek(options.kek, OPERATOR)
+      await keys.retireKek(options.kek, OPERATOR).catch(failMissing(`the database knows no KEK ${options.kek}: \`keys list\` shows those there are`))
       print(`${options.kek} is retired: the database does not need it any more`)
       return
     }

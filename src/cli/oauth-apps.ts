@@ -5,7 +5,7 @@ import { createOAuthAppKeeper, type OAuthAppKeeper, type PresentedApp } from '..
 import { isVaultError } from '../errors.ts'
 import { enteredApp } from '../http/index.ts'
 import { ENVIRONMENTS, GLOBAL_OWNER, isWorkspaceId, type AppOwner, type Environment } from '../ids.ts'
-import { fail, print, printError, table } from './output.ts'
+import { fail, failMissing, print, printError, table } from './output.ts'
 import { withRooms } from './session.ts'
 
 interface OwnerOptions {
@@ -57,6 +57,7 @@ export async function setOAuthApp (integration: string, environment: string, opt
 export async function deleteOAuthApp (integration: string, environment: string, options: OwnerOptions & { readonly force?: boolean }): Promise<void> {
   await withKeeper(async (keeper) => {
     await keeper.remove({ owner: ownerOf(options), integration, environment: environmentOf(environment) }, { force: options.force === true }, OPERATOR)
+      .catch(failMissing(`there is no app for ${integration} in ${environment}${options.workspace === undefined ? '' : ` of ${options.workspace}`}: \`oauth-apps list\` shows those there are`))
     print('deleted')
   })
 }

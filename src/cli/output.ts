@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { isVaultError } from '../errors.ts'
 
 /** The only room that prints. */
 export function print (text: string): void {
@@ -14,6 +15,14 @@ export class UsageError extends Error {}
 
 export function fail (reason: string): never {
   throw new UsageError(reason)
+}
+
+/** What a verb was told to do it to is not there: the code alone does not say what. Other errors go on. */
+export function failMissing (what: string): (error: unknown) => never {
+  return (error) => {
+    if (!isVaultError(error, 'not_found')) throw error
+    return fail(what)
+  }
 }
 
 /** Columns as wide as their widest cell. */

@@ -64,7 +64,7 @@ export function locateKeyring (config: Pick<Config, 'keyringFile' | 'dataDir'>):
 /** In production a keyring is made on purpose: one that appears by itself hides that the right one is lost. */
 function ensureKeyring (config: Config, file: string): void {
   if (existsSync(file) || (config.kekProvider !== 'local' && (config.kekProviderSandbox ?? config.kekProvider) !== 'local')) return
-  if (config.nodeEnv === 'production') throw new ConfigError(`KEYRING_FILE ${file} does not exist: make it with \`connection-vault keys init\`, or restore it from its copy`)
+  if (config.nodeEnv === 'production') throw new ConfigError(`KEYRING_FILE ${file} does not exist: restore it from its copy; only a vault that has no data yet gets a new one, with \`connection-vault keys init\``)
   mkdirSync(dirname(file), { recursive: true })
   createLocalKeyring(file, systemClock.now())
 }

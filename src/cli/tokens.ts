@@ -2,7 +2,7 @@ import type { Preset, Scope } from '../access/index.ts'
 import { isId } from '../ids.ts'
 import type { AuditEventName, AuditPrincipal, Ledger } from '../ledger/index.ts'
 import type { TokenRow, Tx } from '../store/index.ts'
-import { fail, print, printError, table } from './output.ts'
+import { fail, failMissing, print, printError, table } from './output.ts'
 import { withRooms } from './session.ts'
 
 export interface TokenOptions {
@@ -49,7 +49,7 @@ export async function listServiceTokens (): Promise<void> {
 export async function revokeServiceToken (id: string): Promise<void> {
   if (!isId('token', id)) fail('that is not a token’s id (tok_…)')
   await withRooms(async ({ access, ledger }) => {
-    const row = await access.tokens.revoke(id, { by: 'operator', record: recorder(ledger, 'token.revoked') })
+    const row = await access.tokens.revoke(id, { by: 'operator', record: recorder(ledger, 'token.revoked') }).catch(failMissing(`there is no token ${id}: \`tokens list\` shows those there are`))
     print(`${row.id} revoked at ${row.revoked_at?.toISOString() ?? ''}`)
   })
 }

@@ -85,7 +85,7 @@ t.test('production says what is missing', async (t) => {
   const bare = await run(['serve'], { NODE_ENV: 'production', DATA_DIR: dir })
   t.match(bare, { code: 1, output: /DATABASE_URL is missing.*KEYRING_FILE is missing/s })
   const env = { NODE_ENV: 'production', DATABASE_URL: database.serviceUrl, KEYRING_FILE: join(dir, 'keyring.json') }
-  t.match(await run(['serve'], env), { code: 1, output: /keyring\.json does not exist: make it with `connection-vault keys init`/ })
+  t.match(await run(['serve'], env), { code: 1, output: /keyring\.json does not exist: restore it from its copy; only a vault that has no data yet gets a new one, with `connection-vault keys init`/ })
   t.notOk(existsSync(env.KEYRING_FILE), 'a keyring does not appear by itself')
   t.match(await run(['keys', 'init'], env), { code: 0, output: /Keep a copy apart/ })
   t.equal(statSync(env.KEYRING_FILE).mode & 0o777, 0o600)
@@ -151,8 +151,17 @@ t.test('audit verify says what was changed, by its exit code too', async (t) => 
   const env = { DATABASE_URL: database.serviceUrl, DATA_DIR: join(folder(), 'not', 'there', 'yet') }
   await run(['tokens', 'create', '--name', 'x', '--preset', 'ops', '--workspaces', '*', '--environments', '*'], env)
   t.match(await run(['audit', 'verify'], env), { code: 0 })
+  // As in a backup: written while a vault ran, read when none does.
+  await database.advance('2 minutes')
+  t.match(await run(['audit', 'verify'], env), { code: 0, output: /^the record is whole: 0 records in 0 links; 1 more batch waits for its link, for no vault has run since\n$/ })
+  await database.query("update audit_sealer set lease_owner = 'stuck', lease_until = vault_now() + interval '1 hour'")
+  t.match(await run(['audit', 'verify'], env), { code: 1, output: /^batch_unsealed +bat_\w+\nthe record was changed: 1 finding\n$/ })
   await database.query("update audit_events set event = 'nothing.happened'")
   t.match(await run(['audit', 'verify'], env), { code: 1, output: /events_changed +bat_\w+\nthe record was changed: 2 findings\n/ })
+  const token = 'tok_00000000000000000000000000'
+  t.match(await run(['tokens', 'revoke', token], env), { code: 1, output: new RegExp(`there is no token ${token}: \`tokens list\``) })
+  t.match(await run(['oauth-apps', 'delete', 'slack', 'live'], env), { code: 1, output: /there is no app for slack in live: / })
+  t.match(await run(['keys', 'retire', '--kek', 'nope'], env), { code: 1, output: /the database knows no KEK nope: / })
   t.match(await run(['audit', 'verify', '--checkpoint', 'nonsense'], env), { code: 1, output: /not a checkpoint/ })
 })
 
@@ -160,11 +169,6 @@ t.test('a crash says where, and nothing of what', async (t) => {
   const script = `
     import { dieQuietly } from './src/cli/crash.ts'
     dieQuietly()
-  // As in a backup: written while a vault ran, read when none does.
-  await database.advance('2 minutes')
-  t.match(await run(['audit', 'verify'], env), { code: 0, output: /^the record is whole: 0 records in 0 links; 1 more batch waits for its link, for no vault has run since\n$/ })
-  await database.query("update audit_sealer set lease_owner = 'stuck', lease_until = vault_now() + interval '1 hour'")
-  t.match(await run(['audit', 'verify'], env), { code: 1, output: /^batch_unsealed +bat_\w+\nthe record was changed: 1 finding\n$/ })
     setTimeout(() => { throw Object.assign(new Error('canary message'), { code: 'E_X', detail: 'canary', headers: { authorization: 'canary' }, cause: new Error('canary cause') }) }, 1)`
   const crashed = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' })
   t.equal(crashed.status, 1)
@@ -184,6 +188,8 @@ t.test('the catalog', async (t) => {
   t.match(one.output, /send_sms +unsafe +POST +\/Messages\.json +form_plain/)
   t.match(one.output, /api_key_secret\*/)
   t.match(await run(['catalog', 'nope']), { code: 1, output: /There is no such integration. There are: airtable/ })
+
+  t.match((await run(['catalog', 'openai'])).output, /upload_file +unsafe +POST +\S+ +multipart/)
 
   const dir = folder()
   writeFileSync(join(dir, 'broken.yaml'), 'id: broken\n')

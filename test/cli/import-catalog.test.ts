@@ -34,6 +34,7 @@ t.test('an integration out of an OpenAPI document', async (t) => {
   const wrong: [args: string[], source: string, why: RegExp][] = [
     [['--replace'], join(dir, 'broken.json'), /\/paths has no operations/], [['--replace'], join(dir, 'none.json'), /can’t be read \(ENOENT\)/], [['--replace', '--tags', 'none'], file, /nothing to import/],
     [['--replace', '--auth', 'api_key'], file, /needs --key-name/], [['--replace', '--live', 'http://localhost'], file, /localhost/], [['--id', 'A-B'], file, /--id must be/], [['--replace'], 'https://127.0.0.1:1/openapi.json', /not|refused|private|loopback/i],
+    [['--id', 'stripe'], file, /stripe is an integration of the vault itself; --replace puts this one in its place/],
     [['--auth', 'magic'], file, /Allowed choices/],
   ]
   for (const [args, source, why] of wrong) t.match(await importing(args, source), { code: 1, output: why }, why.source)

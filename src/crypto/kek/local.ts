@@ -95,7 +95,7 @@ function readKeyring (file: string): KeyringFile {
   try {
     descriptor = openSync(file, 'r')
   } catch (error) {
-    throw new KeyringError(`${file} can't be read (${codeOf(error)}); make one with \`connection-vault keys init\` or restore it`)
+    throw new KeyringError(`${file} can't be read (${codeOf(error)}); restore it, or make the first one with \`connection-vault keys init\``)
   }
   try {
     const mode = fstatSync(descriptor).mode & 0o777
