@@ -26,6 +26,14 @@ function boundsOf ({ callsPerConnection: perConnection, callsPerOrigin: perOrigi
   return { perConnection, perOrigin, maxResponseBytes }
 }
 
+function addressesOf (config: Config) {
+  return {
+    internal: { host: config.internalHost, port: config.internalPort },
+    public: { host: config.publicHost, port: config.publicPort },
+    operations: { host: config.operationsHost, port: config.operationsPort },
+  }
+}
+
 /** Puts the vault together, starts its jobs and opens its listeners. */
 export async function startVault (config: Config & { readonly databaseUrl: string, readonly keyringFile: string }, log: Log): Promise<Vault> {
   const everybodys = loadCatalog(config.catalogDir)
@@ -62,11 +70,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
         { name: 'database', check: () => database.ping() },
         { name: 'keys', check: async () => { await rooms.requireKeks(); await crypto.macs.key('audit-batch') } },
       ],
-      addresses: {
-        internal: { host: config.internalHost, port: config.internalPort },
-        public: { host: config.publicHost, port: config.publicPort },
-        operations: { host: config.operationsHost, port: config.operationsPort },
-      },
+      addresses: addressesOf(config),
     })
     address.public = config.publicUrl ?? listeners.urls.public
     const jobs = startJobs(listJobs({ database, ledger, connections, events, relay, keys, refusals: listeners.refusals }), { clock, log, metrics })
