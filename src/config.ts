@@ -177,7 +177,7 @@ const SETTINGS = {
   workInFlight: integer('WORK_IN_FLIGHT', 'Requests of the internal listener at work at a time, per process; as many may wait for a moment, and one caller has at most half. The public listener has half as many of its own.', { min: 4, max: 100_000, fallback: 256 }),
   callsInFlight: integer('CALLS_IN_FLIGHT', 'Requests that wait for a provider or an agent at a time, per process, beside those; one caller has at most half.', { min: 4, max: 100_000, fallback: 2_048 }),
   callsPerConnection: integer('CALLS_PER_CONNECTION', 'Calls of one connection under way at a time, per process; four times as many may wait.', { min: 1, max: 10_000, fallback: 32 }),
-  callsPerOrigin: integer('CALLS_PER_ORIGIN', 'Calls to one host of a provider under way at a time, per process; four times as many may wait.', { min: 1, max: 10_000, fallback: 128 }),
+  callsPerOrigin: integer('CALLS_PER_ORIGIN', 'Calls to one host of a provider under way at a time, per process, of which one workspace may have half; four times as many may wait.', { min: 1, max: 10_000, fallback: 128 }),
   shutdownSeconds: integer('SHUTDOWN_SECONDS', 'How long running requests may take to finish after SIGTERM.', { min: 1, max: 600, fallback: 130 }),
   logLevel: oneOf('LOG_LEVEL', 'How much is logged.', { of: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], fallback: 'info' }),
 } as const satisfies Record<string, Setting<unknown>>
