@@ -50,7 +50,7 @@ const TABLE = {
   agent_revoked: [403, 'The agent is revoked', false, 'Somebody has taken this agent out of its group. It has to be enrolled anew.'],
   agent_outdated: [426, 'The agent is outdated', false, 'This vault speaks another version of the protocol: `detail` says which. Upgrade the agent.'],
   enrolment_refused: [403, 'The enrolment code is refused', false, 'It is unknown, has been used, or is older than 15 minutes. Make another one.'],
-  agent_group_in_use: [409, 'The group is in use', false, 'It has agents that are not revoked, or connections that go through it, which `connections` lists. Revoke the agents, delete the connections.'],
+  agent_group_in_use: [409, 'The group is in use', false, 'It has agents that are not revoked, or connections that go through it, which `agents` and `connections` list. Revoke the agents, delete the connections.'],
   agent_offline: [503, 'No agent is at hand', true, 'No agent of the group that runs this action has been heard of for 90 seconds, or none took the call in time. Nothing was run. With `queue_seconds` a call waits.'],
   lease_lost: [409, 'The lease is lost', false, 'For agents: the offer or the lease has passed on, or the call has ended. Whatever was run for it is not counted.'],
   result_too_large: [413, 'The result is too large', false, 'For agents: a result has at most 32 MiB, 200 levels, 2 million members and 4 million elements, a piece of one at most 1 MiB. Report a failure instead.'],

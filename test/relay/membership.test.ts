@@ -143,7 +143,7 @@ t.test('revoked, at once', async (t) => {
   const agent = await enrol(group)
   const token = (await login(agent)).body['access_token']
   t.match(await call('announce', announcement(), token), { status: 200 })
-  t.match(await vault.request('DELETE', `${W}/${group}`), { status: 409, body: { code: 'agent_group_in_use' } })
+  t.match(await vault.request('DELETE', `${W}/${group}`), { status: 409, body: { code: 'agent_group_in_use', agents: [{ id: agent.id, name: 'box 1' }] } })
   t.match(await vault.request('DELETE', `${W}/${await newGroup()}/agents/${agent.id}`), { status: 404 }, 'of another group')
   t.match(await vault.request('DELETE', `${W}/${group}/agents/${agent.id}`), { status: 204 })
   t.match(await vault.request('DELETE', `${W}/${group}/agents/${agent.id}`), { status: 204 }, 'again changes nothing')

@@ -221,7 +221,7 @@ t.test('what keeps an agent from working', async (t) => {
   const bad = await refused({ identityFile: fresh(), enrolmentCode: await newCode(group), actions: { 'Not a name': action(() => 1) } })
   t.match(bad, { exitCode: 2, message: /answers 400/ })
   const other = await stage({ one: action(() => 1) }, { credentials: { password: { env: 'TEST_NOT_SET' } } })
-  t.match((await other.invoke('one')).body, { outcome: 'failed', error: { class: 'config_error', message: 'the credential password is empty' } })
+  t.match([(await other.invoke('one')).body, other.logs.join()], [{ outcome: 'failed', error: { class: 'config_error', message: 'the credential password is empty' } }, /TEST_NOT_SET is not set/])
   await other.agent.stop()
 })
 

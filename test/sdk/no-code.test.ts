@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { actionsFromOpenApi, defineHttpAction, readAgentConfig, type Action } from '../../src/sdk/agent/index.ts'
+import { actionsFromOpenApi, createAgent, defineHttpAction, readAgentConfig, type Action } from '../../src/sdk/agent/index.ts'
 import { startTestAgent } from '../../src/sdk/agent/testing.ts'
 import { makeFolder } from '../support/folder.ts'
 import { json, startProvider, type Received } from '../support/provider.ts'
@@ -160,6 +160,17 @@ openapi: [{ file: ./erp.json, base_url: "${erp.url}", actions: [get_ledger] }]
   t.match(await cli(), { code: 2, out: /usage/ })
   t.match(await cli('--help'), { code: 0, out: /^connection-vault agent/ })
   t.match(await cli('--config', join(dir, 'none.yaml')), { code: 2, out: /can't be read/ })
+})
+
+t.test('what is wrong before a code is used up', async (t) => {
+  const start = async (more: object) => {
+    const identityFile = join(makeFolder('agent'), 'identity.json')
+    return await createAgent({ url: erp.url, identityFile, enrolmentCode: 'cve_unused', actions: {}, ...more }).start().then(() => undefined, (error: unknown) => error)
+  }
+  t.match(await start({ actions: { one: { effect: 'read', run: () => 1 } } }), { exitCode: 2, message: /action one has no input/ })
+  t.match(await start({ actions: { one: { effect: 'read', input: {} } } }), { exitCode: 2, message: /action one has no run/ })
+  t.match(await start({ enrolmentCode: '' }), { exitCode: 2, message: /give it an enrolment code/ })
+  t.match(await start({}), { exitCode: 2, message: /is not the vault/ })
 })
 
 t.test('credential sources', async (t) => {

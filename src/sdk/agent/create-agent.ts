@@ -62,14 +62,15 @@ export function createAgent (options: AgentOptions): Agent {
   let finished: Promise<void> | undefined
 
   const work = async (): Promise<void> => {
+    requireActions(options.actions)
     const wire = createWire(options.url)
     const pace = createPace(stopping.signal)
     const identity = await pace.insist(async () => await enrol(wire, options, log), log)
     if (identity === undefined) return
     const letters = await openLetters(`${options.identityFile}.letters`)
-    const runner = createActionRunner({
-      actions: options.actions, identity, letters, readCredentials: createCredentialReader(options.credentials ?? {}), encryption: options.encryption ?? 'optional', log,
-    })
+    const readCredentials = createCredentialReader(options.credentials ?? {})
+    await readCredentials().catch((error: unknown) => { log.warn({ error: describe(error), ...sourceOf(error) }, 'all actions will fail until this credential can be read') })
+    const runner = createActionRunner({ actions: options.actions, identity, letters, readCredentials, encryption: options.encryption ?? 'optional', log })
     const announcement = announce(options)
     const stopped = aborted(stopping.signal)
     await pace.insist(async () => { await wire.send('announce', announcement, { signal: stopping.signal }) }, log)
@@ -118,7 +119,7 @@ export function createAgent (options: AgentOptions): Agent {
 async function enrol (wire: Wire, options: AgentOptions, log: Log): Promise<Identity> {
   const identity = await openIdentity(options.identityFile)
   if (identity.agentId === undefined) {
-    if (options.enrolmentCode === undefined) throw new AgentError(2, 'the agent is not enrolled: give it an enrolment code')
+    if (options.enrolmentCode === undefined || options.enrolmentCode === '') throw new AgentError(2, 'the agent is not enrolled: give it an enrolment code')
     const { agentId } = await wire.enrol(options.enrolmentCode, { identity, name: options.name ?? hostname() })
     log.info({ agent_id: agentId }, 'the agent is enrolled')
     const enrolled = await noteEnrolled(options.identityFile, agentId)
@@ -129,9 +130,17 @@ async function enrol (wire: Wire, options: AgentOptions, log: Log): Promise<Iden
   return identity
 }
 
-function announce ({ actions, name }: AgentOptions): object {
+/** Before an enrolment code is used up. Programs without types leave things out. */
+function requireActions (actions: Actions): void {
+  for (const [name, { input, run }] of Object.entries(actions as Readonly<Record<string, Partial<Actions[string]>>>)) {
+    if (typeof input !== 'object') throw new AgentError(2, `the action ${name} has no input: give it a JSON Schema, {} for any`)
+    if (typeof run !== 'function') throw new AgentError(2, `the action ${name} has no run`)
+  }
+}
+
+function announce ({ actions }: AgentOptions): object {
   return {
-    sdk_version: VERSION, protocol_version: PROTOCOL, host: (name ?? hostname()).slice(0, 255),
+    sdk_version: VERSION, protocol_version: PROTOCOL, host: hostname().slice(0, 255),
     actions: Object.entries(actions).map(([action, { title, effect, input, output }]) =>
       ({ name: action, ...title !== undefined && { title }, effect, input, ...output && { output } })),
   }
@@ -192,6 +201,10 @@ function createPace (signal: AbortSignal) {
       }
     },
   }
+}
+
+function sourceOf (error: unknown): { source?: string } {
+  return error instanceof Error && typeof error.cause === 'string' ? { source: error.cause } : {}
 }
 
 function describe (error: unknown): string {

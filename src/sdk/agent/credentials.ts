@@ -23,8 +23,8 @@ export function createCredentialReader (sources: CredentialSources): () => Promi
   const printed = new Map<string, { value: string, untilMs: number }>()
 
   const read = async (name: string, source: CredentialSource): Promise<string> => {
-    if ('env' in source) return requireValue(name, process.env[source.env])
-    if ('file' in source) return requireValue(name, await readPrivateFile(source.file))
+    if ('env' in source) return requireValue(name, process.env[source.env], `the environment variable ${source.env}`)
+    if ('file' in source) return requireValue(name, await readPrivateFile(source.file), source.file)
     const known = printed.get(name)
     if (known !== undefined && performance.now() < known.untilMs) return known.value
     const [program, ...args] = source.command
@@ -32,7 +32,7 @@ export function createCredentialReader (sources: CredentialSources): () => Promi
       // What the program has printed may be the credential.
       throw new Error(`the command of the credential ${name} failed (${(error as { code?: string | number }).code ?? 'unknown'})`)
     })
-    const value = requireValue(name, stdout.trim())
+    const value = requireValue(name, stdout.trim(), `what ${program} prints`)
     printed.set(name, { value, untilMs: performance.now() + (source.ttlSeconds ?? 60) * 1_000 })
     return value
   }
@@ -46,7 +46,8 @@ export async function readPrivateFile (path: string): Promise<string> {
   return (await readFile(path, 'utf8')).trim()
 }
 
-function requireValue (name: string, value: string | undefined): string {
-  if (value === undefined || value === '') throw new Error(`the credential ${name} is empty`)
+function requireValue (name: string, value: string | undefined, source: string): string {
+  // Callers are told of the credential; where it comes from is only the agent's log to say.
+  if (value === undefined || value === '') throw new Error(`the credential ${name} is empty`, { cause: `${source} is ${value === undefined ? 'not set' : 'empty'}` })
   return value
 }

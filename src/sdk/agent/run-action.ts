@@ -58,11 +58,10 @@ export function createActionRunner ({ actions, identity, letters, readCredential
   const checks = new Map(Object.entries(actions).map(([name, { input, output }]) =>
     [name, { input: Compile(input), output: output && Compile(output) as Check }]))
 
-  const run = async (call: HeldCall, { action, input, scrub, credentials }: Prepared, signal: AbortSignal): Promise<Report> => {
+  const attempt = async (call: HeldCall, { action, input, scrub, credentials }: Prepared, signal: AbortSignal): Promise<Report> => {
     const check = checks.get(call.action)
     const wrong = check && describe(check.input, input)
     if (wrong !== undefined) return failed('input', `the input does not fit: ${wrong}`)
-    const started = performance.now()
     const { signal: stop, release } = linkSignals([signal], action.timeoutMs)
     try {
       const context = { signal: stop, log, credentials, invocationId: call.invocationId, attempt: call.attempt }
@@ -73,8 +72,14 @@ export function createActionRunner ({ actions, identity, letters, readCredential
       return describeFailure(error, { action, scrub, aborted: stop.aborted })
     } finally {
       release()
-      log.info({ invocation_id: call.invocationId, action: call.action, duration_ms: Math.round(performance.now() - started) }, 'an action has ended')
     }
+  }
+
+  const run = async (call: HeldCall, prepared: Prepared, signal: AbortSignal): Promise<Report> => {
+    const startedMs = performance.now()
+    const report = await attempt(call, prepared, signal)
+    logEnd(log, call, { report, durationMs: Math.round(performance.now() - startedMs) })
+    return report
   }
 
   const prepare = async (call: HeldCall, input: unknown): Promise<Prepared | Report> => {
@@ -131,6 +136,12 @@ interface Prepared {
   readonly input: unknown
   readonly credentials: Readonly<Record<string, string>>
   readonly scrub: Scrub
+}
+
+/** Without the message, which is for whoever called: a log is for more eyes than that. */
+function logEnd (log: Log, call: HeldCall, { report: { outcome, error }, durationMs }: { report: Report, durationMs: number }): void {
+  const fields = { invocation_id: call.invocationId, action: call.action, outcome, ...error && { error_class: error.class }, duration_ms: durationMs }
+  log[outcome === 'succeeded' ? 'info' : 'warn'](fields, 'an action has ended')
 }
 
 /** Waits for the action, and for a while longer once it is to stop. */

@@ -80,10 +80,12 @@ export function createWire (url: string): Wire {
     enrol: async (code: string, of: { identity: Identity, name: string }) => {
       const { publicKey, encryptionKey } = of.identity
       try {
-        const answer = await post('enrol', { code, public_key: publicKey, encryption_key: encryptionKey, name: of.name }) as { agent_id: string }
+        const answer = await post('enrol', { code, public_key: publicKey, encryption_key: encryptionKey, name: of.name }) as { agent_id?: unknown } | undefined
+        if (typeof answer?.agent_id !== 'string') throw new AgentError(2, 'what answers there is not the vault: the url has to be its public address')
         return { agentId: answer.agent_id }
       } catch (error) {
-        throw error instanceof RefusedError && error.code === 'enrolment_refused' ? new AgentError(5, error.message) : error
+        if (!(error instanceof RefusedError) || error.code !== 'enrolment_refused') throw error
+        throw new AgentError(5, `${error.message} A code is good for one agent and 15 minutes: make another.`)
       }
     },
     send: async (path: string, body: object, options: Sending = {}) => {
