@@ -87,7 +87,7 @@ t.test('keyrings that can’t be right', async (t) => {
   write('bit', { ...read('first'), keks: read('first').keks.map((kek, index) => index === 0 ? { ...kek, key: flip(kek.key) } : kek) })
   write('half', { ...read('first'), current: { sandbox: read('first').current['live'] ?? '', live: read('first').current['live'] ?? '', system: read('first').current['system'] ?? '' }, keks: read('first').keks.filter(({ id }) => id === read('first').current['live']) })
   write('open', read('first'), 0o644)
-  await refuses(t, 'absent', /does not exist.*keys init.*restore/)
+  await refuses(t, 'absent', /does not exist: restore it.*keys init/)
   await refuses(t, 'foreign', /sealed under the KEK .*does not hold.*backup copy/)
   await refuses(t, 'lookalike', /not the one the database was sealed under.*that belongs to this database/)
   await refuses(t, 'bit', /not the one the database was sealed under/)

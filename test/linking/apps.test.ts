@@ -154,7 +154,7 @@ t.test('by the CLI', async (t) => {
     [['set', 'jira', 'live', '--client-id', 'x', '--scopes', 'oauth=a', '--default-scopes'], SECRET, /one or the other/],
     [['set', 'jira', 'prod', '--client-id', 'x'], SECRET, /sandbox or live/],
     [['set', 'nope', 'live', '--client-id', 'x'], SECRET, /no such integration/],
-    [['delete', 'jira', 'sandbox'], undefined, /not found/i],
+    [['delete', 'jira', 'sandbox'], undefined, /there is no app for jira in sandbox/],
   ] as const) {
     const answer = await run([...args], input)
     t.match(answer, { code: 1, output }, args.join(' '))
