@@ -53,7 +53,7 @@ const TABLE = {
   agent_group_in_use: [409, 'The group is in use', false, 'It has agents that are not revoked, or connections that go through it, which `agents` and `connections` list. Revoke the agents, delete the connections.'],
   agent_offline: [503, 'No agent is at hand', true, 'No agent of the group that runs this action has been heard of for 90 seconds, or none took the call in time. Nothing was run. With `queue_seconds` a call waits.'],
   lease_lost: [409, 'The lease is lost', false, 'For agents: the offer or the lease has passed on, or the call has ended. Whatever was run for it is not counted.'],
-  result_too_large: [413, 'The result is too large', false, 'For agents: a result has at most 32 MiB, 200 levels, 2 million members and 4 million elements, a piece of one at most 1 MiB. Report a failure instead.'],
+  result_too_large: [413, 'The result is too large', false, 'For agents: a result has at most 32 MiB, 200 levels, 100,000 objects and arrays, 500,000 members and a million elements, a piece of one at most 1 MiB. Report a failure instead.'],
   private_connection: [409, 'The connection is private', false, 'Its credential is with the customer’s agents and never here: run its actions with invoke.'],
   invocation_cancelled: [409, 'The call was cancelled', false, 'Somebody cancelled it before an agent had taken it. Nothing was run.'],
   mode_unsupported: [422, 'This connection takes no such call', false, '`mode: async`, `queue_seconds` and `encrypted_input` are for private connections.'],
