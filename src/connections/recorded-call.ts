@@ -129,10 +129,16 @@ async function pause (ms: number, signal: AbortSignal | undefined): Promise<bool
   return await delay(ms, true, { ...signal && { signal } }).catch(() => false)
 }
 
+/** Whose call it is, in both of its records. */
+function recordSubject ({ workspaceId, environment, connectionId, versionId, invocationId, context }: CallSubject, { principal, requestId }: Caller) {
+  return { principal, workspaceId, environment, connectionId, versionId, invocationId, requestId, context }
+}
+
 function recordStart (subject: CallSubject, { host, timeoutMs }: { host: string, timeoutMs: number }, caller: Caller): AuditRecord {
   return {
-    event: 'invoke.started', outcome: 'ok', principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment,
-    connectionId: subject.connectionId, versionId: subject.versionId, invocationId: subject.invocationId, requestId: caller.requestId, context: subject.context,
+    ...recordSubject(subject, caller),
+    event: 'invoke.started',
+    outcome: 'ok',
     // What recovers lost invocations reads their deadline from here.
     details: { action: subject.action, effect: subject.effect, host, integration: subject.integration.manifest.id, timeout_ms: timeoutMs },
   }
@@ -141,8 +147,9 @@ function recordStart (subject: CallSubject, { host, timeoutMs }: { host: string,
 function recordEnd (subject: CallSubject, { host, result, attempts, durationMs }: RecordedCall & { host: string }, caller: Caller): AuditRecord {
   const answer = result.kind === 'answered' ? result.response : undefined
   return {
-    event: 'invoke.finished', outcome: judgeEnd(result, subject.effect), principal: caller.principal, workspaceId: subject.workspaceId, environment: subject.environment,
-    connectionId: subject.connectionId, versionId: subject.versionId, invocationId: subject.invocationId, requestId: caller.requestId, context: subject.context,
+    ...recordSubject(subject, caller),
+    event: 'invoke.finished',
+    outcome: judgeEnd(result, subject.effect),
     reason: result.kind === 'answered' ? result.response.error?.class : result.kind,
     details: {
       action: subject.action, attempts, duration_ms: durationMs, effect: subject.effect, host, integration: subject.integration.manifest.id,
