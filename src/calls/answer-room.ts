@@ -15,29 +15,39 @@ export interface AnswerPlace {
   leave (): void
 }
 
+interface Asked {
+  readonly waiting: AbortController
+  readonly entered: Promise<Leave | undefined>
+}
+
 /** `places` are so many large answers at a time; a workspace has half of them at most. */
 export function createAnswerRoom (places: number): AnswerRoom {
   // Who waits is bounded by the calls that may be under way.
   const workspaces = createGate(Infinity)
   const all = createGate(Infinity)
+  const share = Math.max(1, Math.floor(places / 2))
   let last = Promise.resolve()
   const nextTurn = async (): Promise<void> => {
     last = last.then(async () => { await new Promise((resolve) => { setImmediate(resolve) }) })
     await last
   }
   const open = (workspaceId: string): AnswerPlace => {
-    const steps = [{ gate: workspaces, name: workspaceId, limit: Math.max(1, Math.floor(places / 2)) }, { gate: all, name: '', limit: places }]
-    const waiting = new AbortController()
-    let asked: Promise<Leave | undefined> | undefined
+    const ask = (timeoutMs: number): Asked => {
+      const waiting = new AbortController()
+      const steps = [{ gate: workspaces, name: workspaceId, limit: share }, { gate: all, name: '', limit: places }]
+      return { waiting, entered: enterAll(steps, { timeoutMs, signal: waiting.signal }) }
+    }
+    // Most answers are small, and ask for nothing.
+    let asked: Asked | undefined
     return {
       take: async (timeoutMs) => {
-        asked ??= enterAll(steps, { timeoutMs, signal: waiting.signal })
-        return await asked !== undefined
+        asked ??= ask(timeoutMs)
+        return await asked.entered !== undefined
       },
       turn: async () => { if (asked !== undefined) await nextTurn() },
       leave: () => {
-        waiting.abort()
-        void asked?.then((leave) => leave?.())
+        asked?.waiting.abort()
+        void asked?.entered.then((leave) => leave?.())
       },
     }
   }

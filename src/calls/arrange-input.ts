@@ -1,4 +1,4 @@
-import type { IntegrationAction, Place } from '../catalog/index.ts'
+import { listNames, type IntegrationAction, type Place } from '../catalog/index.ts'
 import { VaultError, type FieldError } from '../errors.ts'
 
 /** Input sorted by where in the request it goes. */
@@ -37,8 +37,7 @@ function structuredInput (input: Readonly<Record<string, unknown>>): ArrangedInp
 }
 
 function sortFlat (action: IntegrationAction, input: Readonly<Record<string, unknown>>): SortedInput {
-  const known = [...action.names.values()].flatMap((names) => [...names])
-  return sortByPlace(input, { all: PLACES, known }, (name) => {
+  return sortByPlace(input, { all: PLACES, known: () => [...action.names.values()].flatMap((names) => [...names]) }, (name) => {
     const places: string[] = [...action.names].filter(([, names]) => names.has(name)).map(([place]) => place)
     return places.length === 0 && action.openBody ? ['body'] : places
   })
@@ -51,7 +50,11 @@ export interface SortedInput {
 }
 
 type Places = (name: string) => readonly string[]
-type Names = Readonly<Record<'all' | 'known', readonly string[]>>
+
+interface Names {
+  readonly all: readonly string[]
+  known (): readonly string[]
+}
 
 const KNOWN_MAX = 30
 const ERRORS_MAX = 20
@@ -66,7 +69,7 @@ export function sortByPlace (input: Readonly<Record<string, unknown>>, { all, kn
     const pointer = `/input/${name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`
     if (place !== undefined && places.length === 1) sorted.set(place, [...sorted.get(place) ?? [], [name, value]])
     else if (misplaced.length < ERRORS_MAX) {
-      misplaced.push({ pointer, message: place === undefined ? `is not known here: ${listKnown(known)}` : `stands in ${places.join(' and ')}: send the input as {${all.join(', ')}}` })
+      misplaced.push({ pointer, message: place === undefined ? `is not known here: ${listKnown(known())}` : `stands in ${places.join(' and ')}: send the input as {${all.join(', ')}}` })
     }
   }
   return { sorted: Object.fromEntries([...sorted].map(([place, entries]) => [place, Object.fromEntries(entries)])), misplaced }
@@ -75,7 +78,7 @@ export function sortByPlace (input: Readonly<Record<string, unknown>>, { all, kn
 function listKnown (known: readonly string[]): string {
   const names = [...new Set(known)]
   if (names.length === 0) return 'the action takes no input'
-  return `the action takes ${names.slice(0, KNOWN_MAX).join(', ')}${names.length > KNOWN_MAX ? ` and ${names.length - KNOWN_MAX} more` : ''}`
+  return `the action takes ${listNames(names, KNOWN_MAX)}`
 }
 
 /** All that is wrong at once. Of a name that could not be sorted, that it is missing where it belongs is no news. */

@@ -2,7 +2,7 @@ import type { SecretFields } from '../crypto/index.ts'
 import { reveal } from '../crypto/reveal.ts'
 import { isKeptNumber } from '../json.ts'
 import { createNeedle, findEscaped, type Needle, type Span } from './escapes.ts'
-import { spell } from './spellings.ts'
+import { NUMBER, spell } from './spellings.ts'
 import { findWrapped } from './wrapped.ts'
 
 /** Takes a credential out of whatever a provider sends back. */
@@ -21,7 +21,6 @@ const MARK = '[redacted]'
 const LENGTH_MIN = 8
 /** Of one answer: reading escapes holds up everybody, and an answer with more than this that may hold a credential was made to do so. */
 const ESCAPED_CHARACTERS_MAX = 2 ** 20
-const NUMBER = /^-?\d+(\.\d+)?$/
 
 /**
  * `sent` are the values as they stood in the request (a whole Basic header). Each value is looked

@@ -13,7 +13,7 @@ const PLACES: readonly string[] = ['path', 'query', 'header', 'cookie', 'body', 
 export function sortBoundInput (binding: Binding, input: Input): Pick<SortedInput, 'misplaced'> & { readonly sorted: Input } {
   if (Object.entries(input).every(([name, value]) => PLACES.includes(name) && (name === 'body' || name === 'content_type' || isObject(value)))) return { sorted: input, misplaced: [] }
   const open = binding.bodies?.some(({ as }) => as === 'json' || as === 'form' || as === 'multipart') === true
-  return sortByPlace(input, { all: PLACES, known: binding.parameters.map(({ name }) => name) }, (name) => {
+  return sortByPlace(input, { all: PLACES, known: () => binding.parameters.map(({ name }) => name) }, (name) => {
     const places: string[] = binding.parameters.filter((parameter) => parameter.name === name).map((parameter) => parameter.in)
     return binding.ambiguous?.includes(name) === true || (places.length === 0 && open) ? [...places, 'body'] : places
   })

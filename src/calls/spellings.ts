@@ -8,7 +8,7 @@ export interface Spelling {
   readonly whole: readonly string[]
 }
 
-const NUMBER = /^-?\d+(\.\d+)?$/
+export const NUMBER = /^-?\d+(\.\d+)?$/
 
 /** Each form once, the value first: as it is, escaped as JSON and URLs do it, in base64, base64url and hex; a number as others write it. */
 export function spell (value: string): Spelling {

@@ -26,13 +26,13 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
   const types = binding?.bodies?.map((body) => body.media_type) ?? []
   let shown: Readonly<Record<string, unknown>> | undefined
 
-  const needed = (): string[] => (['path', 'query', 'header', 'cookie'] as const).filter((place) => (input[place]?.['required'] as string[] | undefined ?? []).length > 0)
+  const needed = (['path', 'query', 'header', 'cookie'] as const).filter((place) => (input[place]?.['required'] as string[] | undefined ?? []).length > 0)
   const outline = (body: unknown): Record<string, unknown> => {
     const parts = (['path', 'query', 'header', 'cookie'] as const).flatMap((place) => {
       const schema = input[place]
       return schema === undefined ? [] : [[place, { type: 'object', additionalProperties: false, ...schema }] as const]
     })
-    const required = needed()
+    const required: string[] = [...needed]
     if (binding?.body_required === true) required.push('body')
     const properties = Object.fromEntries([
       ...parts, ...types.length === 0 ? [] : [['body', body]], ...types.length < 2 ? [] : [['content_type', { enum: types }]],
@@ -56,7 +56,7 @@ export function createBoundAction (manifest: Pick<Manifest, 'schemas'>, definiti
     get outline () { return outline(input.body ?? {}) },
     names: new Map<Place, ReadonlySet<string>>(),
     openBody: false,
-    check: (value: unknown) => check(withPlaces(value, needed())),
+    check: (value: unknown) => check(withPlaces(value, needed)),
   })
 }
 

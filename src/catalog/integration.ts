@@ -61,10 +61,10 @@ export function createIntegration (manifest: Manifest): LoadedIntegration {
   })
 }
 
-/** An imported one has hundreds. */
-function listNames (names: readonly string[]): string {
-  const more = names.length - LISTED_MAX
-  return more > 0 ? `${names.slice(0, LISTED_MAX).join(', ')} and ${more} more` : names.join(', ')
+/** For a message: of an imported integration there may be hundreds. */
+export function listNames (names: readonly string[], most = LISTED_MAX): string {
+  const more = names.length - most
+  return more > 0 ? `${names.slice(0, most).join(', ')} and ${more} more` : names.join(', ')
 }
 
 /** The ways to connect it. */

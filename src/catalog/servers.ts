@@ -62,10 +62,14 @@ export function serverTemplate (manifest: Manifest, scheme: AuthScheme, environm
   return scheme.servers?.[environment] ?? manifest.servers[environment] ?? ''
 }
 
+/** An OAuth endpoint of an environment, which may be the same one for both; empty where there is none. */
+export function endpointIn (urls: string | Readonly<Record<string, string>>, environment: Environment): string {
+  return typeof urls === 'string' ? urls : urls[environment] ?? ''
+}
+
 /** Where a client of its own, which is the credential, is sent for a token; empty where there is none. */
 function tokenUrlTemplate ({ scheme: { oauth }, environment }: ServerOf): string {
-  if (oauth?.grant !== 'client_credentials') return ''
-  return typeof oauth.token_url === 'string' ? oauth.token_url : oauth.token_url[environment] ?? ''
+  return oauth?.grant === 'client_credentials' ? endpointIn(oauth.token_url, environment) : ''
 }
 
 /** Whether changing this config field would change where the credential goes. */

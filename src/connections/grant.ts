@@ -1,4 +1,4 @@
-import { fillTemplate, type AuthScheme, type Integration, type Manifest } from '../catalog/index.ts'
+import { endpointIn, fillTemplate, type AuthScheme, type Integration, type Manifest } from '../catalog/index.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Environment } from '../ids.ts'
@@ -25,7 +25,7 @@ export function requireOAuth (scheme: AuthScheme): OAuthManifest {
 export function describeProvider (of: GrantOf): OAuthProvider {
   const oauth = requireOAuth(of.scheme)
   const fill = (urls: string | Readonly<Record<string, string>>, config = of.config): string => {
-    const filled = fillTemplate(typeof urls === 'string' ? urls : urls[of.environment] ?? '', config)
+    const filled = fillTemplate(endpointIn(urls, of.environment), config)
     if (filled === undefined || filled === '') throw new VaultError('config_invalid', { detail: `${of.integration.manifest.name} can’t be reached without its address.` })
     return filled
   }
@@ -52,7 +52,7 @@ export function describeProvider (of: GrantOf): OAuthProvider {
 /** Hosts that a client secret may be sent to. */
 export function tokenHosts (manifest: Manifest, environment: Environment): string[] {
   const hosts = manifest.auth.flatMap(({ oauth }) => oauth === undefined ? [] : [oauth.token_url, oauth.revoke?.url])
-    .flatMap((urls) => urls === undefined ? [] : [typeof urls === 'string' ? urls : urls[environment] ?? ''])
+    .flatMap((urls) => urls === undefined ? [] : [endpointIn(urls, environment)])
     .map((url) => URL.parse(url.replaceAll(/\{[^}]*\}/g, 'x'))?.host ?? '')
   return [...new Set(hosts)].filter((host) => host !== '')
 }
