@@ -51,8 +51,9 @@ export function encodeBinding (context: BindingContext): Buffer {
   ])
 }
 
-export function isSameScope (a: KeyScope, b: KeyScope): boolean {
-  return a.kind === 'workspace' ? b.kind === 'workspace' && a.workspaceId === b.workspaceId && a.environment === b.environment : b.kind === 'system'
+/** A name, in memory, for what is a scope's. */
+export function nameScope (scope: KeyScope, id: string): string {
+  return scope.kind === 'system' ? `system ${id}` : `workspace ${scope.workspaceId} ${scope.environment} ${id}`
 }
 
 /** The scope alone, in the same encoding, to bind a wrapped key to its owner. */

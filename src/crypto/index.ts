@@ -3,7 +3,7 @@
  *
  * Invariants
  * - Every sealing names the place it is for (`BindingContext`); there is no way to seal or open without one.
- * - Keys come wrapped from outside, are unwrapped in memory, and leave this room only as KeyObjects inside closures.
+ * - Keys come wrapped from outside, are unwrapped in memory, and leave this room only as KeyObjects inside closures. Of its files, `reseal-worker.ts` runs in a thread of its own.
  * - Plaintext leaves as `Secret`. `reveal` and `wrapSecret` are not exported here: importing those files is a permission.
  */
 export { createCrypto, type Crypto, type KeyCare } from './assemble.ts'
@@ -20,6 +20,6 @@ export { openVaultTransit } from './kek/vault-transit.ts'
 export type { KekCheck, KekCheckTable, StoredKey } from './key-care.ts'
 export type { KeyTable } from './keyring.ts'
 export { hmacSha256, sha256, type Fingerprint, type Mac, type MacKey, type MacPurpose, type Macs } from './mac.ts'
-export { isSameSecret, type Resealer, type SealedWithKey } from './seal.ts'
+export { isSameSecret, type Resealing, type SealedWithKey } from './seal.ts'
 export { createSigningSecret, signingKeyOf, type NewSigningSecret } from './signing-secret.ts'
 export { Secret, type SecretFields } from './secret.ts'

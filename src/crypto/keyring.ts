@@ -2,7 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
-import type { KeyScope } from './binding.ts'
+import { nameScope, type KeyScope } from './binding.ts'
 import type { KeyWrapper, StoredKey } from './key-care.ts'
 
 /** Where wrapped keys are kept; `store` implements it. */
@@ -65,7 +65,7 @@ export function createKeyring (options: KeyringOptions): Keyring {
     const key = createSecretKey(bytes)
     bytes.fill(0)
     const made = Object.freeze({ id: stored.id, key })
-    unwrapped.set(cacheName(scope, stored.id), made)
+    unwrapped.set(nameScope(scope, stored.id), made)
     return made
   }
   const once = createOnce()
@@ -75,22 +75,22 @@ export function createKeyring (options: KeyringOptions): Keyring {
   }
   const unwrapAhead = createAhead((name, scope, id) => once(name, () => load(scope, id)))
   const peek = (scope: KeyScope, id: KeyId): ScopeKey | undefined => {
-    const name = cacheName(scope, id)
+    const name = nameScope(scope, id)
     const found = unwrapped.get(name)
     if (found !== undefined && unwrapped.getRemainingTTL(name) < options.cacheMs * AHEAD_SHARE) unwrapAhead(`${name} ahead`, scope, id)
     return found
   }
 
   const find = async (scope: KeyScope, id: KeyId): Promise<ScopeKey | undefined> =>
-    peek(scope, id) ?? await once(cacheName(scope, id), () => load(scope, id))
+    peek(scope, id) ?? await once(nameScope(scope, id), () => load(scope, id))
 
   const current = async (scope: KeyScope): Promise<ScopeKey> => {
-    const id = currentIds.get(cacheName(scope, 'current'))
+    const id = currentIds.get(nameScope(scope, 'current'))
     const cached = id && peek(scope, id)
     if (cached) return cached
-    return await once(cacheName(scope, 'current'), async () => {
+    return await once(nameScope(scope, 'current'), async () => {
       const stored = await keys.findCurrent(scope) ?? await make(options, scope)
-      currentIds.set(cacheName(scope, 'current'), stored.id)
+      currentIds.set(nameScope(scope, 'current'), stored.id)
       return peek(scope, stored.id) ?? await unwrap(scope, stored)
     })
   }
@@ -158,7 +158,7 @@ function createRecent (keys: KeyTable, cacheMs: number, unwrap: (scope: KeyScope
   }
   return {
     list: async (scope: KeyScope): Promise<ScopeKey[]> => {
-      const name = cacheName(scope, 'replaced')
+      const name = nameScope(scope, 'replaced')
       const looked = known.get(name) ?? look(scope)
       known.set(name, looked)
       looked.catch(() => { known.delete(name) })
@@ -174,8 +174,4 @@ async function make ({ keys, wrapper }: KeyringOptions, scope: KeyScope): Promis
   const winner = await keys.findCurrent(scope)
   if (winner === undefined) throw new VaultError('internal', { detail: 'A key was neither made nor found.' })
   return winner
-}
-
-function cacheName (scope: KeyScope, id: string): string {
-  return scope.kind === 'system' ? `system ${id}` : `workspace ${scope.workspaceId} ${scope.environment} ${id}`
 }

@@ -1,10 +1,11 @@
 import { isVaultError, VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
 import { sameDigest } from './bearer-token.ts'
-import { encodeBinding, isSameScope, type BindingContext, type KeyScope } from './binding.ts'
-import { deriveOpener, envelopeKeyId, openEnvelope, openWith, resealEnvelope, sealEnvelope, type EnvelopeOpener, type Sealed, type SealedPayload } from './envelope.ts'
+import { encodeBinding, nameScope, type BindingContext, type KeyScope } from './binding.ts'
+import { deriveOpener, envelopeKeyId, openEnvelope, openWith, sealEnvelope, type EnvelopeOpener, type Sealed, type SealedPayload } from './envelope.ts'
 import type { Keyring, ScopeKey } from './keyring.ts'
 import { sha256 } from './mac.ts'
+import { openResealThread, type KeyPair, type ResealThread, type ResealValue } from './reseal-thread.ts'
 import { reveal } from './reveal.ts'
 import { Secret, type SecretFields } from './secret.ts'
 
@@ -32,18 +33,27 @@ export interface Sealer {
   sealPayload (context: BindingContext, bytes: Buffer): Promise<SealedWithKey<SealedPayload>>
   /** Opens a payload, as `open` does a credential. */
   openPayload (context: BindingContext, sealed: SealedPayload): Promise<Buffer>
-  /**
-   * What seals values of a scope, which this key sealed, for the same places again under the scope's current key: what they
-   * hold never leaves. It has both keys, and does not wait for them with each value: let go of it after some. Throws as `open` does.
-   */
-  resealer (scope: KeyScope, keyId: KeyId): Promise<Resealer>
+  /** What seals values again, for the same places, under their scopes' current keys: what they hold never leaves. */
+  openResealing (): Resealing
   /** Which key sealed it, as it says itself; undefined when it is no sealed value at all. */
   keyOf (sealed: Sealed | SealedPayload): KeyId | undefined
   /** Whether it opens here; throws only `kek_unavailable`. */
   isIntact (context: BindingContext, sealed: Sealed | SealedPayload): Promise<boolean>
 }
 
-export type Resealer = <T extends Sealed | SealedPayload>(context: BindingContext, sealed: T) => SealedWithKey<T>
+/** A sealed value, and where it belongs. */
+export interface PlacedValue<T = Sealed | SealedPayload> {
+  readonly context: BindingContext
+  readonly sealed: T
+}
+
+/** It has a thread, from the first value on: many values don't keep those waiting who need one. */
+export interface Resealing {
+  /** In their order; undefined for a value that does not open where it was found. Throws `kek_unavailable` when a key can't be had. */
+  reseal <T extends Sealed | SealedPayload> (values: readonly PlacedValue<T>[]): Promise<(SealedWithKey<T> | undefined)[]>
+  /** Ends the thread. Nothing may be under way. */
+  close (): Promise<void>
+}
 
 interface Asked {
   readonly sealed: Sealed | SealedPayload
@@ -128,17 +138,7 @@ export function createSealer (keyring: Keyring): Sealer {
     ...createFieldOpener(keyring),
     sealPayload: async (context: BindingContext, bytes: Buffer) => await sealBytes(context, bytes) as SealedWithKey<SealedPayload>,
     openPayload: async (context: BindingContext, sealed: SealedPayload) => await openBytes(context, sealed),
-    resealer: async (scope: KeyScope, keyId: KeyId) => {
-      const from = await keyring.find(scope, keyId)
-      if (from === undefined) throw integrityFailure()
-      const to = await keyring.current(scope)
-      return <T extends Sealed | SealedPayload> (context: BindingContext, sealed: T) => {
-        // Keys are nobody's but their scope's.
-        const again = isSameScope(scope, context.scope) ? resealEnvelope({ from, to }, encodeBinding(context), sealed) : undefined
-        if (again === undefined) throw integrityFailure()
-        return { sealed: again as Buffer as T, keyId: to.id }
-      }
-    },
+    openResealing: () => createResealing(keyring),
     keyOf: envelopeKeyId,
     isIntact: async (context: BindingContext, sealed: Sealed | SealedPayload) => {
       try {
@@ -151,6 +151,46 @@ export function createSealer (keyring: Keyring): Sealer {
       }
     },
   })
+}
+
+function createResealing (keyring: Keyring): Resealing {
+  let thread: ResealThread | undefined
+
+  const findKeys = async (scope: KeyScope, id: KeyId): Promise<KeyPair | undefined> => {
+    const from = await keyring.find(scope, id)
+    return from && { from, to: await keyring.current(scope) }
+  }
+
+  /** What the thread needs of a value; undefined where nothing has sealed it that is its scope's. A key is had once for all values of a batch. */
+  const prepare = async ({ context, sealed }: PlacedValue, known: Map<string, Promise<KeyPair | undefined>>): Promise<ResealValue | undefined> => {
+    const id = envelopeKeyId(sealed)
+    if (id === undefined) return undefined
+    const name = nameScope(context.scope, id)
+    const asked = known.get(name) ?? findKeys(context.scope, id)
+    known.set(name, asked)
+    const keys = await asked
+    return keys && { keys, binding: encodeBinding(context), sealed }
+  }
+
+  return Object.freeze({
+    reseal: async <T extends Sealed | SealedPayload> (values: readonly PlacedValue<T>[]) => {
+      const known = new Map<string, Promise<KeyPair | undefined>>()
+      const prepared = await Promise.all(values.map((value) => prepare(value, known)))
+      const ready = prepared.filter((value) => value !== undefined)
+      if (ready.length === 0) return values.map(() => undefined)
+      const again = await (thread ??= openResealThread()).run(ready)
+      let next = 0
+      return prepared.map((value) => {
+        const bytes = value && again[next++]
+        return value && bytes && { sealed: bufferOf(bytes) as T, keyId: value.keys.to.id }
+      })
+    },
+    close: async () => { await thread?.close() },
+  })
+}
+
+function bufferOf (bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Whether two secrets hold the same, in a time that does not tell how much of it. */

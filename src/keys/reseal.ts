@@ -1,7 +1,5 @@
-import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
-import type { KeyScope, Resealer } from '../crypto/index.ts'
-import { isVaultError } from '../errors.ts'
-import type { KeyId } from '../ids.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { KeyScope, Resealing } from '../crypto/index.ts'
 import {
   countRowsToReseal, guard, listPreviousKeys, listRowsUnder, nameOfRow, replaceSealedRows, stillHolds,
   type OwnedKey, type ResealedRow, type SealedColumn, type SealedRow,
@@ -16,16 +14,23 @@ const LANES = [0, 1, 2] as const
 const ROWS_PAGE_MAX = 1_000
 /** So slow a sweep reads a page ten times a second: what it does comes in small pieces. */
 const PAGES_PER_SECOND = 10
-/** Rows written together. */
+/** Rows sealed again, and then written, together: the program's own thread is busy with them for two milliseconds at most. */
 const ROWS_BATCH = 250
-/** Rows sealed again before others get a turn of the processor: less than half a millisecond. */
-const ROWS_TURN = 5
 /** Values that don't open are left as they are, reported, and looked at by a person; so many of a column end its turn. */
 const FAILED_MAX = 1_000
 const LOCKED_PAUSE_MS = 50
 
 /** Seals again, under the current keys, whatever is under keys that were replaced. */
 export async function resealRows (options: KeysOptions, meter: Meter): Promise<void> {
+  const resealing = options.crypto.openResealing()
+  try {
+    await resealAll(options, resealing, meter)
+  } finally {
+    await resealing.close()
+  }
+}
+
+async function resealAll (options: KeysOptions, resealing: Resealing, meter: Meter): Promise<void> {
   const { database, crypto, columns } = options
   crypto.forgetCurrentKeys()
   const total = (await guard(() => countRowsToReseal(database.db, columns))).reduce((sum, { rows }) => sum + rows, 0)
@@ -36,7 +41,7 @@ export async function resealRows (options: KeysOptions, meter: Meter): Promise<v
     for (const column of columns) {
       for (const kind of column.owners) {
         const lanes = toLanes(keys.filter((key) => key.kind === kind))
-        const part = { column, kind, lanes: lanes.length, failed: failed.get(column) ?? [] }
+        const part = { column, kind, resealing, lanes: lanes.length, failed: failed.get(column) ?? [] }
         const ended = await Promise.allSettled(lanes.map((some) => resealColumn(options, { ...part, keys: some }, meter)))
         for (const end of ended) if (end.status === 'rejected') throw end.reason
       }
@@ -56,6 +61,7 @@ function toLanes<T extends OwnedKey> (keys: readonly T[]): T[][] {
 interface Part {
   readonly column: SealedColumn
   readonly kind: KeyScope['kind']
+  readonly resealing: Resealing
   readonly keys: readonly OwnedKey[]
   /** So many go on at the same time, and share the pace. */
   readonly lanes: number
@@ -96,23 +102,13 @@ async function resealPage (options: KeysOptions, { rows, ...part }: Part & { rea
 }
 
 async function resealBatch (options: KeysOptions, { rows, ...part }: Part & { readonly rows: readonly SealedRow[] }, meter: Meter): Promise<ResealedRow[]> {
-  const { crypto } = options
-  const { bindingOf } = part.column
+  const { resealing, column } = part
+  const again = await resealing.reseal(rows.map(({ row, sealed }) => ({ context: column.bindingOf(row), sealed })))
   const resealed: ResealedRow[] = []
-  const resealers = new Map<KeyId, Resealer>()
   for (const [index, from] of rows.entries()) {
-    if (index % ROWS_TURN === ROWS_TURN - 1) await setImmediate()
-    try {
-      const context = bindingOf(from.row)
-      // The key that the value itself says sealed it, whatever stands beside it.
-      const keyId = crypto.keyOf(from.sealed) ?? from.keyId
-      const reseal = resealers.get(keyId) ?? await crypto.resealer(context.scope, keyId)
-      resealers.set(keyId, reseal)
-      resealed.push({ from, ...reseal(context, from.sealed) })
-    } catch (error) {
-      if (!isVaultError(error, 'integrity_failure')) throw error
-      if (await isBroken(options, part, from)) meter.fail()
-    }
+    const value = again[index]
+    if (value !== undefined) resealed.push({ from, ...value })
+    else if (await isBroken(options, part, from)) meter.fail()
   }
   return resealed
 }

@@ -64,12 +64,12 @@ export async function listRowsUnder (on: Executor, column: SealedColumn, which: 
 }): Promise<SealedRow[]> {
   const { keys, except, limit } = which
   const { table, value, key, needed } = namesOf(column)
+  const left = except.length === 0 ? sql`` : sql`and not (${nameExpression(column, 's')} = any(${except}::text[]))`
   // A lateral join: however old the statistics are, each key's rows come from the index.
   return await listPage(on, column, sql`
     select t.* from unnest(${keys.map((one) => one.workspaceId)}::text[], ${keys.map((one) => one.id)}::text[]) as k (workspace_id, id)
      cross join lateral (
-       select ${sql.join(needed)} from ${table} s where ${hasOwner(column) ? sql`s.workspace_id = k.workspace_id and` : sql``} s.${key} = k.id and s.${value} is not null
-          and not (${nameExpression(column, 's')} = any(${except}::text[])) limit ${limit}
+       select ${sql.join(needed)} from ${table} s where ${hasOwner(column) ? sql`s.workspace_id = k.workspace_id and` : sql``} s.${key} = k.id and s.${value} is not null ${left} limit ${limit}
      ) t limit ${limit}`)
 }
 

@@ -1,11 +1,14 @@
-import { randomBytes } from 'node:crypto'
+import { createSecretKey, randomBytes } from 'node:crypto'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { makeFolder } from '../support/folder.ts'
 import { createCrypto, createLocalKeyring, KeyringError, openLocalKeyring, type BindingContext, type Crypto } from '../../src/crypto/index.ts'
+import { openEnvelope, sealEnvelope } from '../../src/crypto/envelope.ts'
+import { openResealThread } from '../../src/crypto/reseal-thread.ts'
 import { reveal } from '../../src/crypto/reveal.ts'
 import { wrapSecret } from '../../src/crypto/wrap.ts'
+import { newId } from '../../src/ids.ts'
 import { createLog } from '../../src/log.ts'
 import { createKekCheckTable, createKeyTable, openDatabase } from '../../src/store/index.ts'
 import { createTestDatabase } from '../support/cluster.ts'
@@ -68,20 +71,44 @@ t.test('seals, and opens in another process with the same keyring', async (t) =>
   await t.rejects(cryptoOf(file).open({ ...contextOf('acme', 'sandbox'), fieldSet: ['key', 'other'] }, sealed), { code: 'integrity_failure' })
 })
 
-t.test('seals values of one scope again, and of no other', async (t) => {
+t.test('seals values again, each of its own scope', async (t) => {
   const crypto = cryptoOf(file)
-  const [scope, other] = [contextOf('again', 'sandbox').scope, contextOf('again', 'live').scope]
-  const { sealed, keyId } = await crypto.seal(contextOf('again', 'sandbox'), { key: wrapSecret('value') })
-  const { sealed: live, keyId: liveKey } = await crypto.seal(contextOf('again', 'live'), { key: wrapSecret('value') })
-  const reseal = await crypto.resealer(scope, keyId)
-  const again = reseal(contextOf('again', 'sandbox'), sealed)
-  t.not(again.sealed.equals(sealed), true)
-  const opened = await cryptoOf(file).open(contextOf('again', 'sandbox'), again.sealed)
-  t.equal(opened['key'] && reveal(opened['key']), 'value')
-  t.throws(() => reseal(contextOf('again', 'sandbox', 'ver_2'), sealed), { code: 'integrity_failure' }, 'a value that was moved')
-  t.throws(() => reseal(contextOf('again', 'live'), live), { code: 'integrity_failure' }, 'a value of another environment')
-  await t.rejects(crypto.resealer(scope, liveKey), { code: 'integrity_failure' }, 'a key is had by its own scope only')
-  t.equal((await crypto.resealer(other, liveKey))(contextOf('again', 'live'), live).keyId, liveKey)
+  const resealing = crypto.openResealing()
+  t.teardown(async () => { await resealing.close() })
+  const [context, elsewhere] = [contextOf('again', 'sandbox'), contextOf('again', 'live')]
+  const { sealed, keyId } = await crypto.seal(context, { key: wrapSecret('value') })
+  const { sealed: live, keyId: liveKey } = await crypto.seal(elsewhere, { key: wrapSecret('live value') })
+  const before = Buffer.from(sealed)
+  const changed = Buffer.from(sealed) as Buffer as typeof sealed
+  changed.writeUInt8(changed.readUInt8(changed.length - 1) ^ 1, changed.length - 1)
+  const noEnvelope = Buffer.from('no envelope') as Buffer as typeof sealed
+  const again = await resealing.reseal([
+    { context, sealed }, { context: contextOf('again', 'sandbox', 'ver_2'), sealed }, { context, sealed: changed }, { context, sealed: live },
+    { context: elsewhere, sealed: live }, { context, sealed: noEnvelope }, { context: contextOf('nobody', 'sandbox'), sealed },
+  ])
+  t.same(again.map((one) => one?.keyId), [keyId, undefined, undefined, undefined, liveKey, undefined, undefined],
+    'not what was moved, or changed, or is of another environment, or nothing at all, or of a workspace without keys')
+  t.ok(sealed.equals(before), 'what was given stays as it was')
+  for (const [index, place, value] of [[0, context, 'value'], [4, elsewhere, 'live value']] as const) {
+    const one = again[index]
+    if (one === undefined) throw new Error('it was not sealed again')
+    t.notOk(one.sealed.equals(index === 0 ? sealed : live))
+    const opened = await cryptoOf(file).open(place, one.sealed)
+    t.equal(opened['key'] && reveal(opened['key']), value)
+  }
+  t.same(await resealing.reseal([]), [])
+})
+
+t.test('a thread that ends fails what it was asked for, and all it is asked afterwards', async (t) => {
+  const key = { id: newId('key'), key: createSecretKey(randomBytes(32)) }
+  const thread = openResealThread()
+  const binding = Buffer.from('a place')
+  const value = { keys: { from: key, to: key }, binding, sealed: sealEnvelope(key, binding, Buffer.from('value')) }
+  const [again] = await thread.run([value])
+  t.equal(again && openEnvelope(key, binding, again)?.toString(), 'value')
+  const underWay = thread.run([value])
+  await Promise.all([t.rejects(underWay, { message: 'the thread that seals again has ended' }), thread.close()])
+  await t.rejects(thread.run([value]), { message: 'the thread that seals again has ended' })
 })
 
 t.test('processes that start together agree on one key', async (t) => {

@@ -1,0 +1,27 @@
+import { constants, setPriority } from 'node:os'
+import { parentPort } from 'node:worker_threads'
+import { resealEnvelope } from './envelope.ts'
+import type { ResealAnswer, ResealJob } from './reseal-thread.ts'
+
+/** The thread that seals again: its values come in one run of bytes, and the new ones, which are as long, go back in it. */
+function run ({ id, keys, values, bindings, sealed }: ResealJob): ResealAnswer {
+  let [bindingAt, sealedAt] = [0, 0]
+  const opened = values.map(({ key, bindingBytes, sealedBytes }) => {
+    const binding = Buffer.from(bindings.buffer, bindings.byteOffset + bindingAt, bindingBytes)
+    const value = sealed.subarray(sealedAt, sealedAt + sealedBytes)
+    bindingAt += bindingBytes
+    sealedAt += sealedBytes
+    const pair = keys[key]
+    const again = pair && resealEnvelope(pair, binding, value)
+    if (again !== undefined) value.set(again)
+    return again !== undefined
+  })
+  return { id, opened, sealed }
+}
+
+// Of this thread, as Linux has it; elsewhere it would be the whole process that steps back. Nobody waits for a sweep.
+if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_LOW)
+parentPort?.on('message', (job: ResealJob) => {
+  const answer = run(job)
+  parentPort?.postMessage(answer, [answer.sealed.buffer])
+})
