@@ -14,13 +14,13 @@ import { describeUsable, type VersionPlace } from './credential.ts'
 import { recordOf, recoveryOf, requireLocked, requireView, type Of } from './edit.ts'
 import { requireNotPast } from './guards.ts'
 import type { Tester, TestResult } from './test.ts'
-import { listWarnings } from './warnings.ts'
+import { describeUntested, listWarnings } from './warnings.ts'
 
 export interface Rotation {
   readonly credential: NewCredential
   /** The connection as it was when the new credential was checked against its config. */
   readonly seen: ConnectionView
-  /** Ask the provider first; a refused credential changes nothing. */
+  /** Ask the provider first; a refused credential changes nothing. Where there is nothing to ask it, a warning says so. */
   readonly test: boolean
   /** How long the replaced version can be rolled back to; 0 destroys it at once. */
   readonly graceSeconds: number
@@ -85,7 +85,8 @@ export function createRotator (options: Options): Rotator {
           if (!replayed) requireNotPast(rotation.expiresOn, clock.now())
           if (!replayed) await replace(tx, row, { rotation, version, account, caller })
           const view = await requireView(tx, of)
-          return { view, warnings: await listWarnings(tx, { row: view, manifest }, caller.environments), replayed }
+          const untested = rotation.test && manifest.test === undefined ? [describeUntested(manifest)] : []
+          return { view, warnings: [...untested, ...await listWarnings(tx, { row: view, manifest }, caller.environments)], replayed }
         })
       })
     },

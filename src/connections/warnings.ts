@@ -27,6 +27,11 @@ export function isShared ({ separation, environments }: Manifest): boolean {
   return separation === 'none' && environments.length > 1
 }
 
+/** What whoever asked for a test should know where none was made. */
+export function describeUntested ({ name }: Manifest): string {
+  return `${name} has no test request: the new credential has not been tried. Run an action that reads.`
+}
+
 /** What whoever enters a sandbox credential of such an integration should know. */
 export function describeShared ({ name }: Manifest): string {
   return `${name} does not tell sandbox from live: what sandbox runs do with this connection, they do in a real account. Use one that is kept for tests.`

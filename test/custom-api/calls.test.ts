@@ -75,6 +75,18 @@ t.test('a client is sent for a token where it was entered for, and nowhere else'
   t.equal(elsewhere.received.length, 1, 'nothing more was sent there')
 })
 
+t.test('a rotation that asks for a test where there is none says that nothing was tried', async (t) => {
+  const connection = await connect(await create({ '/pets': { post: { operationId: 'createPet', requestBody: PET_BODY } } }))
+  const warningsOf = async (more: object) => {
+    const { status, body } = await vault.request('POST', `${W}/connections/${connection}/rotate`, { body: { credentials: { key: `${KEY}-next` }, ...more } })
+    t.equal(status, 200)
+    return body.warnings as string[]
+  }
+  const [untested, ...others] = await warningsOf({ test: true })
+  t.match(untested, / has no test request: the new credential has not been tried\. /)
+  t.same(others, await warningsOf({}), 'who did not ask is told the rest')
+})
+
 t.test('a limit on hosts that was given at the start outlives a rotation', async (t) => {
   const elsewhere = 'https://files.acme-corp.dev'
   const id = await create({ '/account': { get: { operationId: 'getAccount' } }, '/file': { get: { operationId: 'getFile', servers: [{ url: elsewhere }] } } })

@@ -46,7 +46,7 @@ export const RotateConnection = Type.Object({
   credentials: Credentials,
   config: Type.Optional(Config),
   expires_on: Type.Optional(LastDay),
-  test: Type.Optional(Type.Boolean({ default: false, description: 'Ask the provider first; a refused credential changes nothing. Unless asked to, a rotation does not test, and `account` is null until a test shows it.' })),
+  test: Type.Optional(Type.Boolean({ default: false, description: 'Ask the provider first; a refused credential changes nothing, and `warnings` say where there is nothing to ask. Unless asked to, a rotation does not test, and `account` is null until a test shows it.' })),
   grace_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 2_592_000, default: 86_400, description: 'How long the replaced version can be rolled back to before it is destroyed.' })),
   allowed_hosts: Type.Optional(AllowedHosts),
 }, closed)
@@ -104,7 +104,7 @@ export const Connection = Type.Object({
   updated_at: Instant,
   etag: Type.String(),
   warnings: Type.Optional(Type.Array(Type.String(), {
-    description: 'What whoever made it should know, in the answers to create, rotate and complete, where there is something: that a sandbox connection reaches a real account, or that its account is connected in the other environment as well.',
+    description: 'What whoever made it should know, in the answers to create, rotate and complete, where there is something: that a sandbox connection reaches a real account, that its account is connected in the other environment as well, or that a test was asked for and there is none.',
   })),
 }, { ...closed, $id: 'Connection' })
 

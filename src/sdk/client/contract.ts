@@ -72,7 +72,7 @@ export interface components {
             /** Format: date-time */
             readonly updated_at: string;
             readonly etag: string;
-            /** @description What whoever made it should know, in the answers to create, rotate and complete, where there is something: that a sandbox connection reaches a real account, or that its account is connected in the other environment as well. */
+            /** @description What whoever made it should know, in the answers to create, rotate and complete, where there is something: that a sandbox connection reaches a real account, that its account is connected in the other environment as well, or that a test was asked for and there is none. */
             readonly warnings?: readonly string[];
         };
         readonly ResolvedCredential: {
@@ -840,7 +840,7 @@ export interface operations {
                      */
                     readonly expires_on?: string;
                     /**
-                     * @description Ask the provider first; a refused credential changes nothing. Unless asked to, a rotation does not test, and `account` is null until a test shows it.
+                     * @description Ask the provider first; a refused credential changes nothing, and `warnings` say where there is nothing to ask. Unless asked to, a rotation does not test, and `account` is null until a test shows it.
                      * @default false
                      */
                     readonly test?: boolean;
