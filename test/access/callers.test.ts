@@ -88,6 +88,24 @@ t.test('make, list and revoke service tokens', async (t) => {
   t.same(events.map((one) => one.event), ['token.created', 'token.revoked'], 'and is on record once')
 })
 
+t.test('another process hears that a token was revoked before it would have asked again', async (t) => {
+  await vault.withRooms(async ({ access }) => {
+    const takesUntilRefused = async (): Promise<number> => {
+      const { body } = await vault.request('POST', TOKENS, { body: { name: 'heard of', preset: 'runtime', workspaces: ['acme'], environments: ['live'] } })
+      const { token, service_token: { id } } = body as { token: string, service_token: { id: string } }
+      await access.authenticate(token)
+      const rememberedMs = performance.now()
+      t.equal((await vault.request('DELETE', `${TOKENS}/${id}`)).status, 200)
+      while (await access.authenticate(token).then(() => true, () => false)) await new Promise((resolve) => { setTimeout(resolve, 5) })
+      return performance.now() - rememberedMs
+    }
+    // Of what it remembers for half a second it must have heard. It may not listen yet at first, and a slow machine may take longer.
+    let [heard, turns] = [false, 0]
+    while (!heard && turns++ < 20) heard = await takesUntilRefused() < 300
+    t.ok(heard, 'in one of twenty turns at least')
+  })
+})
+
 t.test('what does not fit', async (t) => {
   const good = { name: 'x', preset: 'runtime', workspaces: ['*'], environments: ['*'] }
   const refused = [
