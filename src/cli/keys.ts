@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../clock.ts'
 import { readConfig } from '../config.ts'
 import { addLocalKeks, createLocalKeyring, KEK_SLOTS, listLocalKeks, removeLocalKek, useLocalKek, type KekSlot } from '../crypto/index.ts'
+import { presentKeys } from '../http/index.ts'
 import { isWorkspaceId, type Environment } from '../ids.ts'
 import type { Keys } from '../keys/index.ts'
 import type { KeySweep } from '../store/index.ts'
@@ -82,7 +83,7 @@ export async function listKeys (options: { json?: boolean }): Promise<void> {
   await withRooms(async ({ keys }) => {
     const overview = await keys.overview()
     if (options.json === true) {
-      print(JSON.stringify(overview))
+      print(JSON.stringify(presentKeys(overview)))
       return
     }
     printTable([['kek', 'provider', 'current for', 'wraps', 'first used'], ...overview.keks.map((kek) =>

@@ -9,5 +9,6 @@
 export { openListeners, type HttpOptions, type Listeners } from './listeners.ts'
 export type { ReadinessCheck } from './operations.ts'
 export type { RefusalRecorder } from './refusals.ts'
+export { presentKeys } from './routes/keys.ts'
 export { enteredApp } from './routes/oauth-apps.ts'
 export { ROUTE_TABLE, type RouteAccess } from './route-table.ts'

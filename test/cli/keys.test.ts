@@ -76,7 +76,10 @@ t.test('keys replaced, wrapped again, swept and retired, without a running vault
   t.match(listed.output, row('sandbox', 'current', '2', '0'))
   t.match(listed.output, /^0 rows under replaced keys; the sweep is idle$/m)
   const asJson = JSON.parse((await keys(['list', '--json'], env)).output) as Record<string, unknown>
-  t.match(asJson, { keks: [{ provider: 'local', keys: Number }, {}], keys: [{ slot: 'sandbox', state: 'current', keys: 2 }, { slot: 'system' }], sweep: { state: 'idle' } })
+  t.match(asJson, {
+    keks: [{ kek_id: String, provider: 'local', current_for: Array, first_used_at: /Z$/, keys: Number }, {}], keys: [{ slot: 'sandbox', state: 'current', keys: 2, oldest_days: 0 }, { slot: 'system' }],
+    rows_to_reseal: [], sweep: { state: 'idle', rows_done: 0 },
+  }, 'in the names of the API')
 
   t.match(await keys(['rotate', 'workspace', '--workspace', 'acme', '--environment', 'sandbox'], env), { code: 0, output: /^(running: .*\n)?done: 1 keys made, 0 wrapped again, 2 of 2 rows sealed again\n$/ })
   t.match(await keys(['rotate', 'workspace', '--rate', '1000'], env), { code: 0, output: /done: 2 keys made, 0 wrapped again, 4 of 4 rows sealed again\n$/ })
@@ -90,9 +93,9 @@ t.test('keys replaced, wrapped again, swept and retired, without a running vault
   const [old = ''] = (await keys(['add-kek', '--slots', 'sandbox', '--use'], env)).output.match(/^sandbox-\S+/m) ?? []
   t.match(await keys(['list'], env), { output: row(old, 'local', 'sandbox', '0', 'not yet') })
   t.match(await keys(['rotate', 'kek'], env), { code: 0, output: /done: 0 keys made, \d wrapped again, 0 of 0 rows/ })
-  const before = JSON.parse((await keys(['list', '--json'], env)).output) as { keks: { kekId: string, keys: number, currentFor: string[] }[] }
-  const unneeded = before.keks.find(({ currentFor }) => currentFor.length === 0)?.kekId ?? ''
-  const live = before.keks.find(({ currentFor }) => currentFor.includes('live'))?.kekId ?? ''
+  const before = JSON.parse((await keys(['list', '--json'], env)).output) as { keks: { kek_id: string, keys: number, current_for: string[] }[] }
+  const unneeded = before.keks.find((kek) => kek.current_for.length === 0)?.kek_id ?? ''
+  const live = before.keks.find((kek) => kek.current_for.includes('live'))?.kek_id ?? ''
   t.match(await keys(['remove-kek', live], env), { code: 1, output: new RegExp(`${live} still wraps \\d keys: run \`keys rotate kek\` first, then \`keys retire --kek`) })
   t.match(await keys(['remove-kek', unneeded], env), { code: 1, output: /the database still knows sandbox-\S+: run `keys retire --kek sandbox-\S+` first/ })
   t.match(await keys(['retire', '--kek', unneeded], env), { code: 0, output: `${unneeded} is retired: the database does not need it any more\n` })

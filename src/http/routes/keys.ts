@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { VaultError } from '../../errors.ts'
 import { ENVIRONMENTS, type WorkspaceId } from '../../ids.ts'
-import type { Certificate, Keys } from '../../keys/index.ts'
+import type { Certificate, KeyOverview as Overview, Keys } from '../../keys/index.ts'
 import type { KeySweep } from '../../store/index.ts'
 import type { App } from '../app.ts'
 import { callerOf } from '../authenticate.ts'
@@ -22,18 +22,7 @@ function changeRoutes (app: App, { keys }: { keys: Keys }): void {
   app.get('/v1/keys', {
     schema: { tags, operationId: 'getKeys', summary: 'How the keys stand', response: { 200: KeyOverview } },
     config: { errors: ['kek_unavailable'] },
-  }, async () => {
-    const { keks, keys: counts, rowsToReseal, sweep } = await keys.overview()
-    return {
-      keks: keks.map((kek) => ({
-        kek_id: kek.kekId, provider: kek.provider, current_for: [...kek.currentFor], first_used_at: kek.firstUsedAt?.toISOString() ?? null, keys: kek.keys,
-        overdue: kek.overdue,
-      })),
-      keys: counts.map(({ oldestSeconds, ...count }) => ({ ...count, oldest_days: Math.floor(oldestSeconds / DAY_SECONDS) })),
-      rows_to_reseal: rowsToReseal.filter(({ rows }) => rows > 0),
-      sweep: presentSweep(sweep),
-    }
-  })
+  }, async () => presentKeys(await keys.overview()))
 
   app.post('/v1/keys/rotate', {
     schema: {
@@ -95,6 +84,19 @@ function endRoutes (app: App, { keys }: { keys: Keys }): void {
     }
     return presentCertificate(await keys.destroyWorkspace(request.params.workspace_id as WorkspaceId, caller))
   })
+}
+
+/** As `GET /v1/keys` answers it, and `keys list --json` prints it. */
+export function presentKeys ({ keks, keys, rowsToReseal, sweep }: Overview) {
+  return {
+    keks: keks.map((kek) => ({
+      kek_id: kek.kekId, provider: kek.provider, current_for: [...kek.currentFor], first_used_at: kek.firstUsedAt?.toISOString() ?? null, keys: kek.keys,
+      overdue: kek.overdue,
+    })),
+    keys: keys.map(({ oldestSeconds, ...count }) => ({ ...count, oldest_days: Math.floor(oldestSeconds / DAY_SECONDS) })),
+    rows_to_reseal: rowsToReseal.filter(({ rows }) => rows > 0),
+    sweep: presentSweep(sweep),
+  }
 }
 
 function presentSweep (sweep: KeySweep) {
