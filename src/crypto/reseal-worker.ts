@@ -19,8 +19,17 @@ function run ({ id, keys, values, bindings, sealed }: ResealJob): ResealAnswer {
   return { id, opened, sealed }
 }
 
-// Of this thread, as Linux has it; elsewhere it would be the whole process that steps back. Nobody waits for a sweep.
-if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_LOW)
+/** Nobody waits for a sweep. Linux has a priority for each thread; elsewhere the whole process would step back. */
+function stepBack (): void {
+  if (process.platform !== 'linux') return
+  try {
+    setPriority(0, constants.priority.PRIORITY_LOW)
+  } catch {
+    // Some sandboxes let no process do that, and values can be sealed without.
+  }
+}
+
+stepBack()
 parentPort?.on('message', (job: ResealJob) => {
   const answer = run(job)
   parentPort?.postMessage(answer, [answer.sealed.buffer])
