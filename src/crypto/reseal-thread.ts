@@ -13,18 +13,15 @@ export interface ResealValue {
   readonly sealed: Uint8Array
 }
 
-/** Keys go to the thread as handles of what this process holds, values as two runs of bytes. */
+/** Keys go to the thread as handles of what this process holds, each pair once, values as two runs of bytes. */
 export interface ResealJob {
-  readonly id: number
-  readonly keys: readonly KeyPair[]
-  /** In the order of their bytes; `key` is a place in `keys`. */
-  readonly values: readonly { readonly key: number, readonly bindingBytes: number, readonly sealedBytes: number }[]
+  /** In the order of their bytes. */
+  readonly values: readonly { readonly keys: KeyPair, readonly bindingBytes: number, readonly sealedBytes: number }[]
   readonly bindings: Uint8Array<ArrayBuffer>
   readonly sealed: Uint8Array<ArrayBuffer>
 }
 
 export interface ResealAnswer {
-  readonly id: number
   /** Which values opened, and have another in their place now. */
   readonly opened: readonly boolean[]
   readonly sealed: Uint8Array<ArrayBuffer>
@@ -32,7 +29,7 @@ export interface ResealAnswer {
 
 export interface ResealThread {
   /** Seals values again, for the same places; in their order, undefined for one that does not open. */
-  run (values: readonly ResealValue[]): Promise<(Uint8Array | undefined)[]>
+  run (values: readonly ResealValue[]): Promise<(Buffer | undefined)[]>
   /** Ends the thread; what is under way fails. */
   close (): Promise<void>
 }
@@ -48,25 +45,21 @@ const WORKER = new URL('./reseal-worker.ts', import.meta.url)
 export function openResealThread (): ResealThread {
   const worker = new Worker(WORKER, { env: {}, execArgv: [], stdin: false, stdout: true, stderr: true })
   worker.unref()
-  const pending = new Map<number, Pending>()
-  let jobs = 0
+  // It answers in the order it was asked.
+  const pending: Pending[] = []
   let ended: Error | undefined
   const end = (error: Error): void => {
     ended ??= error
-    for (const { reject } of pending.values()) reject(ended)
-    pending.clear()
+    for (const { reject } of pending.splice(0)) reject(ended)
   }
-  worker.on('message', (answer: ResealAnswer) => {
-    pending.get(answer.id)?.resolve(answer)
-    pending.delete(answer.id)
-  }).on('error', end).on('exit', () => { end(new Error('the thread that seals again has ended')) })
+  worker.on('message', (answer: ResealAnswer) => { pending.shift()?.resolve(answer) }).on('error', end).on('exit', () => { end(new Error('the thread that seals again has ended')) })
   return Object.freeze({
     run: async (values: readonly ResealValue[]) => {
       if (ended !== undefined) throw ended
-      const job = toJob(++jobs, values)
+      const job = toJob(values)
       const answer = await new Promise<ResealAnswer>((resolve, reject) => {
-        pending.set(job.id, { resolve, reject })
         worker.postMessage(job, [job.bindings.buffer, job.sealed.buffer])
+        pending.push({ resolve, reject })
       })
       return takeApart(job, answer)
     },
@@ -74,12 +67,9 @@ export function openResealThread (): ResealThread {
   })
 }
 
-function toJob (id: number, values: readonly ResealValue[]): ResealJob {
-  const keys = [...new Set(values.map((value) => value.keys))]
-  const places = new Map(keys.map((pair, index) => [pair, index]))
+function toJob (values: readonly ResealValue[]): ResealJob {
   return {
-    id, keys,
-    values: values.map((value) => ({ key: places.get(value.keys) ?? -1, bindingBytes: value.binding.length, sealedBytes: value.sealed.length })),
+    values: values.map(({ keys, binding, sealed }) => ({ keys, bindingBytes: binding.length, sealedBytes: sealed.length })),
     bindings: join(values.map(({ binding }) => binding)),
     sealed: join(values.map(({ sealed }) => sealed)),
   }
@@ -96,10 +86,10 @@ function join (parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return joined
 }
 
-function takeApart ({ values }: ResealJob, { opened, sealed }: ResealAnswer): (Uint8Array | undefined)[] {
+function takeApart ({ values }: ResealJob, { opened, sealed }: ResealAnswer): (Buffer | undefined)[] {
   let at = 0
   return values.map(({ sealedBytes }, index) => {
     at += sealedBytes
-    return opened[index] === true ? sealed.subarray(at - sealedBytes, at) : undefined
+    return opened[index] === true ? Buffer.from(sealed.buffer, at - sealedBytes, sealedBytes) : undefined
   })
 }

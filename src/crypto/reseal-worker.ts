@@ -4,19 +4,18 @@ import { resealEnvelope } from './envelope.ts'
 import type { ResealAnswer, ResealJob } from './reseal-thread.ts'
 
 /** The thread that seals again: its values come in one run of bytes, and the new ones, which are as long, go back in it. */
-function run ({ id, keys, values, bindings, sealed }: ResealJob): ResealAnswer {
+function run ({ values, bindings, sealed }: ResealJob): ResealAnswer {
   let [bindingAt, sealedAt] = [0, 0]
-  const opened = values.map(({ key, bindingBytes, sealedBytes }) => {
-    const binding = Buffer.from(bindings.buffer, bindings.byteOffset + bindingAt, bindingBytes)
+  const opened = values.map(({ keys, bindingBytes, sealedBytes }) => {
+    const binding = Buffer.from(bindings.buffer, bindingAt, bindingBytes)
     const value = sealed.subarray(sealedAt, sealedAt + sealedBytes)
     bindingAt += bindingBytes
     sealedAt += sealedBytes
-    const pair = keys[key]
-    const again = pair && resealEnvelope(pair, binding, value)
+    const again = resealEnvelope(keys, binding, value)
     if (again !== undefined) value.set(again)
     return again !== undefined
   })
-  return { id, opened, sealed }
+  return { opened, sealed }
 }
 
 /** Nobody waits for a sweep. Linux has a priority for each thread; elsewhere the whole process would step back. */

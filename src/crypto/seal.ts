@@ -182,15 +182,11 @@ function createResealing (keyring: Keyring): Resealing {
       let next = 0
       return prepared.map((value) => {
         const bytes = value && again[next++]
-        return value && bytes && { sealed: bufferOf(bytes) as T, keyId: value.keys.to.id }
+        return value && bytes && { sealed: bytes as T, keyId: value.keys.to.id }
       })
     },
     close: async () => { await thread?.close() },
   })
-}
-
-function bufferOf (bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Whether two secrets hold the same, in a time that does not tell how much of it. */

@@ -14,7 +14,7 @@ const LANES = [0, 1, 2] as const
 const ROWS_PAGE_MAX = 1_000
 /** So slow a sweep reads a page ten times a second: what it does comes in small pieces. */
 const PAGES_PER_SECOND = 10
-/** Rows sealed again, and then written, together: the program's own thread is busy with them for two milliseconds at most. */
+/** Rows sealed again, and then written, together: the program's own thread is busy with them for a millisecond or two. */
 const ROWS_BATCH = 250
 /** Values that don't open are left as they are, reported, and looked at by a person; so many of a column end its turn. */
 const FAILED_MAX = 1_000
