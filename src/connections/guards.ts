@@ -54,6 +54,16 @@ export function lastsFor (row: UsableRow, seconds: number): boolean {
   return row.field_set.includes('access_token') && (row.token_ttl === null || row.token_ttl > seconds)
 }
 
+/** A token with less left than this may end on its way to the provider. */
+const MARGIN_SECONDS = 30
+/** Of one that lives for less than two minutes this much of its life: else it would hardly be used, or renewed for every use. */
+const MARGIN_SHARE = 1 / 4
+
+/** Seconds that a token has to have left for whoever wants this many of it. */
+export function neededOf ({ token_life: life }: Pick<UsableRow, 'token_life'>, wantedSeconds: number): number {
+  return Math.max(wantedSeconds, Math.min(MARGIN_SECONDS, (life ?? Infinity) * MARGIN_SHARE))
+}
+
 /** `stale_usable`: it expires sooner than was asked for, and no other can be had: what is left of it is served. */
 export type Freshness = 'fresh' | 'stale_usable'
 

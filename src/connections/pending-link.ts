@@ -293,6 +293,6 @@ function asRow (session: SessionRow, { brought, connectionId, hosts }: { brought
     integration: brought.integration.manifest.id, integration_revision: brought.integration.revision, auth: brought.scheme.id, config: brought.config,
     health: 'pending', health_reason: null, disabled_at: null, allowed_actions: null, allowed_hosts: null, expires_on: null, refusals: 0,
     version_id: newId('version'), field_set: Object.keys(brought.secrets), hosts: [...hosts], host_config: {}, sealed: null,
-    app_owner: null, app_id: null, token_expires_at: null, token_ttl: null,
+    app_owner: null, app_id: null, token_expires_at: null, token_ttl: null, token_life: null,
   }
 }

@@ -4,8 +4,7 @@ import type { Environment } from '../ids.ts'
 import type { Database, Premise, UsableRow } from '../store/index.ts'
 import { describedAs, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
-import { judgeUsable, lastsFor } from './guards.ts'
-import { MARGIN_SECONDS } from './renew.ts'
+import { judgeUsable, lastsFor, neededOf } from './guards.ts'
 
 /** A connection as it was when it was last read. It may be used only with a record that the premise is committed with. */
 export interface RememberedConnection {
@@ -47,7 +46,7 @@ export function createRecall ({ database, opener }: { database: Pick<Database, '
     const { row, stamp } = recalled
     if (judgeUsable(row, { environment, visible }) !== undefined) return undefined
     const connection = describedAs(row)
-    const lastSeconds = Math.max(minTtlSeconds, MARGIN_SECONDS)
+    const lastSeconds = neededOf(row, minTtlSeconds)
     if (connection === undefined || isPrivate(connection.integration.manifest)) return undefined
     if (connection.scheme.oauth !== undefined && !lastsFor(row, lastSeconds)) return undefined
     const secrets = opener.openAgain(row)

@@ -4,7 +4,7 @@ import { isVaultError, VaultError } from '../errors.ts'
 import { claimRefresh, guard, isRefreshing, type Database, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type UsableConnection } from './credential.ts'
-import { lastsFor, needsReauth } from './guards.ts'
+import { lastsFor, neededOf, needsReauth } from './guards.ts'
 import { versionOf, type Claimed } from './refresh-store.ts'
 import type { Refresher, RefresherOptions } from './refresh.ts'
 
@@ -36,8 +36,6 @@ interface Options extends RefresherOptions {
   readonly owner: string
 }
 
-/** A token with less left than this may end on its way to the provider. */
-export const MARGIN_SECONDS = 30
 /** Longer than a token request may take, so that no two of one connection are under way. */
 export const LEASE_SECONDS = 30
 const WAIT_MS = 12_000
@@ -127,7 +125,7 @@ function createFreshness (catalog: Catalog, renew: Renewer['renew']): Renewer['e
       if (!rejected && lastsFor(row, 0)) return connection
       throw needsReauth(row)
     }
-    if (!rejected && lastsFor(row, Math.max(minTtlSeconds, MARGIN_SECONDS))) return connection
+    if (!rejected && lastsFor(row, neededOf(row, minTtlSeconds))) return connection
     try {
       return await describeUsable(catalog, await renew(row, caller))
     } catch (error) {

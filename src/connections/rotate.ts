@@ -141,6 +141,6 @@ function asUsable (seen: ConnectionView, version: SealedVersion, credential: New
   return {
     ...seen, version_id: version.place.versionId, field_set: [...version.place.fieldSet], hosts: [...version.place.hosts],
     config: omit(credential.config, version.place.hostConfig), host_config: { ...version.place.hostConfig }, sealed: null,
-    app_owner: null, app_id: null, token_expires_at: null, token_ttl: null,
+    app_owner: null, app_id: null, token_expires_at: null, token_ttl: null, token_life: null,
   }
 }

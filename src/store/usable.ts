@@ -15,6 +15,8 @@ export type UsableRow =
     readonly version_id: Selectable<CredentialVersions>['id']
     /** Seconds until the access token ends, by the database's clock; negative when it has, null when it does not or nobody knows. */
     readonly token_ttl: number | null
+    /** Seconds from when this version was stored to then; null as `token_ttl`. */
+    readonly token_life: number | null
   }
 
 /** A row as it was when this process last read it, which may be long over. */
@@ -55,6 +57,7 @@ const FIND = prepare('usable', builder.selectFrom(places).innerJoinLateral((late
   .select(['c.workspace_id', 'c.id', 'c.environment', 'c.integration', 'c.integration_revision', 'c.auth', 'c.health', 'c.health_reason', 'c.disabled_at', 'c.config',
     'c.allowed_actions', 'c.allowed_hosts', 'c.expires_on', 'c.refusals', 'v.id as version_id', 'v.field_set', 'v.hosts', 'v.host_config', 'v.sealed', 'v.app_owner', 'v.app_id', 'v.token_expires_at'])
   .select(sql<number | null>`extract(epoch from v.token_expires_at - vault_now())::float8`.as('token_ttl'))
+  .select(sql<number | null>`extract(epoch from v.token_expires_at - v.created_at)::float8`.as('token_life'))
   .select(sql.raw<string>(STAMP).as('stamp'))
   .whereRef('c.workspace_id', '=', 'place.workspace_id').whereRef('c.id', '=', 'place.id').modifyEnd(sql`offset 0`).as('found'),
 (join) => join.onTrue()).selectAll('found'))

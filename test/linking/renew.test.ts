@@ -60,6 +60,19 @@ t.test('how long it is to last', async (t) => {
   t.match((await resolve(id, { min_ttl_seconds: 3_600 })).body, { freshness: 'stale_usable' }, 'more than any token lasts')
 })
 
+t.test('a token that lives for seconds is used for most of them', async (t) => {
+  const { id } = await link('linear')
+  await vault.database.query("update credential_versions set token_expires_at = created_at + interval '20 seconds' where connection_id = $1", [id])
+  const before = linear.counts.refreshes
+  for (let use = 0; use < 3; use++) t.match(await resolve(id), { status: 200, body: { version: String } })
+  await advance(12)
+  t.match(await invoke(id, 'create_issue', { teamId: 'team', title: 'x' }), { status: 200 })
+  t.equal(linear.counts.refreshes, before, 'as it was stored')
+  await advance(4)
+  t.match(await resolve(id), { status: 200 })
+  t.equal(linear.counts.refreshes, before + 1, 'with a few left it may end on its way')
+})
+
 t.test('a valid token is served whatever renewing comes to', async (t) => {
   const { id } = await link('jira')
   const now = token(await resolve(id))
