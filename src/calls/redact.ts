@@ -26,7 +26,7 @@ const ESCAPED_CHARACTERS_MAX = 2 ** 20
  * `sent` are the values as they stood in the request (a whole Basic header). Each value is looked
  * for as it is and in the forms that providers echo: base64 and base64url, also of anything longer
  * that holds it and over several lines, hex, and URL-encoded; it and its base64 also as JSON,
- * JavaScript, Markdown, HTML, forms and URLs escape them, one within another too.
+ * JavaScript, Markdown, HTML, forms and URLs escape them, one within another too, with octal numbers and as mail is.
  */
 export function createRedactor (secrets: SecretFields, sent: readonly string[]): Redactor {
   const values = [...new Set([...Object.values(secrets).map(reveal), ...sent.map(takeBare)].filter(isLong))]
@@ -38,7 +38,7 @@ export function createRedactor (secrets: SecretFields, sent: readonly string[]):
   const forms = once(() => [...new Set([...probes, ...spellings.flatMap(({ whole }) => whole)])].sort(longestFirst))
   const lowerForms = once(() => probes.map((probe) => probe.toLowerCase()).sort(longestFirst))
   const numbers = once(() => new Set(values.filter((value) => NUMBER.test(value)).flatMap(spellNumber)))
-  const needles = once(() => createNeedles([...values, ...spellings.flatMap(({ pieces: inner, whole }) => [...inner, ...whole]).filter((base64) => base64.includes('+') || base64.includes('/'))]))
+  const needles = once((): Needle[] => [...values, ...spellings.flatMap(({ pieces: inner, whole }) => [...inner, ...whole]).filter((base64) => base64.includes('+') || base64.includes('/'))].map((value) => createNeedle(value, LENGTH_MIN)))
   const wide = once(() => values.map((value) => Buffer.from(value, 'utf16le')))
   const budget = { characters: ESCAPED_CHARACTERS_MAX }
 
@@ -89,11 +89,6 @@ function takeBare (value: string): string {
 /** As it is written, and as whoever takes it for a number would write it. */
 function spellNumber (digits: string): string[] {
   return [digits, JSON.stringify(Number(digits))].filter(isLong)
-}
-
-/** What reads as a short text would be found by chance. */
-function createNeedles (values: readonly string[]): Needle[] {
-  return values.map(createNeedle).filter(({ read }) => isLong(read.toString()))
 }
 
 function replaceForms (value: string, forms: readonly string[]): string {

@@ -57,7 +57,7 @@ t.test('however a credential is escaped, it is taken out, and nothing beside it'
   t.equal(createRedactor({ key: wrapSecret('a%20b%20c') }, []).text('a b c'), 'a b c', 'what reads as less than 8 characters would be found by chance')
   t.equal(createRedactor({ key: wrapSecret('it\'s/here') }, []).text('100% of R&D &amp; its/here + \\u00e9'), '100% of R&D &amp; its/here + \\u00e9')
   const slow = createRedactor({ key: wrapSecret('\\\\//""&&\\"\\"') }, [])
-  for (const piece of ['\\', '%25', '&amp;', '%', '&#0', '\\u0041', '+', '%5c', '\\ud83d', '\\x41', '%C3', '\n', '\\n', '\\\\n', `${'A'.repeat(20)}\n`]) {
+  for (const piece of ['\\', '%25', '&amp;', '%', '&#0', '\\u0041', '+', '%5c', '\\ud83d', '\\x41', '%C3', '\n', '\\n', '\\\\n', '\\u{41}', '\\u{', '\\101', '=3D', '=\n', `${'A'.repeat(20)}\n`]) {
     const startedMs = performance.now()
     slow.text(piece.repeat(100_000))
     t.ok(performance.now() - startedMs < 2_000, `${piece} without end takes time by its length alone`)
@@ -74,7 +74,8 @@ t.test('escapes that nobody needs, that only some write, and letters beyond ASCI
   for (const [name, from, to] of [
     ['Markdown', '_', '\\_'], ['percent', '_', '%5F'], ['a number', '_', '&#95;'], ['a name', '_', '&lowbar;'], ['JavaScript', '-', '\\x2d'], ['a needless percent', 'a', '%61'],
     ['a needless percent, twice', 'a', '%2561'], ['a needless number', 'n', '&#110;'], ['a needless number in hex', '4', '&#x34;'], ['a needless number in a page', 'c', '&amp;#99;'],
-    ['a needless JavaScript escape', 'y', '\\x79'],
+    ['a needless JavaScript escape', 'y', '\\x79'], ['JavaScript in braces', '-', '\\u{2d}'], ['needless braces', 'y', '\\u{0079}'], ['octal', '_', '\\137'], ['needless octal', 'y', '\\171'],
+    ['octal within JSON', '_', '\\\\137'], ['mail', '_', '=5F'], ['mail that breaks lines', 'y', '=\r\ny'], ['mail that breaks lines, with bare ones', 'y', 'y=\n'], ['mail within mail', '_', '=3D5F'],
   ] as const) hold(key, key.replaceAll(from, to), name)
   const words = 'Grüße aus Köln! (2024) 😀'
   const rfc3986 = (text: string) => encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
@@ -84,6 +85,14 @@ t.test('escapes that nobody needs, that only some write, and letters beyond ASCI
     ['numbers', [...words].map((one) => one > '~' ? `&#${one.codePointAt(0)};` : one).join('')], ['names', words.replace('ü', '&uuml;').replace('ß', '&szlig;').replace('ö', '&ouml;')],
     ['one of each', 'Gr%C3%BC\\u00dfe&#32;aus+K&ouml;ln%21 (2024) &#128512;'],
   ] as const) hold(words, written, name)
+  hold('pass=word+=41=3d', 'pass=3Dword+=3D41=3D3d', 'mail')
+  hold('pass\\101\\137word', 'pass\\134101\\134137word', 'octal')
+  hold('Grüße aus Köln', 'Gr\\303\\274\\303\\237e aus K\\303\\266ln', 'octal of what is not ASCII')
+  hold('Grüße aus Köln 😀', 'Gr\\u{fc}\\u{DF}e aus K\\u{00f6}ln \\u{1F600}', 'braces of what is not ASCII')
+  hold('😀🎉😀🎉', [...'😀🎉😀🎉'].flatMap((one) => [...Buffer.from(one)].map((byte) => `=${byte.toString(16).toUpperCase()}`)).join('').replace('=9F', '=\n=9F'), 'mail of what is not ASCII')
+  const digits = createRedactor({ key: wrapSecret('41f-c4na/ry') }, [])
+  t.equal(digits.text('k=41f-c4na%2Fry&n=30 =41'), 'k=[redacted]&n=30 =41', 'a form is not read as mail')
+  t.equal(createRedactor({ key: wrapSecret('123-c4na/ry') }, []).text('C:\\\\123-c4na\\/ry \\101'), 'C:\\\\[redacted] \\101', 'a name after a backslash is not octal')
   const one = createRedactor({ key: wrapSecret(words) }, [])
   t.equal(one.text('ü😀 %C3%BC 😀+'), 'ü😀 %C3%BC 😀+', 'what is only like it stays')
   t.equal(one.text(`ü😀 ${rfc3986(words)} 😀`), 'ü😀 [redacted] 😀', 'beside letters of more than one unit')
