@@ -21,8 +21,7 @@ t.test('the service’s role can’t alter the schema or rewrite the audit', asy
   for (const statement of forbidden) {
     await t.rejects(query(database.serviceUrl, statement), { code: '42501' }, statement)
   }
-  const [made] = await query<{ made: number }>(database.serviceUrl, 'select ensure_audit_partitions(3) as made')
-  t.equal(made?.made, 0, 'but it can see to it that next month has a partition')
+  await t.resolves(query(database.serviceUrl, 'select ensure_audit_partitions(3)'), 'but it can see to it that next month has a partition')
   await t.rejects(query(database.serviceUrl, 'select ensure_audit_partitions(1000)'), /1 to 24/)
 })
 
