@@ -111,7 +111,7 @@ async function measureReplicas (replicas: number, { env, owner }: { env: Record<
       for (;;) {
         const now = await done()
         if (now >= count) return { now, at: performance.now() }
-        await new Promise((resolve) => { setTimeout(resolve, 50) })
+        await new Promise((resolve) => { setTimeout(resolve, 250) })
       }
     }
     const from = await until(all / 10)

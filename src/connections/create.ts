@@ -2,7 +2,7 @@ import { isNarrower, isPrivate, resolveDestination, type AuthScheme, type Destin
 import type { Clock } from '../clock.ts'
 import type { Crypto, SealedWithKey, SecretFields } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
-import { newId, type AppId, type AppOwner, type ConnectionId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
+import { newId, type ConnectionId, type Environment, type GroupId, type WorkspaceId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import {
   claimIdempotencyKey, findConnection, guard, holdAgentGroup, holdCurrentKey, insertConnection, insertVersion, isNameTaken, isUniqueViolation, whileKeyChanges,
@@ -149,21 +149,10 @@ async function sealPlace (crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>, of
   return { place, sealed: await crypto.seal(bindingOf(place), secrets) }
 }
 
-/** What an OAuth grant adds to a version. */
-export interface GrantColumns {
-  readonly app_owner: AppOwner | null
-  readonly app_id: AppId | null
-  readonly granted_scopes: string[] | null
-  readonly grant_holder: string | null
-  readonly token_expires_at: Date | null
-  readonly refresh_expires_at: Date | null
-}
-
 interface VersionColumns {
   readonly number: number
   readonly previews: Readonly<Record<string, string>>
   readonly by: string
-  readonly grant?: GrantColumns | undefined
 }
 
 export async function insertSealedVersion (tx: Tx, version: SealedVersion, row: VersionColumns): Promise<void> {
@@ -171,7 +160,7 @@ export async function insertSealedVersion (tx: Tx, version: SealedVersion, row: 
   await insertVersion(tx, {
     workspace_id: place.workspaceId, connection_id: place.connectionId, id: place.versionId, number: row.number, environment: place.environment,
     state: 'current', field_set: [...place.fieldSet], hosts: [...place.hosts], host_config: JSON.stringify(place.hostConfig),
-    previews: JSON.stringify(row.previews), sealed: sealed.sealed, key_id: sealed.keyId, created_by: row.by, ...row.grant,
+    previews: JSON.stringify(row.previews), sealed: sealed.sealed, key_id: sealed.keyId, created_by: row.by,
   })
 }
 

@@ -4,11 +4,11 @@ import type { AuditRecord, Ledger } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
 import type { TokenSet } from '../oauth/index.ts'
 import {
-  destroyCurrentVersion, dropAnswer, getVersion, holdCurrentKey, lockClaimed, lockVersion, markNeedsReauth, releaseRefresh, updateConnection, whileKeyChanges,
-  type ConnectionRow, type Database, type RefreshClaim, type RefreshEnd, type Tx, type UsableRow, type VersionOf,
+  dropAnswer, lockClaimed, lockRenewable, markNeedsReauth, releaseRefresh, storeRenewal, whileKeyChanges,
+  type Database, type RefreshClaim, type RefreshEnd, type Tx, type UsableRow, type VersionOf,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
-import { insertSealedVersion, sealSuccessor, type SealedVersion } from './create.ts'
+import { sealSuccessor, type SealedVersion } from './create.ts'
 import { findLinkedScheme, type UsableConnection } from './credential.ts'
 import { requireOAuth } from './grant.ts'
 import { judgeFixedEnd, planRefresh, type GrantTimes } from './refresh-plan.ts'
@@ -44,53 +44,43 @@ interface Options {
   readonly database: Pick<Database, 'transaction'>
   readonly catalog: Catalog
   readonly crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>
-  readonly ledger: Pick<Ledger, 'recordIn'>
+  readonly ledger: Pick<Ledger, 'prepare' | 'recordIn'>
   readonly metrics: Pick<Metrics, 'refreshLostLeases'>
 }
 
-/** Writes renewed tokens in a transaction. */
+/**
+ * Writes renewed tokens in a transaction. Undefined: their key is no longer the workspace's current one. Of whose lease has ended they are
+ * taken, too, while nothing newer has been stored: they may be the only live ones.
+ */
 function createTokenWriter ({ catalog, ledger, metrics }: Options) {
-  /**
-   * The row to write to. Whose lease has ended may still hold the only live token: it is taken
-   * while nothing newer has been stored.
-   */
-  const lockForTokens = async (tx: Tx, { row, claim }: Claimed): Promise<{ locked: ConnectionRow, mine: boolean } | undefined> => {
-    const mine = await lockClaimed(tx, versionOf(row), claim)
-    if (mine !== undefined) return { locked: mine, mine: true }
-    metrics.refreshLostLeases.inc()
-    const locked = await lockVersion(tx, versionOf(row))
-    return locked && { locked, mine: false }
-  }
-
-  return async (tx: Tx, of: Claimed, { version, tokens, startedAt }: Renewal): Promise<boolean> => {
-    const { row, caller } = of
-    const found = await lockForTokens(tx, of)
-    if (found === undefined) return false
-    const { locked, mine } = found
-    const before = await getVersion(tx, locked, row.version_id)
-    await destroyCurrentVersion(tx, locked)
+  return async (tx: Tx, of: Claimed, { version, tokens, startedAt }: Renewal): Promise<boolean | undefined> => {
+    const { row, claim, caller } = of
+    const { held, row: before } = await lockRenewable(tx, versionOf(row), { keyId: version.sealed.keyId, fence: claim.fence })
+    if (!held) return undefined
+    if (before?.mine !== true) metrics.refreshLostLeases.inc()
+    if (before === undefined) return false
     const times = {
       at: startedAt, tokenExpiresAt: after(startedAt, tokens.expiresInSeconds),
       refreshExpiresAt: after(startedAt, tokens.refreshExpiresInSeconds) ?? (tokens.refreshToken === undefined ? before.refresh_expires_at : null),
     }
-    const endsAt = judgeFixedEnd({ at: before.created_at, refreshExpiresAt: before.refresh_expires_at, endsAt: locked.ends_at }, times)
-    const number = locked.last_version_number + 1
-    await insertSealedVersion(tx, version, {
-      number, previews: before.previews, by: caller.by, grant: {
-        app_owner: before.app_owner, app_id: before.app_id, granted_scopes: tokens.scopes === undefined ? before.granted_scopes : [...tokens.scopes],
-        grant_holder: before.grant_holder, token_expires_at: times.tokenExpiresAt, refresh_expires_at: times.refreshExpiresAt,
-      },
-    })
+    const endsAt = judgeFixedEnd({ at: before.created_at, refreshExpiresAt: before.refresh_expires_at, endsAt: before.ends_at }, times)
     const linked = findLinkedScheme(catalog, row)
-    await updateConnection(tx, locked, {
-      current_version: version.place.versionId, last_version_number: number, health: 'active', health_reason: null, refusals: 0, last_refreshed_at: startedAt,
-      // Another request with the token that was spent for these may be on its way, and the provider may end them for it.
-      refresh_lost_at: mine && of.claim.lostAnswers === 0 && of.claim.openSince === null ? null : startedAt,
-      ends_at: endsAt, updated_by: locked.updated_by, next_refresh_at: linked === undefined ? null : planNext(linked, times, endsAt),
+    const { versionId, fieldSet } = version.place
+    const done: AuditRecord = { ...recordOf(of), outcome: 'ok', versionId, details: { replaced: row.version_id } }
+    await storeRenewal(tx, versionOf(row), {
+      successor: {
+        id: versionId, number: before.last_version_number + 1, field_set: [...fieldSet], ...version.sealed, created_by: caller.by,
+        granted_scopes: tokens.scopes === undefined ? null : [...tokens.scopes],
+        token_expires_at: times.tokenExpiresAt, refresh_expires_at: times.refreshExpiresAt,
+      },
+      renewed: {
+        last_refreshed_at: startedAt, ends_at: endsAt, next_refresh_at: linked === undefined ? null : planNext(linked, times, endsAt),
+        // Another request with the token that was spent for these may be on its way, and the provider may end them for it.
+        refresh_lost_at: before.mine && claim.lostAnswers === 0 && claim.openSince === null ? null : startedAt,
+      },
+      batch: await ledger.prepare(done),
     })
-    await dropAnswer(tx, versionOf(row))
-    const done: AuditRecord = { ...recordOf(of), outcome: 'ok', versionId: version.place.versionId, details: { replaced: row.version_id } }
-    await ledger.recordIn(tx, done, ...locked.health === 'active' ? [] : [{ ...done, event: 'connection.recovered' as const, details: undefined }])
+    if (before.health !== 'active') await ledger.recordIn(tx, { ...done, event: 'connection.recovered', details: undefined })
     return true
   }
 }
@@ -108,10 +98,7 @@ export function createRefreshStore (options: Options): RefreshStore {
       const renewed: SecretFields = { ...secrets, access_token: tokens.accessToken, ...tokens.refreshToken && { refresh_token: tokens.refreshToken } }
       return await whileKeyChanges(crypto, async () => {
         const version = await sealSuccessor(crypto, of.row, renewed)
-        return await database.transaction(async (tx) => {
-          if (!await holdCurrentKey(tx, of.row.workspace_id, version.sealed.keyId)) return undefined
-          return await write(tx, of, { version, tokens, startedAt })
-        })
+        return await database.transaction(async (tx) => await write(tx, of, { version, tokens, startedAt }))
       })
     },
     dead: async (of: Claimed, { reason, error }: { reason: string, error: string }) => {

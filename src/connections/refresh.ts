@@ -1,6 +1,7 @@
 import { isLinked, type Catalog } from '../catalog/index.ts'
 import type { Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
+import type { Ledger } from '../ledger/index.ts'
 import type { Metrics } from '../metrics.ts'
 import type { GrantOutcome } from '../oauth/index.ts'
 import { APP_PAUSE_SECONDS, createAppHealth } from './app-health.ts'
@@ -20,6 +21,7 @@ export interface RefresherOptions extends AskerOptions {
   readonly catalog: Catalog
   readonly crypto: Pick<Crypto, 'seal' | 'open' | 'forgetCurrentKeys'>
   readonly opener: CredentialOpener
+  readonly ledger: Pick<Ledger, 'prepare' | 'recordIn'>
   readonly metrics: Pick<Metrics, 'refreshes' | 'refreshSeconds' | 'refreshLostLeases'>
 }
 

@@ -1,10 +1,11 @@
-import { CompiledQuery, sql, type Selectable } from 'kysely'
+import { sql, type Selectable } from 'kysely'
 import pg from 'pg'
 import { ConfigError } from '../config.ts'
 import { ENVIRONMENTS, type Environment, type KeyId, type WorkspaceId } from '../ids.ts'
 import type { Executor, Tx } from './database.ts'
 import type { Pipeline, Statement } from './pipeline.ts'
 import type { AuditEvents } from './schema.ts'
+import { runPrepared } from './statements.ts'
 import { STAMP } from './usable.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
@@ -99,7 +100,7 @@ export async function appendBatch (writes: Pipeline, batch: AuditBatch): Promise
 
 /** The same as a part of a transaction. */
 export async function appendBatchIn (tx: Tx, batch: AuditBatch): Promise<void> {
-  await tx.executeQuery(CompiledQuery.raw(APPEND.text, batchValues(batch)))
+  await runPrepared(tx, APPEND, batchValues(batch))
 }
 
 export function batchValues (batch: AuditBatch): unknown[] {

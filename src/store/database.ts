@@ -77,7 +77,7 @@ export function openDatabase (options: Options): Database {
   const { transactions, pipelines } = TIMEOUTS
   const pool = createPool({
     connection: { ...connection, statement_timeout: transactions.statementMs, idle_in_transaction_session_timeout: transactions.statementMs * 2 },
-    size: options.poolSize, silentMs: transactions.silentMs, log, metrics, isClosing: () => closing.now,
+    size: options.poolSize, silentMs: transactions.silentMs, prepared: options.prepared !== false, log, metrics, isClosing: () => closing.now,
   })
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
   const single = {

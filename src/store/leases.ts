@@ -2,7 +2,9 @@ import { sql, type Insertable, type Selectable } from 'kysely'
 import type { ConnectionId, Environment, VersionId, WorkspaceId } from '../ids.ts'
 import type { ConnectionRow, VersionOf } from './connections.ts'
 import type { Executor, Tx } from './database.ts'
+import type { Statement } from './pipeline.ts'
 import type { RefreshAnswers } from './schema.ts'
+import { runPrepared } from './statements.ts'
 
 /** The right to refresh one credential, until its lease ends or something newer moves the fence. */
 export interface RefreshClaim {
@@ -120,12 +122,6 @@ export async function lockClaimed (tx: Tx, of: VersionOf, claim: Pick<RefreshCla
     .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('fence', '=', claim.fence).forUpdate().executeTakeFirst()
 }
 
-/** The row, locked, if the version is still the current one, whoever has claimed it since. */
-export async function lockVersion (tx: Tx, of: VersionOf): Promise<ConnectionRow | undefined> {
-  return await tx.selectFrom('connections').selectAll()
-    .where('workspace_id', '=', of.workspaceId).where('id', '=', of.connectionId).where('current_version', '=', of.versionId).forUpdate().executeTakeFirst()
-}
-
 /** How a refresh ended that brought no token. */
 export interface RefreshEnd {
   /** When to try again; null: not by itself. */
@@ -165,27 +161,29 @@ export type RefreshAnswerRow = Selectable<RefreshAnswers>
 
 export type Kept = 'kept' | 'fence_moved' | 'key_replaced'
 
+const KEEP: Statement = {
+  name: 'refresh_answer_keep',
+  text: `with held as materialized (
+    select workspace_id, id from connections where workspace_id = $1 and id = $2 and fence = $3 for update
+  ), key as materialized (
+    select id from workspace_keys where workspace_id = $1 and id = $4 and state = 'current' for share
+  ), stored as (
+    insert into refresh_answers (workspace_id, connection_id, environment, version_id, started_at, sealed, key_id)
+    select held.workspace_id, held.id, $5, $6, $7::timestamptz, $8::bytea, key.id from held, key
+    on conflict (workspace_id, connection_id) do update
+       set version_id = excluded.version_id, started_at = excluded.started_at, sealed = excluded.sealed, key_id = excluded.key_id
+    returning connection_id
+  )
+  select exists (select from held) as held, exists (select from stored) as stored`,
+}
+
 /** Keeps an answer as it came while the fence is the claim's and the key the workspace's current one: in one statement, since a lost answer costs a connection. */
 export async function keepAnswer (on: Executor, row: Insertable<RefreshAnswers>, { fence }: Pick<RefreshClaim, 'fence'>): Promise<Kept> {
-  const kept = await on
-    .with('held', (cte) => cte.selectFrom('connections').select(['workspace_id', 'id'])
-      .where('workspace_id', '=', row.workspace_id).where('id', '=', row.connection_id).where('fence', '=', fence).forUpdate())
-    .with('key', (cte) => cte.selectFrom('workspace_keys').select('id')
-      .where('workspace_id', '=', row.workspace_id).where('id', '=', row.key_id).where('state', '=', 'current').forShare())
-    .with('stored', (cte) => cte.insertInto('refresh_answers')
-      .columns(['workspace_id', 'connection_id', 'environment', 'version_id', 'started_at', 'sealed', 'key_id'])
-      .expression((from) => from.selectFrom(['held', 'key']).select((of) => [
-        'held.workspace_id', 'held.id', of.val(row.environment).as('environment'), of.val(row.version_id).as('version_id'),
-        sql<Date>`${row.started_at}::timestamptz`.as('started_at'), sql<Buffer>`${row.sealed}::bytea`.as('sealed'), 'key.id as key_id',
-      ]))
-      .onConflict((conflict) => conflict.columns(['workspace_id', 'connection_id']).doUpdateSet((of) => ({
-        version_id: of.ref('excluded.version_id'), started_at: of.ref('excluded.started_at'), sealed: of.ref('excluded.sealed'), key_id: of.ref('excluded.key_id'),
-      })))
-      .returning('connection_id'))
-    .selectNoFrom((of) => [of.exists(of.selectFrom('stored').select('connection_id')).as('stored'), of.exists(of.selectFrom('held').select('id')).as('held')])
-    .executeTakeFirstOrThrow()
-  if (kept.stored === true) return 'kept'
-  return kept.held === true ? 'key_replaced' : 'fence_moved'
+  const [kept] = await runPrepared<{ held: boolean, stored: boolean }>(on, KEEP, [
+    row.workspace_id, row.connection_id, fence, row.key_id, row.environment, row.version_id, row.started_at, row.sealed,
+  ])
+  if (kept?.stored === true) return 'kept'
+  return kept?.held === true ? 'key_replaced' : 'fence_moved'
 }
 
 export async function findAnswer (on: Executor, of: Pick<VersionOf, 'workspaceId' | 'connectionId'>): Promise<RefreshAnswerRow | undefined> {

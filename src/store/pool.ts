@@ -5,11 +5,14 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { named } from './pipeline.ts'
 import { watchSilence, type SilenceWatch } from './silence.ts'
+import { nameOf } from './statements.ts'
 
 interface Options {
   readonly connection: pg.PoolConfig
   readonly size: number
   readonly silentMs: number
+  /** Whether statements that have a name stay prepared under it. */
+  readonly prepared: boolean
   readonly log: Log
   readonly metrics?: Pick<Metrics, 'poolWaits' | 'pool' | 'databaseSilences' | 'onScrape'> | undefined
   /** While the vault closes, connections that end are none that broke. */
@@ -24,7 +27,7 @@ const WAITING_MAX = 2_000
  * and one that has gone silent is cut and not handed to the next. Both throw
  * `database_unavailable` when the database is away.
  */
-export function createPool ({ connection, size, silentMs, log, metrics, isClosing }: Options): PostgresPool {
+export function createPool ({ connection, size, silentMs, prepared, log, metrics, isClosing }: Options): PostgresPool {
   const pool = new pg.Pool({ ...connection, max: size })
   const watches = new WeakMap<pg.Client, SilenceWatch>()
   const noteBreak = (error: Error) => { if (!isClosing()) log.warn({ err: error }, 'a database connection broke') }
@@ -46,7 +49,7 @@ export function createPool ({ connection, size, silentMs, log, metrics, isClosin
       const startedMs = performance.now()
       try {
         const client = await pool.connect()
-        return watched(client, watches.get(client))
+        return watched(client, { watch: watches.get(client), prepared })
       } catch (error) {
         throw named(error)
       } finally {
@@ -59,11 +62,12 @@ export function createPool ({ connection, size, silentMs, log, metrics, isClosin
 }
 
 /** A connection as it is lent: each statement is watched. */
-function watched (client: pg.PoolClient, watch: SilenceWatch | undefined): PostgresPoolClient {
+function watched (client: pg.PoolClient, { watch, prepared }: { watch: SilenceWatch | undefined, prepared: boolean }): PostgresPoolClient {
   const query = async (text: string, values: readonly unknown[]) => {
+    const name = prepared ? nameOf(text) : undefined
     const answered = watch?.ask()
     try {
-      return await client.query(text, [...values])
+      return await client.query({ ...name !== undefined && { name }, text, values: [...values] })
     } catch (error) {
       throw named(error)
     } finally {

@@ -1,7 +1,13 @@
 import { sql, type Insertable, type Selectable } from 'kysely'
-import type { ConnectionId, VersionId, WorkspaceId } from '../ids.ts'
+import type { Sealed } from '../crypto/index.ts'
+import type { ConnectionId, KeyId, VersionId, WorkspaceId } from '../ids.ts'
+import { appendIf, batchValues, type AuditBatch } from './audit.ts'
+import type { ConnectionRow, VersionOf } from './connections.ts'
 import type { Executor, Tx } from './database.ts'
+import type { RefreshClaim } from './leases.ts'
+import type { Statement } from './pipeline.ts'
 import type { CredentialVersions } from './schema.ts'
+import { runPrepared } from './statements.ts'
 
 export type VersionRow = Selectable<CredentialVersions>
 
@@ -44,12 +50,6 @@ export async function retireCurrentVersion (tx: Tx, of: Of, graceSeconds: number
     .where('workspace_id', '=', of.workspace_id).where('connection_id', '=', of.id).where('state', '=', 'current').execute()
 }
 
-/** Destroys the current version for its successor; one that can be rolled back to stays. */
-export async function destroyCurrentVersion (tx: Tx, of: Of): Promise<void> {
-  await destroy(tx, of, 'current')
-  await forgetOldest(tx, of)
-}
-
 /** Makes the previous version current again and keeps the one it replaces until the same moment. */
 export async function swapVersions (tx: Tx, of: Of, previous: VersionRow): Promise<void> {
   const update = tx.updateTable('credential_versions').where('workspace_id', '=', of.workspace_id).where('connection_id', '=', of.id)
@@ -87,4 +87,90 @@ async function destroy (tx: Tx, of: Of, state: 'current' | 'previous'): Promise<
   await tx.updateTable('credential_versions')
     .set({ state: 'destroyed', sealed: null, grace_until: null, destroyed_at: sql`vault_now()` })
     .where('workspace_id', '=', of.workspace_id).where('connection_id', '=', of.id).where('state', '=', state).execute()
+}
+
+/** What a refresh has to know of a connection, locked, to store what it brought. */
+export interface RenewableRow extends Pick<ConnectionRow, 'health' | 'last_version_number' | 'ends_at'>, Pick<VersionRow, 'created_at' | 'refresh_expires_at'> {
+  /** Whether the claim is still good. Whose lease has ended may still hold the only live token. */
+  readonly mine: boolean
+}
+
+const LOCK: Statement = {
+  name: 'renewal_lock',
+  text: `with key as materialized (
+    select id from workspace_keys where workspace_id = $1 and id = $4 and state = 'current' for share
+  ), locked as materialized (
+    select c.fence = $5::bigint as mine, c.health, c.last_version_number, c.ends_at, v.created_at, v.refresh_expires_at
+      from connections c join credential_versions v on v.workspace_id = c.workspace_id and v.connection_id = c.id and v.id = c.current_version
+     where c.workspace_id = $1 and c.id = $2 and c.current_version = $3 and exists (select from key) for update of c
+  )
+  select exists (select from key) as held, locked.* from (select) as one left join locked on true`,
+}
+
+/**
+ * Locks a connection for a credential that was sealed with that key, while the version is the current one, whoever has claimed it since.
+ * `held`: whether the key is the workspace's current one.
+ */
+export async function lockRenewable (
+  tx: Tx, of: VersionOf, { keyId, fence }: { keyId: KeyId } & Pick<RefreshClaim, 'fence'>,
+): Promise<{ held: boolean, row: RenewableRow | undefined }> {
+  const values = [of.workspaceId, of.connectionId, of.versionId, keyId, fence]
+  const [found] = await runPrepared<{ held: boolean } & (RenewableRow | { mine: null })>(tx, LOCK, values)
+  return { held: found?.held === true, row: found === undefined || found.mine === null ? undefined : found }
+}
+
+/** A version that takes the place of another of the same fields' values, hosts and grant. */
+export interface Successor extends Pick<VersionRow, 'number' | 'field_set' | 'created_by' | 'token_expires_at' | 'refresh_expires_at'> {
+  readonly id: VersionId
+  readonly sealed: Sealed
+  readonly keyId: KeyId
+  /** Null: as they were. */
+  readonly granted_scopes: string[] | null
+}
+
+/** What changes of its connection. */
+export type Renewed = Pick<ConnectionRow, 'last_refreshed_at' | 'refresh_lost_at' | 'ends_at' | 'next_refresh_at'>
+
+// The insert reads what the update returns: there is one current version at any moment.
+const STORE: Statement = {
+  name: 'renewal_store',
+  text: `with old as (
+    update credential_versions set state = 'destroyed', sealed = null, grace_until = null, destroyed_at = vault_now()
+     where workspace_id = $9 and connection_id = $10 and id = $11 and state = 'current'
+    returning workspace_id, connection_id, environment, hosts, host_config, previews, app_owner, app_id, granted_scopes, grant_holder
+  ), forgotten as (
+    delete from credential_versions where workspace_id = $9 and connection_id = $10 and state = 'destroyed' and number < $13::integer - ${DESTROYED_KEPT}
+  ), dropped as (
+    delete from refresh_answers where workspace_id = $9 and connection_id = $10
+  ), renewed as (
+    insert into credential_versions (workspace_id, connection_id, id, number, environment, state, field_set, hosts, host_config, previews, sealed, key_id, created_by,
+           app_owner, app_id, granted_scopes, grant_holder, token_expires_at, refresh_expires_at)
+    select workspace_id, connection_id, $12, $13::integer, environment, 'current', $14::text[], hosts, host_config, previews, $15::bytea, $16, $17,
+           app_owner, app_id, coalesce($18::text[], granted_scopes), grant_holder, $19::timestamptz, $20::timestamptz
+      from old
+    returning id
+  ), moved as (
+    update connections set current_version = $12, last_version_number = $13::integer, health = 'active', health_reason = null, refusals = 0,
+           last_refreshed_at = $21, refresh_lost_at = $22, ends_at = $23, next_refresh_at = $24, fence = fence + 1, lease_owner = null, lease_until = null,
+           refresh_started_at = null, refresh_failures = 0, lost_answers = 0, revision = revision + 1, updated_at = vault_now()
+     where workspace_id = $9 and id = $10 and exists (select from renewed)
+  ), ${appendIf('renewed')}
+  select id from renewed`,
+}
+
+interface Renewal {
+  readonly successor: Successor
+  readonly renewed: Renewed
+  readonly batch: AuditBatch
+}
+
+/** Puts renewed tokens in the place of those of a locked connection, destroys these, and writes the record: all in one statement. */
+export async function storeRenewal (tx: Tx, of: VersionOf, { successor, renewed, batch }: Renewal): Promise<void> {
+  const stored = await runPrepared(tx, STORE, [
+    ...batchValues(batch), of.workspaceId, of.connectionId, of.versionId,
+    successor.id, successor.number, successor.field_set, successor.sealed, successor.keyId, successor.created_by, successor.granted_scopes,
+    successor.token_expires_at, successor.refresh_expires_at,
+    renewed.last_refreshed_at, renewed.refresh_lost_at, renewed.ends_at, renewed.next_refresh_at,
+  ])
+  if (stored.length !== 1) throw new Error('a locked connection has no current version')
 }

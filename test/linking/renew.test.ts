@@ -49,6 +49,21 @@ t.test('an ended token is renewed, once for all who ask', async (t) => {
   t.match((await vault.events(W, id)).filter(({ event }) => event === 'connection.refreshed'), [{ outcome: 'ok' }, { outcome: 'ok' }])
 })
 
+t.test('a renewal takes over all that it does not bring', async (t) => {
+  const { id } = await link('jira')
+  const kept = 'app_owner, app_id, granted_scopes, grant_holder, hosts, host_config, field_set, previews, environment'
+  const current = async () => await vault.database.query(`select ${kept} from credential_versions where connection_id = $1 and state = 'current'`, [id])
+  const linked = await current()
+  t.match(linked, [{ app_id: String, granted_scopes: Array, host_config: { cloud_id: String } }])
+  for (let renewal = 0; renewal < 7; renewal++) {
+    t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 200 })
+    await advance(30)
+  }
+  t.strictSame(await current(), linked)
+  const numbers = await vault.database.query<{ number: number }>('select number from credential_versions where connection_id = $1 order by number', [id])
+  t.strictSame(numbers.map(({ number }) => number), [3, 4, 5, 6, 7, 8], 'of those that were destroyed a few are kept')
+})
+
 t.test('how long it is to last', async (t) => {
   const { id } = await link('xero', { account: 'acme' })
   const before = xero.counts.refreshes

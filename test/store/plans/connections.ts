@@ -1,5 +1,5 @@
 import * as store from '../../../src/store/index.ts'
-import { BOTH, connectionId, HASH, INTEGRATION, of, OLD_KEY, SOME, versionId, versionOf, W, type Case } from './here.ts'
+import { BOTH, connectionId, HASH, INTEGRATION, newBatch, of, OLD_KEY, SOME, versionId, versionOf, W, type Case } from './here.ts'
 
 const all = { environments: BOTH, limit: 51 }
 const lanes = [{ integration: 'seeded_tokens', environment: 'live' }, { integration: 'stripe', environment: 'sandbox' }] as const
@@ -40,7 +40,6 @@ export const CONNECTION_CASES: Readonly<Record<string, Case | readonly Case[]>> 
   listVersions: async (here) => await store.listVersions(here.tx, of(here)),
   findRollbackVersion: async (here) => await store.findRollbackVersion(here.tx, of(here)),
   retireCurrentVersion: async (here) => { await store.retireCurrentVersion(here.tx, of(here), 60) },
-  destroyCurrentVersion: async (here) => { await store.destroyCurrentVersion(here.tx, of(here)) },
   swapVersions: async (here) => { await store.swapVersions(here.tx, of(here), { ...here.versionRow, id: versionId('ver_no'), grace_until: new Date() }) },
   destroyExpiredVersions: async ({ tx }) => await store.destroyExpiredVersions(tx, 500),
 
@@ -53,8 +52,13 @@ export const CONNECTION_CASES: Readonly<Record<string, Case | readonly Case[]>> 
   listDueLanes: async ({ tx }) => await store.listDueLanes(tx, lanes),
   claimDueRefreshes: async ({ tx }) => await store.claimDueRefreshes(tx, lanes[0], { ...lease, limit: 64 }),
   measureDue: async ({ tx }) => await store.measureDue(tx, lanes, 1_000),
+  lockRenewable: async (here) => await store.lockRenewable(here.tx, versionOf(here), { keyId: here.keyId, fence: 0 }),
+  storeRenewal: async (here) => {
+    const { connection, versionRow } = here
+    const successor = { ...versionRow, id: versionId('ver_new'), number: connection.last_version_number + 1, sealed: SOME, keyId: here.keyId }
+    await store.storeRenewal(here.tx, versionOf(here), { successor, renewed: connection, batch: newBatch('bat_renewed') })
+  },
   lockClaimed: async (here) => await store.lockClaimed(here.tx, versionOf(here), { fence: 0 }),
-  lockVersion: async (here) => await store.lockVersion(here.tx, versionOf(here)),
   releaseRefresh: async (here) => await store.releaseRefresh(here.tx, { ...versionOf(here), fence: 0 }, { nextAt: null, failed: false }),
   noteLostAnswer: async (here) => await store.noteLostAnswer(here.tx, versionOf(here), { claim: { fence: 0 }, lostAt: new Date() }),
   isRefreshing: async (here) => await store.isRefreshing(here.tx, versionOf(here)),

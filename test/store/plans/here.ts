@@ -1,5 +1,5 @@
 import type { AgentId, AppId, ConnectionId, EventId, GroupId, IntegrationId, InvocationId, KeyId, RevocationId, SessionId, VersionId, WebhookId, WorkspaceId } from '../../../src/ids.ts'
-import type { SealedColumn, ConnectionRow, Database, RelayRow, Tx, UsableTable, VersionRow } from '../../../src/store/index.ts'
+import type { AuditBatch, SealedColumn, ConnectionRow, Database, RelayRow, Tx, UsableTable, VersionRow } from '../../../src/store/index.ts'
 import { createHash } from 'node:crypto'
 import { exampleId, FILLED_WORKSPACES } from '../../support/fill-tables.ts'
 
@@ -40,6 +40,11 @@ export const OTHER_KEY = { workspaceId: 'seed_0000001', id: 'key_1' as KeyId }
 export const SCOPE = { kind: 'workspace', workspaceId: W, environment: 'live' } as const
 export const SYSTEM = { kind: 'system' } as const
 export const BOTH = ['sandbox', 'live'] as const
+
+/** Of no record. */
+export function newBatch (id: string): AuditBatch {
+  return { id, rows: [], firstAt: new Date().toISOString(), lastAt: new Date().toISOString(), digest: HASH, keyId: OLD_KEY.id, mac: HASH }
+}
 
 export const of = ({ connection }: Here) => ({ workspace_id: connection.workspace_id, id: connection.id })
 export const versionOf = ({ connection }: Here) => (

@@ -1,10 +1,10 @@
 import { toRow } from '../../../src/ledger/record.ts'
 import * as store from '../../../src/store/index.ts'
 import { createKekCheckTable, createKeyTable } from '../../../src/store/index.ts'
-import { BOTH, daysAgo, HASH, of, OLD_KEY, OTHER_KEY, SCOPE, SOME, SYSTEM, versionOf, W, type Case, type Here } from './here.ts'
+import { BOTH, daysAgo, HASH, newBatch, of, OLD_KEY, OTHER_KEY, SCOPE, SOME, SYSTEM, versionOf, W, type Case, type Here } from './here.ts'
 
 const stored = { id: OLD_KEY.id, kekId: 'kek', wrapped: SOME }
-const batch = { id: 'bat_new', rows: [], firstAt: new Date().toISOString(), lastAt: new Date().toISOString(), digest: HASH, keyId: OLD_KEY.id, mac: HASH }
+const batch = newBatch('bat_new')
 const audit = { workspaceId: W, environments: BOTH, limit: 101 }
 const perColumn = (work: (here: Here, column: store.SealedColumn) => Promise<unknown>): Case => async (here) => {
   for (const column of here.columns) await work(here, column)

@@ -1,5 +1,5 @@
 import * as store from '../../../src/store/index.ts'
-import { AGENT, APP, BOTH, daysAgo, EVENT, GROUP, HASH, INVOCATION, OLD_KEY, REVOCATION, SESSION, SOME, W, WEBHOOK, type Case, type Here } from './here.ts'
+import { AGENT, APP, BOTH, daysAgo, EVENT, GROUP, HASH, INVOCATION, newBatch, OLD_KEY, REVOCATION, SESSION, SOME, W, WEBHOOK, type Case, type Here } from './here.ts'
 
 const place = { owner: W, integration: 'int1', environment: 'live' } as const
 const app = { workspace_id: W, id: APP }
@@ -8,7 +8,7 @@ const pending = { workspace_id: W, session_id: SESSION.id, connection_id: 'c', i
 const state = { workspace_id: W, session_id: SESSION.id, id: 'v', environment: 'live', state_hash: HASH, integration: 'i', auth: 'a', config: '{}', app_owner: '', app_id: 'a', scopes: [] } as never
 const holding = { ...INVOCATION, group: GROUP.id, agentId: AGENT.id, tokenHash: HASH }
 const ending = { outcome: 'succeeded', error: null, result: null, chunks: 0, answered: true } as const
-const batch = { id: 'bat_other', rows: [], firstAt: new Date().toISOString(), lastAt: new Date().toISOString(), digest: HASH, keyId: OLD_KEY.id, mac: HASH }
+const batch = newBatch('bat_other')
 const queued = (here: Here) => ({
   ...here.claimed, id: 'inv_new' as never, asked_by: '{}', input: SOME, input_key_id: here.keyId, state: undefined, outcome: undefined, queueMs: 1_000, deadlineMs: 1_000,
 } as unknown as store.NewRelayInvocation)
