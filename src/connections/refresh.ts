@@ -94,15 +94,17 @@ function createSettler (options: RefresherOptions, store: RefreshStore): (of: At
         await store.ended(of, { nextAt, failed: true }, { outcome: 'failed', reason: 'try_later', details: { error: outcome.error } })
         return new VaultError('refresh_failed', { detail: outcome.description, retryAfterSeconds: outcome.retryAfterSeconds ?? 5 })
       }
-      default: return await settleLost(of, lost)
+      default: return await settleLost(of)
     }
   }
 }
 
 /** Bytes have left and nothing that can be read has come back: the refresh token may have been spent. */
-function createLostSettler ({ clock }: RefresherOptions, store: RefreshStore): (of: Attempt, lostBefore: boolean) => Promise<VaultError> {
-  return async (of, lostBefore) => {
-    const { row, claim, connection } = of
+function createLostSettler ({ clock }: RefresherOptions, store: RefreshStore): (of: Attempt) => Promise<VaultError> {
+  return async (of) => {
+    const { row, claim, connection, progress } = of
+    // Of this refresh token: an answer to the one before it, read late, is no reason to give up. What is judged now may be what an open attempt has left.
+    const lostBefore = claim.lostAnswers > 0 || (progress.sent && claim.openSince !== null)
     const refresh = isLinked(connection.scheme) ? requireOAuth(connection.scheme).refresh : undefined
     if (refresh?.rotates === true && lostBefore) {
       await store.dead(of, { reason: 'refresh_outcome_unknown', error: 'outcome_unknown' })

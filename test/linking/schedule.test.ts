@@ -75,6 +75,20 @@ t.test('an answer that came, and a process that did not get to read it', async (
   await remove(id, other.id)
 })
 
+t.test('an answer that was read late, and the next one lost', async (t) => {
+  const { id } = await link('linear')
+  await vault.database.query('revoke insert on credential_versions from connection_vault_service')
+  t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 500 })
+  await vault.database.query('grant insert on credential_versions to connection_vault_service')
+  await advance(31)
+  t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 200, body: { version_number: 2 } })
+  linear.fail.token = ['lost']
+  t.match(await vault.request('POST', `${at(id)}/refresh`), { status: 503, body: { code: 'refresh_failed' } }, 'the first that is lost of its token')
+  t.match(await get(id), { status: 'active' })
+  t.equal(await column(id, 'lost_answers'), 1)
+  await remove(id)
+})
+
 t.test('a process that was gone before it had an answer', async (t) => {
   const { id } = await link('xero')
   const before = xero.counts.refreshes
