@@ -137,10 +137,12 @@ function isClosed (host: string, closed: ReadonlySet<string>): boolean {
   return closed.size > 0 && closed.has(/:\d+$/.test(host) ? host : `${host}:443`)
 }
 
-/** The same for a credential that goes where the one before it went: a renewed token. */
-export async function sealSuccessor (crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>, row: UsableRow, secrets: SecretFields): Promise<SealedVersion> {
-  const of = { workspaceId: row.workspace_id, connectionId: row.id, environment: row.environment, hosts: row.hosts, hostConfig: row.host_config }
-  return await sealPlace(crypto, of, secrets)
+/** The same for a renewed token: it goes where the one before it went, unless it is told where else. */
+export async function sealSuccessor (
+  crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>, row: UsableRow, { secrets, moved }: { secrets: SecretFields, moved: Destination | undefined },
+): Promise<SealedVersion> {
+  const { hosts, hostConfig } = moved ?? { hosts: row.hosts, hostConfig: row.host_config }
+  return await sealPlace(crypto, { workspaceId: row.workspace_id, connectionId: row.id, environment: row.environment, hosts, hostConfig }, secrets)
 }
 
 async function sealPlace (crypto: Pick<Crypto, 'seal' | 'forgetCurrentKeys'>, of: Omit<VersionPlace, 'versionId' | 'fieldSet'>, secrets: SecretFields): Promise<SealedVersion> {

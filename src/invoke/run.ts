@@ -35,6 +35,8 @@ interface Options {
 interface Prepared {
   readonly connection: UsableConnection
   readonly built: BuiltRequest
+  /** The same request, where the connection has moved meanwhile. */
+  readonly build: (connection: UsableConnection) => BuiltRequest
   readonly action: string
   readonly effect: Effect
   /** All that makes this call the one it is. */
@@ -64,8 +66,10 @@ interface Sending {
 function createSender ({ connections, metrics }: Pick<Options, 'connections' | 'metrics'>): Sender {
   const { renewer } = connections
 
-  const callWith = async (connection: UsableConnection, { built, action, effect, rest }: Omit<Prepared, 'connection'>, { use, invocationId, caller }: Sending): Promise<RecordedCall> => {
-    const { row, scheme, config, hosts, integration } = connection
+  const callWith = async (connection: UsableConnection, prepared: Prepared, { use, invocationId, caller }: Sending): Promise<RecordedCall> => {
+    const { action, effect, rest } = prepared
+    const { row, scheme, config, hosts, integration, baseUrl } = connection
+    const built = baseUrl === prepared.connection.baseUrl ? prepared.built : prepared.build(connection)
     const secrets = rest?.secrets ?? await connections.opener.open(row, caller)
     const { conventions } = integration.manifest
     return await connections.recordedCalls.make({
@@ -183,19 +187,20 @@ export function createRunner (options: Options): Runner {
       const action = await connection.integration.loadAction(use.action, use.revision)
       requireAllowed(connection, action)
       const { storeAs } = use
-      const built = buildRequest(action, use.input, buildOptions(connection))
+      const build = (of: UsableConnection) => buildRequest(action, use.input, buildOptions(of))
+      const built = build(connection)
       const around = storeAs && outputs.prepare({ connection, action, storeAs }, caller)
       const revision = use.revision === undefined ? {} : { revision: use.revision }
       const meant = {
         action: use.action, ...revision, input: use.input, store_as: storeAs === undefined ? null : { name: storeAs.name, labels: storeAs.labels },
       }
-      return await run({ connection, built, action: use.action, effect: action.definition.effect, meant, around, rest }, use, caller)
+      return await run({ connection, built, build, action: use.action, effect: action.definition.effect, meant, around, rest }, use, caller)
     }),
     request: async (use: RawUse, caller: Caller) => await onConnection(use, caller, async (connection, rest) => {
       if (isPrivate(connection.integration.manifest)) throw new VaultError('private_connection')
       if (connection.row.allowed_actions !== null) throw new VaultError('action_not_allowed', { detail: 'This connection allows only the actions it lists.' })
-      const built = buildRawRequest(use.request, buildOptions(connection))
-      return await run({ connection, built, action: '(request)', effect: EFFECTS[use.request.method] ?? 'unsafe', meant: { request: use.request }, rest }, use, caller)
+      const build = (of: UsableConnection) => buildRawRequest(use.request, buildOptions(of))
+      return await run({ connection, built: build(connection), build, action: '(request)', effect: EFFECTS[use.request.method] ?? 'unsafe', meant: { request: use.request }, rest }, use, caller)
     }),
   })
 }

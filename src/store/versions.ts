@@ -90,7 +90,7 @@ async function destroy (tx: Tx, of: Of, state: 'current' | 'previous'): Promise<
 }
 
 /** What a refresh has to know of a connection, locked, to store what it brought. */
-export interface RenewableRow extends Pick<ConnectionRow, 'health' | 'last_version_number' | 'ends_at'>, Pick<VersionRow, 'created_at' | 'refresh_expires_at'> {
+export interface RenewableRow extends Pick<ConnectionRow, 'health' | 'last_version_number' | 'allowed_hosts' | 'ends_at'>, Pick<VersionRow, 'created_at' | 'refresh_expires_at'> {
   /** Whether the claim is still good. Whose lease has ended may still hold the only live token. */
   readonly mine: boolean
 }
@@ -100,7 +100,7 @@ const LOCK: Statement = {
   text: `with key as materialized (
     select id from workspace_keys where workspace_id = $1 and id = $4 and state = 'current' for share
   ), locked as materialized (
-    select c.fence = $5::bigint as mine, c.health, c.last_version_number, c.ends_at, v.created_at, v.refresh_expires_at
+    select c.fence = $5::bigint as mine, c.health, c.last_version_number, c.allowed_hosts, c.ends_at, v.created_at, v.refresh_expires_at
       from connections c join credential_versions v on v.workspace_id = c.workspace_id and v.connection_id = c.id and v.id = c.current_version
      where c.workspace_id = $1 and c.id = $2 and c.current_version = $3 and exists (select from key) for update of c
   )
@@ -119,8 +119,8 @@ export async function lockRenewable (
   return { held: found?.held === true, row: found === undefined || found.mine === null ? undefined : found }
 }
 
-/** A version that takes the place of another of the same fields' values, hosts and grant. */
-export interface Successor extends Pick<VersionRow, 'number' | 'field_set' | 'created_by' | 'token_expires_at' | 'refresh_expires_at'> {
+/** A version that takes the place of another of the same grant. */
+export interface Successor extends Pick<VersionRow, 'number' | 'field_set' | 'hosts' | 'host_config' | 'created_by' | 'token_expires_at' | 'refresh_expires_at'> {
   readonly id: VersionId
   readonly sealed: Sealed
   readonly keyId: KeyId
@@ -129,7 +129,7 @@ export interface Successor extends Pick<VersionRow, 'number' | 'field_set' | 'cr
 }
 
 /** What changes of its connection. */
-export type Renewed = Pick<ConnectionRow, 'last_refreshed_at' | 'refresh_lost_at' | 'ends_at' | 'next_refresh_at'>
+export type Renewed = Pick<ConnectionRow, 'allowed_hosts' | 'last_refreshed_at' | 'refresh_lost_at' | 'ends_at' | 'next_refresh_at'>
 
 // The insert reads what the update returns: there is one current version at any moment.
 const STORE: Statement = {
@@ -137,7 +137,7 @@ const STORE: Statement = {
   text: `with old as (
     update credential_versions set state = 'destroyed', sealed = null, grace_until = null, destroyed_at = vault_now()
      where workspace_id = $9 and connection_id = $10 and id = $11 and state = 'current'
-    returning workspace_id, connection_id, environment, hosts, host_config, previews, app_owner, app_id, granted_scopes, grant_holder
+    returning workspace_id, connection_id, environment, previews, app_owner, app_id, granted_scopes, grant_holder
   ), forgotten as (
     delete from credential_versions where workspace_id = $9 and connection_id = $10 and state = 'destroyed' and number < $13::integer - ${DESTROYED_KEPT}
   ), dropped as (
@@ -145,13 +145,13 @@ const STORE: Statement = {
   ), renewed as (
     insert into credential_versions (workspace_id, connection_id, id, number, environment, state, field_set, hosts, host_config, previews, sealed, key_id, created_by,
            app_owner, app_id, granted_scopes, grant_holder, token_expires_at, refresh_expires_at)
-    select workspace_id, connection_id, $12, $13::integer, environment, 'current', $14::text[], hosts, host_config, previews, $15::bytea, $16, $17,
+    select workspace_id, connection_id, $12, $13::integer, environment, 'current', $14::text[], $25::text[], $26::jsonb, previews, $15::bytea, $16, $17,
            app_owner, app_id, coalesce($18::text[], granted_scopes), grant_holder, $19::timestamptz, $20::timestamptz
       from old
     returning id
   ), moved as (
     update connections set current_version = $12, last_version_number = $13::integer, health = 'active', health_reason = null, refusals = 0,
-           last_refreshed_at = $21, refresh_lost_at = $22, ends_at = $23, next_refresh_at = $24, fence = fence + 1, lease_owner = null, lease_until = null,
+           last_refreshed_at = $21, refresh_lost_at = $22, ends_at = $23, next_refresh_at = $24, allowed_hosts = $27::text[], fence = fence + 1, lease_owner = null, lease_until = null,
            refresh_started_at = null, refresh_failures = 0, lost_answers = 0, revision = revision + 1, updated_at = vault_now()
      where workspace_id = $9 and id = $10 and exists (select from renewed)
   ), ${appendIf('renewed')}
@@ -171,6 +171,7 @@ export async function storeRenewal (tx: Tx, of: VersionOf, { successor, renewed,
     successor.id, successor.number, successor.field_set, successor.sealed, successor.keyId, successor.created_by, successor.granted_scopes,
     successor.token_expires_at, successor.refresh_expires_at,
     renewed.last_refreshed_at, renewed.refresh_lost_at, renewed.ends_at, renewed.next_refresh_at,
+    successor.hosts, JSON.stringify(successor.host_config), renewed.allowed_hosts,
   ])
   if (stored.length !== 1) throw new Error('a locked connection has no current version')
 }
