@@ -1,5 +1,5 @@
 import { buildTestRequest, type CallResult } from '../calls/index.ts'
-import { fillTemplate, isPrivate, requireTest, type AuthScheme, type Catalog, type Manifest, type TestRequest } from '../catalog/index.ts'
+import { fillTemplate, isLinked, isPrivate, requireTest, type AuthScheme, type Catalog, type Manifest, type TestRequest } from '../catalog/index.ts'
 import type { Clock } from '../clock.ts'
 import type { SecretFields } from '../crypto/index.ts'
 import { isVaultError, VaultError } from '../errors.ts'
@@ -8,7 +8,7 @@ import type { Ledger } from '../ledger/index.ts'
 import type { OAuthProtocol } from '../oauth/index.ts'
 import { matches, readPointer } from '../predicate.ts'
 import type { Presence } from '../relay/index.ts'
-import { clearRefusals, guard, markNeedsReauth, setAccount, type Database, type UsableRow } from '../store/index.ts'
+import { clearRefusals, findConnection, guard, markNeedsReauth, setAccount, type Database, type Executor, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
 import { describeUsable, type CredentialOpener, type UsableConnection } from './credential.ts'
 import type { Of } from './edit.ts'
@@ -123,11 +123,19 @@ export function createTester (options: Options): Tester {
       const { connection, tested } = isPrivate(known.integration.manifest)
         ? { connection: known, tested: await testAgents(options, known) }
         : await testFresh(known, caller)
-      await note(connection.row, tested, caller)
-      const reached = { row: { ...connection.row, account_id: tested.account?.id ?? null }, manifest: connection.integration.manifest }
-      return { ...tested, warnings: await guard(() => listWarnings(database.db, reached, caller.environments)) }
+      await note(connection, tested, caller)
+      return await guard(() => describeTested(database.db, { connection, tested }, caller))
     },
   })
+}
+
+/** A test's result as the connection has it now: its account under the name that is kept. */
+async function describeTested (on: Executor, { connection, tested }: Tested, { environments }: Caller): Promise<TestResult> {
+  const { row, integration: { manifest } } = connection
+  const view = await findConnection(on, row.workspace_id, row.id)
+  if (view === undefined) throw new VaultError('not_found')
+  const account = tested.account === null || view.account_id === null ? tested.account : { id: view.account_id, label: view.account_label }
+  return { ...tested, account, warnings: await listWarnings(on, { row: { ...view, account_id: account?.id ?? null }, manifest }, environments) }
 }
 
 /** Of a private connection nothing can be tried but whether somebody is there. */
@@ -139,12 +147,12 @@ async function testAgents ({ presence, clock }: Pick<Options, 'presence' | 'cloc
 }
 
 /** Notes on the connection what a test has shown. */
-function createNoter ({ database, ledger }: Pick<Options, 'database' | 'ledger'>): (row: UsableRow, tested: TestResult, caller: Caller) => Promise<void> {
-  return async (row, tested, caller) => {
+function createNoter ({ database, ledger }: Pick<Options, 'database' | 'ledger'>): (connection: UsableConnection, tested: TestResult, caller: Caller) => Promise<void> {
+  return async ({ row, scheme }, tested, caller) => {
     const version = { workspaceId: row.workspace_id, connectionId: row.id, versionId: row.version_id }
     const about = { ...version, environment: row.environment, principal: caller.principal, requestId: caller.requestId }
     await database.transaction(async (tx) => {
-      if (tested.account !== null) await setAccount(tx, version, tested.account)
+      if (tested.account !== null && !isNamedByGrant(scheme)) await setAccount(tx, version, tested.account)
       if (tested.result === 'ok' || tested.result === 'limited') {
         if (await clearRefusals(tx, version)) await ledger.recordIn(tx, { ...about, event: 'connection.recovered', outcome: 'ok' })
       } else if (tested.result === 'auth_failed' && await markNeedsReauth(tx, version, 'credential_refused')) {
@@ -187,6 +195,11 @@ function isReached ({ list, pointer, is }: NonNullable<TestRequest['reaches']>, 
   const entries = readPointer(json, list)
   const wanted = fillTemplate(is, config)
   return Array.isArray(entries) && entries.some((entry) => readPointer(entry, pointer) === wanted)
+}
+
+/** Whether the token answer has said whose the grant is: a test may call that account by another of its ids (Slack a person by the team). */
+function isNamedByGrant (scheme: AuthScheme): boolean {
+  return isLinked(scheme) && scheme.oauth?.token_answer.account !== undefined
 }
 
 /** The account that a grant was linked for, where one reaches several; undefined for a scheme whose account the provider names. */

@@ -46,6 +46,10 @@ async function walk (t: Test, of: Expected): Promise<void> {
   t.match(called, { status: 200 }, called.text)
   t.equal(standin.counts.tokenRequests, before + 1, 'still one')
 
+  const at = `/v1/workspaces/${W}/connections/${connection.id}`
+  t.match((await vault.request('POST', `${at}/test`)).body, { result: 'ok', account: of.reached ?? null })
+  t.match((await vault.request('GET', at)).body, { account: of.reached ?? null }, 'whatever a test calls it')
+
   const deleted = await vault.request('DELETE', `/v1/workspaces/${W}/connections/${connection.id}?force=true`)
   t.equal(deleted.status, 204, deleted.text)
   const events = async () => (await vault.events(W, connection.id)).filter(({ event }) => event === 'grant.revoked' || event === 'grant.discarded')
