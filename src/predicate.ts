@@ -28,6 +28,11 @@ export function matches (predicate: Predicate, answer: JudgedAnswer): boolean {
   return absent === true ? value === undefined : fits(value)
 }
 
+/** What the first pointer that leads to something leads to. */
+export function readFirst (value: unknown, pointers: string | readonly string[]): unknown {
+  return [pointers].flat().map((pointer) => readPointer(value, pointer)).find((found) => found !== undefined && found !== null)
+}
+
 /** JSON pointer (RFC 6901). */
 export function readPointer (value: unknown, pointer: string): unknown {
   let at = value

@@ -6,6 +6,8 @@ export const Name = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' })
 export const Environment = Type.Enum(['sandbox', 'live'])
 
 export const Pointer = Type.String({ pattern: '^(/[^/]*)*$' })
+/** One, or several of which the first that leads to something counts. */
+export const Pointers = Type.Union([Pointer, Type.Array(Pointer, { minItems: 1 })])
 
 /** Tells an answer by its status, a header, or a value in its JSON body; what is given must all hold. */
 export const Predicate = Type.Object({

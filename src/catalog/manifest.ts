@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { Binding } from './binding.ts'
-import { closed, Environment, Name, Pointer, Predicate, TextMap, Url } from './manifest-parts.ts'
+import { closed, Environment, Name, Pointer, Pointers, Predicate, TextMap, Url } from './manifest-parts.ts'
 import { OAuth } from './oauth-manifest.ts'
 
 /**
@@ -129,7 +129,7 @@ const TestRequest = Type.Object({
   /** The answer lists what the credential reaches: one entry has to be what the connection is for. */
   reaches: Type.Optional(Type.Object({ list: Pointer, pointer: Pointer, is: Template }, closed)),
   /** Pointers to the upstream account's id and name in the answer. */
-  account: Type.Optional(Type.Object({ id: Type.String(), label: Type.Optional(Type.String()) }, closed)),
+  account: Type.Optional(Type.Object({ id: Pointers, label: Type.Optional(Pointers) }, closed)),
 }, closed)
 
 const Conventions = Type.Object({

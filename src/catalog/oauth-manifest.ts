@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { closed, Name, PerEnvironment, Pointer, Predicate, TextMap, Url } from './manifest-parts.ts'
+import { closed, Name, PerEnvironment, Pointer, Pointers, Predicate, TextMap, Url } from './manifest-parts.ts'
 
 /**
  * How a provider's OAuth differs from RFC 6749. Pointers are into its token answer; fields of the
@@ -56,7 +56,7 @@ export const OAuth = Type.Object({
     refresh_expires_in: Type.Optional(Type.Array(Pointer)),
     /** Config fields that the answer fills. */
     config: Type.Optional(Type.Record(Name, Pointer)),
-    account: Type.Optional(Type.Object({ id: Pointer, label: Type.Optional(Pointer) }, closed)),
+    account: Type.Optional(Type.Object({ id: Pointers, label: Type.Optional(Pointers) }, closed)),
     /** Who gave the grant, where a JWT in the answer says so: where the JWT is, and where in its claims. */
     holder: Type.Optional(Type.Object({ token: Pointer, pointer: Pointer }, closed)),
   }, closed),

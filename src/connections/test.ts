@@ -6,7 +6,7 @@ import { isVaultError, VaultError } from '../errors.ts'
 import { newId, type GroupId } from '../ids.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { OAuthProtocol } from '../oauth/index.ts'
-import { matches, readPointer } from '../predicate.ts'
+import { matches, readFirst, readPointer } from '../predicate.ts'
 import type { Presence } from '../relay/index.ts'
 import { clearRefusals, findConnection, guard, markNeedsReauth, setAccount, type Database, type Executor, type UsableRow } from '../store/index.ts'
 import type { Caller } from './caller.ts'
@@ -215,8 +215,8 @@ function nameAccount ({ scheme, config }: UsableConnection, tested: TestResult['
 }
 
 function readAccount (manifest: Manifest, json: unknown): TestResult['account'] {
-  const read = (pointer: string | undefined) => {
-    const value = pointer === undefined ? undefined : readPointer(json, pointer)
+  const read = (pointers: string | readonly string[] | undefined) => {
+    const value = pointers === undefined ? undefined : readFirst(json, pointers)
     return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 200) : null
   }
   const id = read(manifest.test?.account?.id)

@@ -1,6 +1,6 @@
 import { wrapSecret } from '../crypto/wrap.ts'
 import { isKeptNumber, isStorable } from '../json.ts'
-import { matches, readPointer } from '../predicate.ts'
+import { matches, readFirst, readPointer } from '../predicate.ts'
 import { judgeFailure, type FailedAnswer } from './failure.ts'
 import type { Hide } from './hide.ts'
 import type { GrantKind, GrantOutcome, OAuthProvider, TokenSet } from './provider.ts'
@@ -48,7 +48,7 @@ export function judgeTokenAnswer (provider: OAuthProvider, answer: TokenAnswer, 
 
 function readTokens (provider: OAuthProvider, json: object, nowMs: number): TokenSet | undefined {
   const { answer } = provider
-  const find = (pointers: readonly string[]) => pointers.map((pointer) => readPointer(json, pointer)).find((value) => value !== undefined && value !== null)
+  const find = (pointers: readonly string[]) => readFirst(json, pointers)
   const accessToken = find(answer.accessToken ?? ['/access_token'])
   // RFC 6749, appendix A.12 and A.17: visible ASCII and spaces. A space has no place in a bearer's header (RFC 6750, 2.1).
   if (typeof accessToken !== 'string' || !/^[\x21-\x7e]+$/.test(accessToken)) return undefined
@@ -70,9 +70,9 @@ function readTokens (provider: OAuthProvider, json: object, nowMs: number): Toke
 }
 
 function readAccount ({ answer: { account } }: OAuthProvider, json: object): TokenSet['account'] {
-  const id = account && toText(readPointer(json, account.id))
+  const id = account && toText(readFirst(json, account.id))
   if (id === undefined) return undefined
-  return { id, label: account?.label === undefined ? null : toText(readPointer(json, account.label)) ?? null }
+  return { id, label: account?.label === undefined ? null : toText(readFirst(json, account.label)) ?? null }
 }
 
 /** Whole seconds; undefined for what says nothing: no number, none left, or less. */

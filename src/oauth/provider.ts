@@ -39,7 +39,7 @@ export interface AnswerShape {
   readonly expiresAtMs?: readonly string[] | undefined
   /** Config that is read from the answer: name → pointer. Nothing secret. */
   readonly config?: Readonly<Record<string, string>> | undefined
-  readonly account?: { readonly id: string, readonly label?: string | undefined } | undefined
+  readonly account?: { readonly id: string | readonly string[], readonly label?: string | readonly string[] | undefined } | undefined
   /** Who gave the grant: `token` points at a JWT in the answer, `pointer` into its claims, which are not verified. */
   readonly holder?: { readonly token: string, readonly pointer: string } | undefined
 }

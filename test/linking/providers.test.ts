@@ -81,6 +81,12 @@ t.test('Slack, as a person', async (t) => {
   })
 })
 
+t.test('Slack, for a whole organisation', async (t) => {
+  const call = ['list_channels', { team_id: 'T0ACME001' }] as const
+  await walk(t, { standin: slack, integration: 'slack', auth: 'oauth', account: 'starship', reached: { id: 'E0STARSHP', label: 'Starship' }, call, endsUpstream: true })
+  await walk(t, { standin: slack, integration: 'slack', auth: 'oauth_user', account: 'starship', reached: { id: 'W0STARSHP', label: 'Starship' }, call, endsUpstream: true })
+})
+
 t.test('Linear', async (t) => {
   await walk(t, {
     standin: linear, integration: 'linear', auth: 'oauth', reached: { id: '22222222-aaaa-4aaa-8aaa-000000000001', label: 'Acme' },

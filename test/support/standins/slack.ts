@@ -6,7 +6,9 @@ import { startStandin, type CommonOptions, type Standin } from './core.ts'
 import { readJson, splitScopes } from './read.ts'
 
 export interface SlackAccount extends Account {
-  readonly team: { readonly id: string, readonly name: string }
+  /** Null where the app is installed for a whole organisation. */
+  readonly team: { readonly id: string, readonly name: string } | null
+  readonly enterprise?: { readonly id: string, readonly name: string }
   readonly user: { readonly id: string, readonly name: string }
   readonly bot: string
 }
@@ -22,6 +24,7 @@ const ROTATED_SECONDS = 43_200
 const accounts: readonly SlackAccount[] = [
   { key: 'acme', team: { id: 'T0ACME001', name: 'Acme' }, user: { id: 'U0ACME001', name: 'ada' }, bot: 'U0ACMEBOT' },
   { key: 'globex', team: { id: 'T0GLOBEX1', name: 'Globex' }, user: { id: 'U0GLOBEX1', name: 'grace' }, bot: 'U0GLOBBOT' },
+  { key: 'starship', team: null, enterprise: { id: 'E0STARSHP', name: 'Starship' }, user: { id: 'W0STARSHP', name: 'kay' }, bot: 'W0STARBOT' },
 ]
 
 /** Slack says no at HTTP 200. */
@@ -77,8 +80,8 @@ function exchanged (consent: Consent<SlackAccount>, open: (kind: string, scopes:
     ...bot.length > 0 && { ...tokens(open('bot', bot)), token_type: 'bot', scope: bot.join(','), bot_user_id: account.bot },
     authed_user: { id: account.user.id, ...user.length > 0 && { ...tokens(open('user', user)), scope: user.join(','), token_type: 'user' } },
     team: account.team,
-    enterprise: null,
-    is_enterprise_install: false,
+    enterprise: account.enterprise ?? null,
+    is_enterprise_install: account.team === null,
   }
 }
 
@@ -91,7 +94,8 @@ function api (call: Call<SlackAccount>, _authority: Authority<SlackAccount>, cou
       return {
         status: 200,
         body: {
-          ok: true, url: `https://${account.key}.slack.com/`, team: account.team.name, team_id: account.team.id,
+          ok: true, url: `https://${account.key}.slack.com/`, team: account.team?.name ?? null, team_id: account.team?.id ?? null,
+          ...account.enterprise && { enterprise_id: account.enterprise.id, is_enterprise_install: account.team === null },
           ...grant.kind === 'bot' ? { user: 'vault', user_id: account.bot, bot_id: `B${account.bot.slice(1)}` } : { user: account.user.name, user_id: account.user.id },
         },
       }
