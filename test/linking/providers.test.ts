@@ -94,6 +94,16 @@ t.test('Linear', async (t) => {
   })
 })
 
+t.test('Linear, as the app', async (t) => {
+  const asked = () => linear.requestsTo('/oauth/authorize').map(({ url }) => new URL(url, linear.url).searchParams.get('actor'))
+  t.notOk(asked().includes('app'), 'a person stays one')
+  await walk(t, {
+    standin: linear, integration: 'linear', auth: 'oauth_app', reached: { id: '22222222-aaaa-4aaa-8aaa-000000000001', label: 'Acme' },
+    call: ['create_issue', { teamId: 'team', title: 'From a procedure', createAsUser: 'Ada' }], endsUpstream: true,
+  })
+  t.equal(asked().at(-1), 'app')
+})
+
 t.test('Jira, with one site', async (t) => {
   await walk(t, {
     standin: jira, integration: 'jira', auth: 'oauth', reached: { id: ACME_SITE.id, label: 'acme' }, config: {},
