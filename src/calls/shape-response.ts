@@ -1,6 +1,6 @@
 import type { AnswerClass, ErrorClass, Manifest } from '../catalog/index.ts'
 import type { Answer } from '../egress/index.ts'
-import { ANSWER_LIMITS, measureJson, parseExactly } from '../json.ts'
+import { ANSWER_LIMITS, isStorable, measureJson, parseExactly } from '../json.ts'
 import { readPointer, type JudgedAnswer } from '../predicate.ts'
 import { classify, wasCarriedOut } from './classify.ts'
 import type { Redactor } from './redact.ts'
@@ -23,6 +23,7 @@ export interface ShapedResponse {
 
 const HEADERS = /^(content-type|location|link|retry-after|etag|last-modified|x-total-count|(x-)?rate-?limit.*)$/
 const MESSAGE_MAX = 1_000
+const REQUEST_ID_MAX = 200
 
 export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Redactor): ShapedResponse {
   const type = (answer.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
@@ -35,13 +36,21 @@ export function shapeResponse (manifest: Manifest, answer: Answer, redactor: Red
   return {
     status: answer.status,
     headers,
-    requestId: requestIdHeader === undefined ? null : headers[requestIdHeader] ?? null,
+    requestId: (requestIdHeader === undefined ? undefined : headers[requestIdHeader]) ?? readRequestId(manifest, json, redactor),
     output,
     error: judgeError({ manifest, judged, redactor, named, broken }, type),
     tokenRefused: named === 'refresh_then_retry',
     carriedOut: named === 'conflict' && wasCarriedOut(manifest, judged),
     judged,
   }
+}
+
+/** What the answer's body calls the request. */
+function readRequestId ({ conventions: { request_id_pointer: pointer } }: Manifest, json: unknown, redactor: Redactor): string | null {
+  const found = pointer === undefined ? undefined : readPointer(json, pointer)
+  const text = typeof found === 'string' ? redactor.text(found).slice(0, REQUEST_ID_MAX) : undefined
+  // It goes on record.
+  return text !== undefined && isStorable(text) ? text : null
 }
 
 interface ReadBody {

@@ -139,6 +139,8 @@ const Conventions = Type.Object({
   /** Sent with every request; the name in lower case. */
   headers: Type.Optional(TextMap),
   request_id_header: Type.Optional(Type.String({ pattern: '^[a-z0-9_-]+$' })),
+  /** Where the answer itself says it. */
+  request_id_pointer: Type.Optional(Pointer),
   /** Honoured on every unsafe call: what makes one safe to repeat. A header's name, or a query parameter's. */
   idempotency_header: Type.Optional(Type.String({ pattern: '^[a-z0-9-]+$' })),
   idempotency_query: Type.Optional(Type.String()),

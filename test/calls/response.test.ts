@@ -142,6 +142,11 @@ t.test('answers by content type', async (t) => {
   for (const [id, name] of [['quickbooks_online', 'intuit_tid'], ['hubspot', 'x-hubspot-correlation-id'], ['github', 'x-github-request-id']] as const) {
     t.match(shape(id, 200, '{}', { [name]: 'req-7' }), { requestId: 'req-7', headers: { [name]: 'req-7' } }, `${id} says which request it was`)
   }
+  t.match(shape('plaid', 200, '{"request_id":"HNTDNrA8F1shFEW"}'), { requestId: 'HNTDNrA8F1shFEW' }, 'in the answer itself')
+  t.match(shape('plaid', 400, '{"error_code":"INVALID_FIELD","request_id":"HNTDNrA8F1shFEW"}'), { requestId: 'HNTDNrA8F1shFEW', error: {} }, 'above all of a failure')
+  t.equal(shape('plaid', 200, JSON.stringify({ request_id: SECRET })).requestId, '[redacted]')
+  for (const odd of ['{"request_id":7}', '{"request_id":"a\\u0000b"}', '{"request_id":"\\ud83d"}', '[]', '']) t.equal(shape('plaid', 200, odd).requestId, null, odd)
+  t.equal(shape('plaid', 200, JSON.stringify({ request_id: 'r'.repeat(9_999) })).requestId?.length, 200)
   t.notOk('set-cookie' in shape('stripe', 200, '{}', { 'set-cookie': 'a=b' }).headers)
   t.equal(shape('stripe', 204, '').output, null)
   t.equal(shape('stripe', 200, '<a/>', { 'content-type': 'application/xml' }).output, '<a/>')
