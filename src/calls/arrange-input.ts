@@ -4,18 +4,27 @@ import { VaultError, type FieldError } from '../errors.ts'
 /** Input sorted by where in the request it goes. */
 export type ArrangedInput = Readonly<Partial<Record<Place, Readonly<Record<string, unknown>>>>>
 
+/** What the connection brings to an input. */
+export interface FilledIn {
+  readonly secrets: readonly string[]
+  readonly config: ArrangedInput
+}
+
 const PLACES: readonly string[] = ['path', 'query', 'header', 'body']
 
 /**
  * Sorts and checks a caller's input. `{path, query, header, body}` is taken as it is; a flat
  * object is sorted by the names the action declares, as long as none is declared in two places.
- * `filled` names properties of the body that the credential will supply.
+ * `secrets` names properties of the body that the credential will supply; `config` is the input
+ * where the caller leaves it out.
  *
  * Throws `input_invalid` with a pointer to each place that does not fit.
  */
-export function arrangeInput (action: IntegrationAction, input: Readonly<Record<string, unknown>>, filled: readonly string[]): ArrangedInput {
-  const { sorted: arranged, misplaced } = isTwoLevel(action, input) ? { sorted: structuredInput(input), misplaced: [] } : sortFlat(action, input)
-  const checked = filled.length === 0 ? arranged : { ...arranged, body: { ...Object.fromEntries(filled.map((name) => [name, ''])), ...arranged.body } }
+export function arrangeInput (action: IntegrationAction, input: Readonly<Record<string, unknown>>, { secrets, config }: FilledIn): ArrangedInput {
+  const { sorted, misplaced } = isTwoLevel(action, input) ? { sorted: structuredInput(input), misplaced: [] } : sortFlat(action, input)
+  const added = Object.entries(config).map(([place, values]) => [place, { ...values, ...sorted[place as Place] }] as const)
+  const arranged: ArrangedInput = { ...sorted, ...Object.fromEntries(added) }
+  const checked = secrets.length === 0 ? arranged : { ...arranged, body: { ...Object.fromEntries(secrets.map((name) => [name, ''])), ...arranged.body } }
   const errors = joinErrors(misplaced, action.check(checked))
   if (errors.length > 0) throw invalid(errors)
   return arranged

@@ -23,7 +23,7 @@ export function buildRequest (action: IntegrationAction, input: Readonly<Record<
   const { definition } = action
   if (definition.binding !== undefined) return buildBoundRequest({ action, binding: definition.binding }, input, options)
   const filled = Object.entries(definition.from_credential ?? {}).filter(([, field]) => options.fields.includes(field))
-  const arranged = arrangeInput(action, input, filled.map(([property]) => property))
+  const arranged = arrangeInput(action, input, { secrets: filled.map(([property]) => property), config: inputOf(definition, options.config) })
   const path = fillPath(definition.path, arranged.path ?? {})
   const given = Object.keys(arranged.body ?? {})
   const bodyFields = Object.fromEntries(filled.filter(([property]) => !given.includes(property)))
@@ -37,6 +37,21 @@ export function buildRequest (action: IntegrationAction, input: Readonly<Record<
     body: hasBody ? bodyOf(definition, arranged.body ?? {}, options.manifest) : undefined,
     bodyFields,
   }
+}
+
+/** What the connection's config says of the input, as numbers where the input has numbers. */
+function inputOf ({ input, from_config: from = {} }: Action, config: BuildOptions['config'] = {}): ArrangedInput {
+  const filled: Record<string, Record<string, unknown>> = {}
+  for (const [place, schema] of Object.entries(input ?? {})) {
+    const properties = schema['properties'] as Record<string, { type?: unknown }> | undefined ?? {}
+    for (const [property, field] of Object.entries(from)) {
+      const [declared, value] = [properties[property], config[field]]
+      if (declared === undefined || value === undefined) continue
+      // Beyond what a double holds it stays a text, which the schema refuses: nearly the right account is a wrong one.
+      ;(filled[place] ??= {})[property] = declared.type === 'integer' && Number.isSafeInteger(Number(value)) ? Number(value) : value
+    }
+  }
+  return filled
 }
 
 function bodyOf (definition: Action, value: Readonly<Record<string, unknown>>, manifest: Manifest): RequestBody {

@@ -19,6 +19,8 @@ export interface BuildOptions {
   readonly baseUrl: string
   /** Names of the credential's secret fields. */
   readonly fields: readonly string[]
+  /** Its config, which some actions take input from. */
+  readonly config?: Readonly<Record<string, string>>
   /** Headers that this connection's credential sets, in lower case. */
   readonly injected: readonly string[]
   /** The security schemes of an imported document that the connection satisfies. */

@@ -69,6 +69,10 @@ function judgeAction (manifest: Manifest, action: Action, at: string): string[] 
     if (!properties('body').includes(property)) problems.push(`${at}/from_credential: ${property} is no property of the body`)
     if (!manifest.auth.some((scheme) => scheme.fields.some((candidate) => candidate.name === field))) problems.push(`${at}/from_credential: ${field} is no field`)
   }
+  for (const [property, field] of Object.entries(action.from_config ?? {})) {
+    if (Object.keys(action.input ?? {}).filter((place) => properties(place).includes(property)).length !== 1) problems.push(`${at}/from_config: ${property} stands in no place of the input, or in several`)
+    if (!manifest.auth.some((scheme) => scheme.fields.some((candidate) => candidate.name === field && !candidate.secret))) problems.push(`${at}/from_config: ${field} is no config field`)
+  }
   const encoding = action.body ?? manifest.conventions.body
   if ((action.graphql !== undefined) !== (encoding === 'graphql')) problems.push(`${at}/graphql: goes with the body encoding graphql, and only with it`)
   if (action.envelope !== undefined && encoding !== 'json') problems.push(`${at}/envelope: goes with the body encoding json`)

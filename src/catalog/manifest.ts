@@ -107,6 +107,8 @@ const Action = Type.Object({
   files: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
   /** Properties of the body that come from a credential field when the caller leaves them out. */
   from_credential: Type.Optional(Type.Record(Type.String(), Name)),
+  /** The same of properties of any place, from config fields: an account that most calls are about. */
+  from_config: Type.Optional(Type.Record(Type.String(), Name)),
   /** Where a credential stands in the output; with `field` it can become that field of a new connection. */
   secret_outputs: Type.Optional(Type.Array(Type.Object({ pointer: Pointer, field: Type.Optional(Name) }, closed), { minItems: 1 })),
   scopes: Type.Optional(Type.Array(Type.String())),

@@ -229,6 +229,7 @@ function buildOptions (connection: UsableConnection): BuildOptions {
     manifest: connection.integration.manifest,
     baseUrl: connection.baseUrl,
     fields: connection.row.field_set,
+    config: connection.config,
     injected: Object.keys(describeAuth(authOf(connection)).headers),
     satisfied: connection.scheme.inject.flatMap(({ of }) => of === undefined ? [] : [of]),
   }

@@ -128,6 +128,23 @@ t.test('what a credential fills in', async (t) => {
   t.same(pointers(() => build('plaid', 'get_accounts', {}, ['secret'])), ['/input/body/access_token'])
 })
 
+t.test('what the config fills in', async (t) => {
+  const { manifest, requireAction } = catalog.require('wise')
+  const wise = (name: string, input: Record<string, unknown>, config: Record<string, string> = { profile_id: '42' }) =>
+    buildRequest(requireAction(name), input, { manifest, baseUrl: 'https://api.wise.com', fields: ['api_token'], config, injected: [] })
+  const quote = { sourceCurrency: 'EUR', targetCurrency: 'USD' }
+  t.match(wise('create_quote', quote), { url: { pathname: '/v3/profiles/42/quotes' }, body: { value: quote } })
+  t.match(wise('create_quote', { body: quote }), { url: { pathname: '/v3/profiles/42/quotes' } }, 'of two-level input, too')
+  t.match(wise('create_quote', { ...quote, profileId: 7 }), { url: { pathname: '/v3/profiles/7/quotes' } }, 'a caller’s own comes first')
+  t.equal(wise('list_transfers', {}).url.search, '?profile=42')
+  const recipient = { currency: 'EUR', type: 'iban', accountHolderName: 'Ada', details: {} }
+  t.match(wise('create_recipient', recipient).body?.value, { ...recipient, profile: 42 }, 'a number where the input has one')
+  t.strictSame(wise('create_recipient', recipient, {}).body?.value, recipient, 'left to Wise')
+  t.equal(wise('list_transfers', {}, {}).url.search, '')
+  t.same(pointers(() => wise('create_quote', quote, {})), ['/input/path/profileId'])
+  t.same(pointers(() => wise('create_quote', quote, { profile_id: '9007199254740993' })), ['/input/path/profileId'], 'not nearly the right one')
+})
+
 /** The request of an action that no manifest has. */
 function buildOwn (action: Partial<Action>, input: Record<string, unknown>, conventions: Partial<Manifest['conventions']> = {}) {
   const { manifest: stripe } = catalog.require('stripe')

@@ -80,6 +80,8 @@ t.test('a bad manifest is named by file and place', async (t) => {
     [{ actions: [{ ...action, method: 'GET', effect: 'read' }] }, /GET has none/],
     [{ actions: [{ ...action, method: 'DELETE', effect: 'read' }] }, /does not go with DELETE/],
     [{ actions: [{ ...action, from_credential: { nope: 'api_token' } }] }, /nope is no property/],
+    [{ actions: [{ ...action, from_config: { nope: 'site_url' } }] }, /from_config: nope stands in no place/],
+    [{ actions: [{ ...action, from_config: { fields: 'api_token' } }] }, /from_config: api_token is no config field/],
     [{ auth: [{ ...scheme, inject: [{ header: 'x', value: '{nope}' }] }] }, /\{nope\} is no field/],
     [{ actions: [{ ...action, headers: { Accept: 'x' } }] }, /Accept has to be in lower case/],
     [{ actions: [{ ...action, headers: { authorization: 'x' } }] }, /authorization can’t be set/],

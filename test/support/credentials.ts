@@ -85,7 +85,7 @@ export const CREDENTIALS: Readonly<Record<string, SampleCredential>> = {
     sends: { authorization: basic(`${hex('SK')}:canarycanarycanarycanarycanary12`) }, tested: { messages: [] },
   },
   wise: {
-    auth: 'api_token', credentials: { api_token: 'a1b2c3d4-e5f6-a7b8-c9d0-e1f2a3b4c5d6' }, sends: { authorization: 'Bearer a1b2c3d4-e5f6-a7b8-c9d0-e1f2a3b4c5d6' }, tested: [{ id: 42 }],
+    auth: 'api_token', credentials: { api_token: 'a1b2c3d4-e5f6-a7b8-c9d0-e1f2a3b4c5d6' }, sends: { authorization: 'Bearer a1b2c3d4-e5f6-a7b8-c9d0-e1f2a3b4c5d6' }, tested: [{ id: 42, userId: 7, email: 'ada@acme.example' }],
   },
   xero: {
     auth: 'oauth', credentials: { access_token: 'canaryxero' }, config: { tenant_id: uuid }, sends: { authorization: 'Bearer canaryxero', 'xero-tenant-id': uuid },
