@@ -25,7 +25,7 @@ async function oldRooms (t: Test, months: readonly number[] = [4, 3, 2, 1]) {
   t.teardown(() => rooms.close())
   const { database } = rooms
   for (const ago of [4, 3, 2, 1]) {
-    await database.query(`create table ${partition(ago)} partition of audit_events for values from ('${month(ago).toISOString()}') to ('${month(ago - 1).toISOString()}');
+    await database.query(`create table if not exists ${partition(ago)} partition of audit_events for values from ('${month(ago).toISOString()}') to ('${month(ago - 1).toISOString()}');
       alter table ${partition(ago)} owner to connection_vault_owner`)
   }
   let now = new Date()

@@ -21,7 +21,10 @@ t.test('the service’s role can’t alter the schema or rewrite the audit', asy
   for (const statement of forbidden) {
     await t.rejects(query(database.serviceUrl, statement), { code: '42501' }, statement)
   }
-  await t.resolves(query(database.serviceUrl, 'select ensure_audit_partitions(3)'), 'but it can see to it that next month has a partition')
+  // On the first of a month, records of the day before may still come: the month before has a partition as well.
+  await database.query('select ensure_audit_partitions(3)')
+  const [made] = await query<{ made: number }>(database.serviceUrl, 'select ensure_audit_partitions(3) as made')
+  t.equal(made?.made, 0, 'but it can see to it that next month has a partition')
   await t.rejects(query(database.serviceUrl, 'select ensure_audit_partitions(1000)'), /1 to 24/)
 })
 

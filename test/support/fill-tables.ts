@@ -84,9 +84,7 @@ declare first timestamptz;
 begin
   for back in 1 .. 3 loop
     first := (date_trunc('month', vault_now() at time zone 'UTC') - make_interval(months => back)) at time zone 'UTC';
-    -- In the first day of a month the one before is there.
-    continue when to_regclass('audit_events_' || to_char(first, 'YYYY_MM')) is not null;
-    execute format('create table audit_events_%s partition of audit_events for values from (%L) to (%L)', to_char(first at time zone 'UTC', 'YYYY_MM'), first, (first at time zone 'UTC' + interval '1 month') at time zone 'UTC');
+    execute format('create table if not exists audit_events_%s partition of audit_events for values from (%L) to (%L)', to_char(first at time zone 'UTC', 'YYYY_MM'), first, (first at time zone 'UTC' + interval '1 month') at time zone 'UTC');
   end loop;
 end $$;
 insert into audit_events (occurred_at, batch_id, id, event, outcome, workspace_id, environment, connection_id, version_id, invocation_id, principal_kind, request_id, context, details)
