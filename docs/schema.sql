@@ -394,9 +394,10 @@ create table integrations (
   created_at timestamp with time zone not null default vault_now(),
   updated_by text not null,
   updated_at timestamp with time zone not null default vault_now(),
+  bytes bigint not null default 0,
   constraint integrations_pkey PRIMARY KEY (workspace_id, id)
 );
--- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (revision, updated_at, updated_by)
+-- connection_vault_service: DELETE, INSERT, SELECT, UPDATE (bytes, revision, updated_at, updated_by)
 
 create table invocation_results (
   workspace_id text collate "C" not null,

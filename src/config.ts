@@ -175,6 +175,7 @@ const SETTINGS = {
   invokeBodyLimitBytes: integer('INVOKE_BODY_LIMIT_BYTES', 'Largest request body of invoke and request, where files come in base64.', { min: 1024, max: 67_108_864, fallback: 16_777_216 }),
   responseLimitBytes: integer('RESPONSE_LIMIT_BYTES', 'Largest answer of a provider read.', { min: 1024, max: 67_108_864, fallback: 8_388_608 }),
   workInFlight: integer('WORK_IN_FLIGHT', 'Requests of the internal listener at work at a time, per process; as many may wait for a moment, and one caller has at most half. The public listener has half as many of its own.', { min: 4, max: 100_000, fallback: 256 }),
+  customApiBytesPerWorkspace: integer('CUSTOM_API_BYTES_PER_WORKSPACE', 'Bytes that all revisions of a workspace’s Custom APIs may hold, as they are compiled.', { min: 1_048_576, max: 1_099_511_627_776, fallback: 1_073_741_824 }),
   callsInFlight: integer('CALLS_IN_FLIGHT', 'Requests that wait for a provider or an agent at a time, per process, beside those; one caller has at most half.', { min: 4, max: 100_000, fallback: 2_048 }),
   callsPerConnection: integer('CALLS_PER_CONNECTION', 'Calls of one connection under way at a time, per process; four times as many may wait.', { min: 1, max: 10_000, fallback: 32 }),
   callsPerOrigin: integer('CALLS_PER_ORIGIN', 'Calls to one host of a provider under way at a time, per process, of which one workspace may have half; four times as many may wait.', { min: 1, max: 10_000, fallback: 128 }),

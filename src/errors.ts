@@ -27,7 +27,7 @@ const TABLE = {
   test_unavailable: [409, 'This credential can’t be tested', false, 'The integration names no request that would do no more than show whether a credential is accepted. Run an action that reads.'],
   openapi_invalid: [422, 'The OpenAPI document can’t be imported', false, '`errors[]` points into the document and says what is wrong there. Correct it, or state what it does not say: `servers`, `auth`, `select`.'],
   integration_in_use: [409, 'The integration is in use', false, 'Connections were made with it: `connections` lists them. Delete them first.'],
-  integration_limit: [409, 'Too many integrations', false, 'A workspace has at most 200 integrations of its own, each at most 500 revisions. Delete what no connection was made with.'],
+  integration_limit: [409, 'Too many integrations', false, 'A workspace has at most 200 integrations of its own, each at most 500 revisions, and all of those hold at most as many bytes as the operator’s `CUSTOM_API_BYTES_PER_WORKSPACE` says. Delete what no connection was made with.'],
   revision_unknown: [422, 'Unknown revision', false, 'The integration has no such revision; only Custom APIs have any. `detail` says which there are.'],
   name_taken: [409, 'The name is taken', false, 'Names are unique in a workspace and environment, without regard to case.'],
   etag_mismatch: [412, 'It has changed meanwhile', false, 'Read it again and repeat the change with the new ETag.'],

@@ -41,7 +41,7 @@ export async function startVault (config: Config & { readonly databaseUrl: strin
   const { clock, metrics, database, crypto, access, ledger, oauth, keys } = rooms
   const reach = reachOf(config)
   const catalog = createWorkspaceCatalog(everybodys, { database, closedHosts: reach.closed })
-  const customApis = createCustomApis({ ...rooms, compiler: createCompiler(), reach })
+  const customApis = createCustomApis({ ...rooms, compiler: createCompiler(), reach, bytesMax: config.customApiBytesPerWorkspace })
   const calls = createCalls({ ...rooms, ...boundsOf(config) })
   const relay = createRelay({ database, crypto, ledger, clock, metrics })
   // Known once the listener is open, where the configuration does not say.

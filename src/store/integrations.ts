@@ -30,16 +30,19 @@ export interface NewRevision {
   readonly diff: Uint8Array | undefined
   readonly actions: Uint8Array
   readonly schemas: Uint8Array
+  /** Of all that. */
+  readonly bytes: number
   readonly by: string
 }
 
 export async function insertIntegration (tx: Tx, { workspaceId, id }: IntegrationPlace, by: string): Promise<void> {
-  await tx.insertInto('integrations').values({ workspace_id: workspaceId, id, revision: 0, created_by: by, updated_by: by }).execute()
+  await tx.insertInto('integrations').values({ workspace_id: workspaceId, id, revision: 0, bytes: 0, created_by: by, updated_by: by }).execute()
 }
 
-export async function countIntegrations (on: Executor, workspaceId: WorkspaceId): Promise<number> {
-  const { count } = await on.selectFrom('integrations').select((of) => of.fn.countAll<number>().as('count')).where('workspace_id', '=', workspaceId).executeTakeFirstOrThrow()
-  return count
+/** How many integrations a workspace has, and bytes of JSON in all of their revisions. */
+export async function measureIntegrations (on: Executor, workspaceId: WorkspaceId): Promise<{ count: number, bytes: number }> {
+  return await on.selectFrom('integrations').select((of) => [of.fn.countAll<number>().as('count'), sql<number>`coalesce(sum(bytes), 0)::bigint`.as('bytes')])
+    .where('workspace_id', '=', workspaceId).executeTakeFirstOrThrow()
 }
 
 /** Locks it until the transaction ends. */
@@ -60,7 +63,7 @@ export async function insertRevision (tx: Tx, { workspaceId, id, revision }: Rev
   await sql`insert into integration_schemas (workspace_id, integration_id, revision, name, schema, refs)
     select ${workspaceId}, ${id}, ${revision}, of->>'name', of->'schema', array(select json_array_elements_text(of->'refs'))
     from json_array_elements(${json(made.schemas)}) as made (of)`.execute(tx)
-  await tx.updateTable('integrations').set({ revision, updated_by: made.by, updated_at: sql`vault_now()` }).where('workspace_id', '=', workspaceId).where('id', '=', id).execute()
+  await tx.updateTable('integrations').set({ revision, bytes: sql`bytes + ${made.bytes}`, updated_by: made.by, updated_at: sql`vault_now()` }).where('workspace_id', '=', workspaceId).where('id', '=', id).execute()
 }
 
 export async function findIntegration (on: Executor, { workspaceId, id }: IntegrationPlace, revision?: number): Promise<IntegrationRow | undefined> {

@@ -301,6 +301,7 @@ export interface IntegrationRevisions {
 }
 
 export interface Integrations {
+  bytes: Generated<number>;
   created_at: Generated<Timestamp>;
   created_by: string;
   id: IntegrationId;

@@ -61,7 +61,7 @@ t.test('migrating an empty database', async (t) => {
   const open = openDatabase({ url: bare.serviceUrl, poolSize: 2, log })
   t.teardown(() => open.close())
   t.match(await judgeSchema(open), /npm run migrate/)
-  t.same(await migrate(bare.ownerUrl), ['0001_vault', '0002_invocation_results', '0003_open_invocations_from_the_chain', '0004_oauth', '0005_refresh', '0006_events', '0007_integrations', '0008_relay', '0009_relay_invocations', '0010_key_care', '0011_indexes_for_size', '0012_partitions_by_two_at_once', '0013_ended_tokens', '0014_webhook_revisions'])
+  t.same(await migrate(bare.ownerUrl), ['0001_vault', '0002_invocation_results', '0003_open_invocations_from_the_chain', '0004_oauth', '0005_refresh', '0006_events', '0007_integrations', '0008_relay', '0009_relay_invocations', '0010_key_care', '0011_indexes_for_size', '0012_partitions_by_two_at_once', '0013_ended_tokens', '0014_webhook_revisions', '0015_bytes_of_integrations'])
   t.equal(await judgeSchema(open), undefined)
 })
 

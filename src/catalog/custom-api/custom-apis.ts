@@ -4,9 +4,9 @@ import type { Egress } from '../../egress/index.ts'
 import type { AuditEventName, AuditRecord, Ledger } from '../../ledger/index.ts'
 import { requireRevision, type Expected } from '../../revision.ts'
 import {
-  claimIdempotencyKey, countIntegrations, deleteIntegration, findAction, findIntegration, getImport, guard, insertIntegration, insertRevision,
+  claimIdempotencyKey, deleteIntegration, findAction, findIntegration, getImport, guard, insertIntegration, insertRevision,
   listActionSummaries,
-  listConnectionsOf, listIntegrations, listRevisions, lockIntegration, readPacked,
+  listConnectionsOf, listIntegrations, listRevisions, lockIntegration, measureIntegrations, readPacked,
   type ActionSummaryRow, type Database, type Idempotency,
   type IntegrationPage, type IntegrationPlace, type IntegrationRow, type NewRevision, type RevisionRow, type Tx,
 } from '../../store/index.ts'
@@ -80,6 +80,8 @@ interface Options {
   readonly egress: Pick<Egress, 'send'>
   readonly ledger: Pick<Ledger, 'recordIn'>
   readonly reach: { readonly open: ReadonlySet<string>, readonly closed: ReadonlySet<string> }
+  /** Bytes of JSON that all revisions of a workspace may hold. */
+  readonly bytesMax: number
 }
 
 type Made = Compiled & Required<Pick<Compiled, 'head' | 'actions' | 'schemas'>>
@@ -133,7 +135,7 @@ function goneSince (error: unknown): unknown {
   return isVaultError(error, 'not_found') ? new VaultError('idempotency_conflict', { detail: 'This key made an integration that has been deleted since.' }) : error
 }
 
-function createChanges ({ database, ledger }: Options, { compile, get }: { compile: Reader, get: CustomApis['get'] }): Pick<CustomApis, 'create' | 'revise' | 'remove'> {
+function createChanges ({ database, ledger, bytesMax }: Options, { compile, get }: { compile: Reader, get: CustomApis['get'] }): Pick<CustomApis, 'create' | 'revise' | 'remove'> {
   return {
     create: async (workspaceId: WorkspaceId, { upload, idempotency }: Creation, importer: Importer) => {
       const id = newId('integration')
@@ -141,9 +143,10 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
       const earlier = await database.transaction(async (tx) => {
         const before = idempotency && await claimIdempotencyKey(tx, { workspaceId, ...idempotency, resourceId: id })
         if (before !== undefined) return before
-        if (await countIntegrations(tx, workspaceId) >= INTEGRATIONS_MAX) throw new VaultError('integration_limit')
+        const revision = toRevision(made, url, importer)
+        await requireSpace(tx, workspaceId, { revision, countMax: INTEGRATIONS_MAX - 1, bytesMax })
         await insertIntegration(tx, { workspaceId, id }, importer.by)
-        await insertRevision(tx, { workspaceId, id, revision: 1 }, toRevision(made, url, importer))
+        await insertRevision(tx, { workspaceId, id, revision: 1 }, revision)
         await ledger.recordIn(tx, recordOf('integration.created', { workspaceId, id, importer }, { revision: 1, ...measureOf(made) }))
         return undefined
       })
@@ -164,7 +167,9 @@ function createChanges ({ database, ledger }: Options, { compile, get }: { compi
         requireRevision(row.revision, seen.row.revision)
         const revision = row.revision + 1
         if (revision > REVISIONS_MAX) throw new VaultError('integration_limit')
-        await insertRevision(tx, { ...of, revision }, toRevision(made, url, importer))
+        const next = toRevision(made, url, importer)
+        await requireSpace(tx, of.workspaceId, { revision: next, countMax: INTEGRATIONS_MAX, bytesMax })
+        await insertRevision(tx, { ...of, revision }, next)
         await ledger.recordIn(tx, recordOf('integration.revised', { ...of, importer }, { revision, ...measureOf(made) }))
       })
       return await get(of)
@@ -223,7 +228,22 @@ function requireCallable ({ compiled, url }: Read): { made: Made, url: string | 
 
 function toRevision (made: Made, url: string | null, { by }: Importer): NewRevision {
   const { summary, head, choices, kept, diff, actions, schemas } = made
-  return { summary: { ...summary, source_url: url }, head, options: choices, report: kept, diff, actions, schemas, by }
+  const bytes = [head, choices, kept, diff, actions, schemas].reduce((sum, json) => sum + (json?.byteLength ?? 0), 0)
+  return { summary: { ...summary, source_url: url }, head, options: choices, report: kept, diff, actions, schemas, bytes, by }
+}
+
+interface Needed {
+  readonly revision: NewRevision
+  readonly countMax: number
+  readonly bytesMax: number
+}
+
+/** Imports at the same time don't see each other: what is beyond the limits is bounded by how many are compiled at a time. */
+async function requireSpace (tx: Tx, workspaceId: WorkspaceId, { revision, countMax, bytesMax }: Needed): Promise<void> {
+  const { count, bytes } = await measureIntegrations(tx, workspaceId)
+  if (count > countMax) throw new VaultError('integration_limit')
+  if (bytes + revision.bytes <= bytesMax) return
+  throw new VaultError('integration_limit', { detail: `The revisions of a workspace hold ${bytesMax} bytes at most: there are ${bytes} already, and this one has ${revision.bytes}.` })
 }
 
 async function requireLocked (tx: Tx, of: IntegrationPlace) {

@@ -81,7 +81,7 @@ export const CONNECTION_CASES: Readonly<Record<string, Case | readonly Case[]>> 
     async ({ tx }) => await store.findIntegration(tx, INTEGRATION),
     async ({ tx }) => await store.findIntegration(tx, INTEGRATION, 1),
   ],
-  countIntegrations: async ({ tx }) => await store.countIntegrations(tx, W),
+  measureIntegrations: async ({ tx }) => await store.measureIntegrations(tx, W),
   lockIntegration: async ({ tx }) => await store.lockIntegration(tx, INTEGRATION),
   listIntegrations: [
     async ({ tx }) => await store.listIntegrations(tx, W, { before: undefined, limit: 51 }),
