@@ -29,6 +29,8 @@ export interface Keyring {
   peek (scope: KeyScope, id: KeyId): ScopeKey | undefined
   /** The current key of a scope, then those it replaced within a day and an hour: what lives for a day may be theirs. */
   listRecent (scope: KeyScope): Promise<ScopeKey[]>
+  /** All keys of a scope that there still are; of a scope that has few. */
+  listAll (scope: KeyScope): Promise<ScopeKey[]>
   /** Asks the database again which keys are current: one turned out to be replaced. */
   forgetCurrentKeys (): void
   /** Drops a workspace’s keys from memory. */
@@ -46,6 +48,7 @@ const CACHED_KEYS_MAX = 50_000
 /** What is compared with what was stored a day ago, and the hourly purge may be late. */
 const RECENT_SECONDS = 25 * 3_600
 const RECENT_CACHE_MS = 5_000
+const EVER_SECONDS = 100 * 365 * 86_400
 /** Longer than a provider's own time-outs: only one that does not keep to them is given up here. What it answers later is remembered all the same. */
 const WAIT_MS = 4_000
 /** With this much of its time left, a key in use is unwrapped again, while nobody waits for it: an absence of the provider that is shorter goes unnoticed. */
@@ -95,7 +98,8 @@ export function createKeyring (options: KeyringOptions): Keyring {
     })
   }
 
-  const recent = createRecent(keys, Math.min(options.cacheMs, RECENT_CACHE_MS), async (scope, stored) => peek(scope, stored.id) ?? await unwrap(scope, stored))
+  const open = async (scope: KeyScope, stored: StoredKey) => peek(scope, stored.id) ?? await unwrap(scope, stored)
+  const recent = createRecent(keys, Math.min(options.cacheMs, RECENT_CACHE_MS), open)
   return Object.freeze({
     current,
     find,
@@ -103,6 +107,10 @@ export function createKeyring (options: KeyringOptions): Keyring {
     listRecent: async (scope: KeyScope) => {
       const [now, before] = await Promise.all([current(scope), recent.list(scope)])
       return [now, ...before.filter(({ id }) => id !== now.id)]
+    },
+    listAll: async (scope: KeyScope) => {
+      const [now, before] = await Promise.all([current(scope), keys.listReplaced(scope, EVER_SECONDS)])
+      return [now, ...await Promise.all(before.filter(({ id }) => id !== now.id).map(async (stored) => await open(scope, stored)))]
     },
     forgetCurrentKeys: () => {
       currentIds.clear()

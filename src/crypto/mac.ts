@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, hash, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { VaultError } from '../errors.ts'
 import type { KeyId } from '../ids.ts'
-import type { Keyring } from './keyring.ts'
+import type { Keyring, ScopeKey } from './keyring.ts'
 
 /** What a MAC of the vault's own key is for; each purpose has a key of its own, derived by HKDF. */
 export type MacPurpose = 'audit-batch' | 'audit-link' | 'audit-checkpoint' | 'request-fingerprint' | 'agent-challenge' | 'agent-token'
@@ -34,6 +34,8 @@ export interface Macs {
   key (purpose: MacPurpose): Promise<MacKey>
   /** Whether a MAC made under any key, current or not, is right. Constant time. */
   verify (purpose: MacPurpose, data: Uint8Array | string, mac: Mac): Promise<boolean>
+  /** The same of a MAC that does not say its key: every key there is is tried. */
+  verifyByAny (purpose: MacPurpose, data: Uint8Array | string, mac: Buffer): Promise<boolean>
   fingerprint (data: string): Promise<Fingerprint>
 }
 
@@ -54,6 +56,8 @@ export function createMacs (keyring: Keyring): Macs {
     return made[purpose]
   }
 
+  const compute = ({ key }: ScopeKey, purpose: MacPurpose, data: Uint8Array | string): Buffer => createHmac('sha256', derive(key, purpose)).update(data).digest()
+
   return Object.freeze({
     key: async (purpose: MacPurpose) => {
       const root = await keyring.current(SYSTEM)
@@ -64,10 +68,10 @@ export function createMacs (keyring: Keyring): Macs {
     },
     verify: async (purpose: MacPurpose, data: Uint8Array | string, mac: Mac) => {
       const root = await keyring.find(SYSTEM, mac.keyId)
-      if (root === undefined) return false
-      const expected = createHmac('sha256', derive(root.key, purpose)).update(data).digest()
-      return mac.mac.length === expected.length && timingSafeEqual(mac.mac, expected)
+      return root !== undefined && isEqual(compute(root, purpose, data), mac.mac)
     },
+    verifyByAny: async (purpose: MacPurpose, data: Uint8Array | string, mac: Buffer) =>
+      (await keyring.listAll(SYSTEM)).some((root) => isEqual(compute(root, purpose, data), mac)),
     fingerprint: async (data: string) => {
       const roots = await keyring.listRecent(SYSTEM)
       const forms = roots.map((root) => createHmac('sha256', derive(root.key, 'request-fingerprint')).update(data).digest())
@@ -75,7 +79,7 @@ export function createMacs (keyring: Keyring): Macs {
       if (bytes === undefined) throw new VaultError('internal', { detail: 'The vault has no key.' })
       return Object.freeze({
         bytes, forms,
-        matches: (stored: Uint8Array) => forms.some((form) => form.length === stored.length && timingSafeEqual(form, stored)),
+        matches: (stored: Uint8Array) => forms.some((form) => isEqual(form, stored)),
       })
     },
   })
@@ -89,4 +93,8 @@ export function sha256 (data: Uint8Array | string): Buffer {
 /** HMAC-SHA-256 (RFC 2104) under a key that is not the vault's own: one shared with a receiver. */
 export function hmacSha256 (key: Uint8Array, data: Uint8Array | string): Buffer {
   return createHmac('sha256', key).update(data).digest()
+}
+
+function isEqual (expected: Buffer, given: Uint8Array): boolean {
+  return expected.length === given.length && timingSafeEqual(expected, given)
 }

@@ -116,10 +116,10 @@ export function formatCheckpoint (head: { head_seq: number, head_mac: Buffer, ev
 }
 
 /** Throws `request_invalid` for what `formatCheckpoint` did not write. */
-export function parseCheckpoint (word: string): { seq: number, headMac: Buffer } {
-  const [, seq, head] = /^(\d+)\.\d+\.([\w-]{43})\.[\w-]{43}$/.exec(word) ?? []
-  if (seq === undefined || head === undefined) throw new VaultError('request_invalid', { detail: 'That is not a checkpoint.' })
-  return { seq: Number(seq), headMac: Buffer.from(head, 'base64url') }
+export function parseCheckpoint (word: string): { head_seq: number, head_mac: Buffer, events: number, signature: Buffer } {
+  const [, seq, events, head, signature] = /^(\d+)\.(\d+)\.([\w-]{43})\.([\w-]{43})$/.exec(word) ?? []
+  if (head === undefined || signature === undefined) throw new VaultError('request_invalid', { detail: 'That is not a checkpoint.' })
+  return { head_seq: Number(seq), head_mac: Buffer.from(head, 'base64url'), events: Number(events), signature: Buffer.from(signature, 'base64url') }
 }
 
 /** At most so many records are in memory at a time: a batch has up to a thousand. */

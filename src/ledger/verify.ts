@@ -8,7 +8,7 @@ import { anchorMacInput, batchMacInput, checkpointMacInput, digestRows, groupBat
 
 /** Something in the record that is not as it was written. */
 export interface Finding {
-  readonly kind: 'anchor_changed' | 'link_missing' | 'link_changed' | 'events_changed' | 'event_inserted' | 'checkpoint_unmatched' | 'tail_cut' | 'batch_changed' | 'batch_unsealed'
+  readonly kind: 'anchor_changed' | 'link_missing' | 'link_changed' | 'events_changed' | 'event_inserted' | 'checkpoint_unmatched' | 'checkpoint_unsigned' | 'tail_cut' | 'batch_changed' | 'batch_unsealed'
   /** Where: a link's number, a batch's or a record's id. */
   readonly at: string
 }
@@ -48,15 +48,18 @@ interface Walk {
 
 /**
  * Reads the chain and every record in it and recomputes each MAC. `known` is a checkpoint that
- * was kept elsewhere (a log line): it also reveals a tail cut together with its checkpoints.
+ * was kept elsewhere (a log line): it also reveals a tail cut together with its checkpoints. One
+ * that no key here has signed says nothing of the record, and is a finding itself.
  */
 export async function verifyChain (database: Reads, macs: Macs, known?: string): Promise<Verification> {
   // In this order: whoever seals meanwhile moves the head, and a checkpoint is never ahead of it.
   const lastCheckpoint = await findLastCheckpoint(database.db)
   const head = await getHead(database.db)
-  const wanted = known === undefined ? undefined : parseCheckpoint(known)
+  const word = known === undefined ? undefined : parseCheckpoint(known)
+  const wanted = word && await macs.verifyByAny('audit-checkpoint', checkpointMacInput(word), word.signature) ? word : undefined
   const sealing = await isSealerHeld(database.db)
   const walk = await beginWalk(database, macs)
+  if (word !== wanted) walk.findings.push({ kind: 'checkpoint_unsigned', at: String(word?.head_seq) })
   // What is sealed while this runs lies beyond the head and waits for the next time.
   for (;;) {
     const links = (await listLinks(database.db, walk.seq + 1, PAGE)).filter((link) => link.seq <= head.head_seq)
@@ -64,10 +67,10 @@ export async function verifyChain (database: Reads, macs: Macs, known?: string):
     for (const link of links) await walkLink(walk, link, macs)
     await judgeEvents(database, walk, links.filter((link) => !walk.lost.has(link.seq)).map((link) => ({ ...link, changed: { kind: 'link_changed', at: String(link.seq) } })))
     await judgeCheckpoints({ database, macs }, walk, links)
-    const kept = links.find((link) => link.seq === wanted?.seq)
-    if (kept !== undefined && !kept.mac.equals(wanted?.headMac ?? Buffer.alloc(0))) walk.findings.push({ kind: 'checkpoint_unmatched', at: String(kept.seq) })
+    const kept = links.find((link) => link.seq === wanted?.head_seq)
+    if (kept !== undefined && !kept.mac.equals(wanted?.head_mac ?? Buffer.alloc(0))) walk.findings.push({ kind: 'checkpoint_unmatched', at: String(kept.seq) })
   }
-  const wantedSeq = Math.max(head.head_seq, lastCheckpoint?.seq ?? 0, wanted?.seq ?? 0)
+  const wantedSeq = Math.max(head.head_seq, lastCheckpoint?.seq ?? 0, wanted?.head_seq ?? 0)
   const cut = walk.seq < wantedSeq || !walk.mac.equals(head.head_mac)
   if (cut && walk.findings.length < FINDINGS_MAX) walk.findings.push({ kind: 'tail_cut', at: String(walk.seq) })
   await judgeQueue(database, walk, macs)

@@ -157,4 +157,10 @@ t.test('MACs of each purpose have a key of their own', async (t) => {
   t.equal(await macs.verify('audit-link', 'data', mac), true)
   t.equal(await macs.verify('audit-link', 'datb', mac), false)
   t.equal(await macs.verify('audit-batch', 'data', mac), false)
+  await database.query("update system_keys set state = 'previous', replaced_at = vault_now() - interval '9 years' where state = 'current'")
+  const later = cryptoOf(file).macs
+  t.not((await later.key('audit-link')).compute('data').keyId, mac.keyId)
+  t.equal(await later.verifyByAny('audit-link', 'data', mac.mac), true, 'also one that was replaced long ago')
+  t.equal(await later.verifyByAny('audit-batch', 'data', mac.mac), false)
+  t.equal(await later.verifyByAny('audit-link', 'data', mac.mac.subarray(1)), false)
 })

@@ -67,6 +67,11 @@ t.test('a tail cut with all that tells of it is found by a checkpoint from the l
   const checkpoints = logs.flatMap((line) => (JSON.parse(line) as { checkpoint?: string }).checkpoint ?? [])
   t.equal(checkpoints.length, 1)
   t.match(await ledger.verify(checkpoints[0]), { ok: true })
+  const [seq = '', events = '', head = '', signature = ''] = (checkpoints[0] ?? '').split('.')
+  const other = (word: string) => `${word.startsWith('A') ? 'B' : 'A'}${word.slice(1)}`
+  for (const forged of [[seq, events, other(head), signature], ['7', events, head, signature], [seq, '7', head, signature], [seq, events, head, other(signature)]]) {
+    t.match(await ledger.verify(forged.join('.')), { ok: false, links: 5, findings: [{ kind: 'checkpoint_unsigned', at: forged[0] }] }, 'a word with a wrong letter is not a record that was changed')
+  }
   await database.query(`delete from audit_chain where seq > 3; delete from audit_checkpoints;
     delete from audit_events where batch_id not in (select batch_id from audit_chain);
     update audit_sealer set head_seq = 3, head_mac = (select mac from audit_chain where seq = 3)`)
