@@ -6,6 +6,7 @@ import { ActionError, createAgent, type Actions, type AgentOptions } from '../..
 import { openLetters, type Letter } from '../../src/sdk/agent/letters.ts'
 import { encryptCall } from '../../src/sdk/encryption.ts'
 import { createWire } from '../support/agent.ts'
+import { disguise } from '../support/disguises.ts'
 import { makeFolder } from '../support/folder.ts'
 import { json, startProvider } from '../support/provider.ts'
 import { startTestVault } from '../support/vault.ts'
@@ -18,21 +19,7 @@ const { newCode } = createWire(vault)
 
 const PASSWORD = 'Canary "Pass/word" 42'
 process.env['TEST_ERP_PASSWORD'] = PASSWORD
-const bytesOf = (text: string, spell: (hex: string) => string) => Buffer.from(text).toString('hex').replace(/../g, spell)
-/** Ways to write it that programs have. */
-const DISGUISES: readonly [string, string][] = [
-  ['hexadecimal', Buffer.from(PASSWORD).toString('hex')],
-  ['hexadecimal in capitals', Buffer.from(PASSWORD).toString('hex').toUpperCase()],
-  ['base64 of the value as sent', `Basic ${Buffer.from(`Bearer ${PASSWORD}`).toString('base64')}`],
-  ['base64 of more, without padding', Buffer.from(`me:${PASSWORD}!`).toString('base64').replace(/=+$/, '')],
-  ['base64url', Buffer.from(PASSWORD).toString('base64url')],
-  ['needless percent signs, in lower case', bytesOf(PASSWORD, (hex) => `%${hex}`)],
-  ['percent signs of percent signs', encodeURIComponent(encodeURIComponent(PASSWORD))],
-  ['a form', new URLSearchParams({ p: PASSWORD }).toString()],
-  ['needless JSON escapes', bytesOf(PASSWORD, (hex) => `\\u00${hex}`)],
-  ['JSON with escaped slashes, within JSON', JSON.stringify(JSON.stringify({ p: PASSWORD }).replaceAll('/', '\\/'))],
-  ['HTML', PASSWORD.replaceAll('"', '&quot;').replaceAll('/', '&#x2F;')],
-]
+const DISGUISES = disguise(PASSWORD)
 
 let made = 0
 const stage = async (actions: Actions, more: Partial<AgentOptions> = {}) => {

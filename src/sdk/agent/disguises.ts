@@ -12,6 +12,14 @@ interface Form {
   readonly after: number
 }
 
+interface Manner {
+  readonly marks: RegExp
+  readonly escape: RegExp
+  /** Of the digits of its own escapes. */
+  readonly base: number
+  readonly needless?: RegExp
+}
+
 /** Shorter values stand in too many words. */
 export const LENGTH_MIN = 4
 /** What begins or ends within something else is found by chance when it is shorter. */
@@ -21,26 +29,43 @@ const PASSES_MAX = 6
 /** One of these is in every text that has an escape. */
 const ESCAPING = /[\\%&+]/
 /**
- * JSON (pairs of surrogates as one), percent signs and HTML; what is left are backslashes, and characters that have a letter after
- * one, or a plus sign in forms.
+ * JSON (pairs of surrogates as one) and JavaScript, percent signs and HTML; what is left are backslashes, and characters that have a
+ * letter after one, or a plus sign in forms.
  */
-const ESCAPE = /\\+u(d[89ab][\da-f]{2})\\+u(d[c-f][\da-f]{2})|\\+u([\da-f]{4})|\\+x([\da-f]{2})|%([\da-f]{2})|&#(\d{1,7});|&#x([\da-f]{1,6});|&(amp|lt|gt|quot|apos);|\\+|[\n\r\t+]/gi
+const ESCAPE = /\\+u(d[89ab][\da-f]{2})\\+u(d[c-f][\da-f]{2})|\\+u([\da-f]{4})|\\+u\{0{0,4}([\da-f]{1,6})\}|\\+x([\da-f]{2})|%([\da-f]{2})|&#(\d{1,7});|&#x([\da-f]{1,6});|&(amp|lt|gt|quot|apos);|\\+|[\n\r\t+]/
+/**
+ * Ways to escape that are read each for itself: what is `\\123` in C and `=ab` in mail (quoted-printable, RFC 2045, 6.7) is mostly a
+ * name after a backslash and a value of a form. `own` comes before any other escape; a text where `marks` finds nothing has none, and where
+ * `needless` finds nothing either, letters and digits stand as they are.
+ */
+const MANNERS: readonly Manner[] = [
+  { marks: ESCAPING, own: /((?!))/, base: 16 },
+  { marks: /\\[0-3][0-7]{2}/, own: /\\+([0-3][0-7]{2})/, base: 8 },
+  { marks: /=(?:[\da-f]{2}|\r?\n)/i, own: /=([\da-f]{2}|\r?\n)/, base: 16, needless: /=\r?\n/ },
+].map((manner) => ({ ...manner, escape: new RegExp(`${manner.own.source}|${ESCAPE.source}`, 'gi') }))
 const LETTERS: Readonly<Record<string, string>> = { '\n': 'n', '\r': 'r', '\t': 't', '+': ' ', amp: '&', lt: '<', gt: '>', quot: '"', apos: '\'' }
 
 /**
  * Finds values in bytes (one character for each, in Latin-1; of texts, their UTF-8): as they are, in hexadecimal, and in base64, also
- * of more than the value alone (`Bearer KEY`); each of these also as JSON, percent signs, forms and HTML escape it, needlessly and one
- * within another too. What it answers is in order and does not overlap.
+ * of more than the value alone (`Bearer KEY`); each of these also as JSON, JavaScript, percent signs, forms and HTML escape it,
+ * needlessly and one within another too, with octal numbers and as mail is. What it answers is in order and does not overlap.
  */
 export function createFinder (values: readonly string[]): (written: string) => Span[] {
   const forms = [...new Set(values)].filter((value) => value.length >= LENGTH_MIN).flatMap((value) => spell(Buffer.from(value)))
-  const escaped = forms.map((form) => ({ ...form, text: read(form.text).text })).filter(({ text }) => text.length >= LENGTH_MIN)
+  const manners = MANNERS.map((manner) => ({
+    manner,
+    escaped: forms.map((form) => ({ ...form, parts: form.text.match(/[a-z\d]+/gi) ?? [], text: read(form.text, manner).text })).filter(({ text }) => text.length >= LENGTH_MIN),
+  }))
   return (written) => {
     if (forms.length === 0) return []
     const spans = locate(written, forms)
-    if (ESCAPING.test(written)) {
-      const { text, starts } = read(written)
-      for (const span of locate(text, escaped)) {
+    for (const { manner, escaped } of manners) {
+      if (!manner.marks.test(written)) continue
+      const { needless } = manner
+      const near = needless === undefined || needless.test(written) ? escaped : escaped.filter(({ parts }) => parts.every((part) => written.includes(part)))
+      if (near.length === 0) continue
+      const { text, starts } = read(written, manner)
+      for (const span of locate(text, near)) {
         const from = starts[span.from] ?? 0
         let to = starts[span.to] ?? written.length
         // They belong to what comes next.
@@ -96,7 +121,7 @@ interface Reading {
 }
 
 /** Reads until nothing is escaped any more. In place: nothing is longer read than written. */
-function read (written: string): Reading {
+function read (written: string, { escape, base }: Manner): Reading {
   const starts = new Uint32Array(written.length + 1)
   for (let at = 0; at < starts.length; at++) starts[at] = at
   let text = written
@@ -107,9 +132,9 @@ function read (written: string): Reading {
       starts.copyWithin(to, done, until)
       to += until - done
     }
-    const next = text.replace(ESCAPE, (whole: string, ...rest: unknown[]) => {
+    const next = text.replace(escape, (whole: string, ...rest: unknown[]) => {
       const at = rest.find((one) => typeof one === 'number') ?? 0
-      const plain = readOne(whole, rest as (string | undefined)[])
+      const plain = readOne(whole, base, rest as (string | undefined)[])
       keep(at)
       starts.fill(starts[at] ?? 0, to, to += plain.length)
       done = at + whole.length
@@ -123,11 +148,13 @@ function read (written: string): Reading {
   return { text, starts }
 }
 
-function readOne (whole: string, [high, low, unit, short, byte, decimal, hex, name]: readonly (string | undefined)[]): string {
+function readOne (whole: string, base: number, [own, high, low, unit, braced, short, byte, decimal, hex, name]: readonly (string | undefined)[]): string {
+  // A line that was broken where there was none reads as nothing.
+  if (own !== undefined) return own.endsWith('\n') ? '' : String.fromCharCode(parseInt(own, base))
   if (name !== undefined) return LETTERS[name.toLowerCase()] ?? whole
   if (byte !== undefined) return String.fromCharCode(parseInt(byte, 16))
   if (high !== undefined && low !== undefined) return toBytes(String.fromCharCode(parseInt(high, 16), parseInt(low, 16)))
-  const code = decimal === undefined ? parseInt(unit ?? short ?? hex ?? '', 16) : Number(decimal)
+  const code = decimal === undefined ? parseInt(unit ?? braced ?? short ?? hex ?? '', 16) : Number(decimal)
   if (Number.isNaN(code)) return LETTERS[whole] ?? ''
   return code > 0x10ffff ? whole : toBytes(String.fromCodePoint(code))
 }
