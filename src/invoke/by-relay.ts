@@ -197,12 +197,13 @@ function silence ({ id, effect }: RelayRow): VaultError {
 }
 
 /** Why a call has ended without an answer. */
-function describeAbsence ({ id, outcome, answered }: RelayRow): VaultError {
+function describeAbsence ({ id, outcome, answered, error }: RelayRow): VaultError {
   const meta = { invocation_id: id }
+  const revoked = error !== null && 'class' in error && error.class === 'agent_revoked'
   switch (outcome) {
     case 'cancelled': return new VaultError('invocation_cancelled', { meta })
     case 'expired': return new VaultError('agent_offline', { detail: 'No agent took the call in time. Nothing was run.', meta, retryAfterSeconds: 5 })
-    case 'timeout': return new VaultError('upstream_timeout', { detail: 'The agent that had it fell silent, or was stopped.', meta })
-    default: return new VaultError('outcome_unknown', { detail: answered ? 'The agent was broken off where it can’t tell whether it was done.' : 'The agent that had it fell silent. Check before you repeat it.', meta })
+    case 'timeout': return new VaultError('upstream_timeout', { detail: revoked ? 'The agent that had it was revoked.' : 'The agent that had it fell silent, or was stopped.', meta })
+    default: return new VaultError('outcome_unknown', { detail: answered ? 'The agent was broken off where it can’t tell whether it was done.' : `The agent that had it ${revoked ? 'was revoked' : 'fell silent'}. Check before you repeat it.`, meta })
   }
 }

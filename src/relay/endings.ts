@@ -45,7 +45,7 @@ export function createEndings ({ database, ledger, metrics }: Options): Endings 
       if (leavesKeyFree(row, ending) && row.key_hash !== null) {
         await releaseIdempotencyKey(tx, { workspaceId: row.workspace_id, keyHash: row.key_hash, resourceId: row.id })
       }
-      if (!late) metrics.invocations.observe({ integration: 'private', outcome: error?.class ?? outcome }, durationMs / 1_000)
+      if (!late) metrics.invocations.observe({ integration: 'private', outcome: ending.answered ? error?.class ?? outcome : outcome }, durationMs / 1_000)
     },
     succeed: async (row: FoundRelay, result: { sealed: SealedPayload, keyId: KeyId }) => {
       const details = { ...detailsOf(row), duration_ms: Math.round(row.age_ms), attempts: row.claims }

@@ -1,4 +1,4 @@
-import { takeOverdueRelays, type Database, type OverdueRow, type RelayOutcome, requeueRelayInvocation, type Tx } from '../store/index.ts'
+import { isAgentRevoked, takeOverdueRelays, type Database, type OverdueRow, type RelayOutcome, requeueRelayInvocation, type Tx } from '../store/index.ts'
 import { endOf, workFor } from './broker.ts'
 import type { Endings } from './endings.ts'
 
@@ -12,6 +12,8 @@ const SWEPT_MAX = 100
 const GRACE_MS = 5_000
 /** Who drops a call kills whoever takes it, as often as not. */
 const CLAIMS_MAX = 5
+/** Why nothing more will be heard of a call. */
+const REVOKED = { class: 'agent_revoked', message: 'The agent that had it was revoked.' }
 
 interface Options {
   readonly database: Pick<Database, 'transaction' | 'signals'>
@@ -27,7 +29,8 @@ export function createSweeper ({ database, endings }: Options): Sweeper {
       await endings.note(tx, row, { event: 'invoke.requeued', outcome: 'ok', reason: 'lease_lost' })
       return workFor({ workspaceId: row.workspace_id, id: row.group_id })
     }
-    await endings.end(tx, row, { outcome, error: null, result: null, chunks: 0, answered: false })
+    const revoked = row.state === 'claimed' && row.agent_id !== null && await isAgentRevoked(tx, { workspaceId: row.workspace_id, id: row.agent_id })
+    await endings.end(tx, row, { outcome, error: revoked ? REVOKED : null, result: null, chunks: 0, answered: false })
     return endOf(row.id)
   }
   return Object.freeze({

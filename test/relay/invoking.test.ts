@@ -290,7 +290,7 @@ t.test('revoked at every step', async (t) => {
   for (const refused of [await agent.poll(), await agent.of(offer).claim(), await agent.of(offer).heartbeat(), await agent.of(offer).result({ outcome: 'succeeded', output: '1' }), await agent.of(offer).chunk(0, '1')]) {
     t.match(refused, { status: 403, body: { code: 'agent_revoked' } })
   }
-  t.match(await answer, { status: 502, body: { code: 'outcome_unknown' } }, 'nobody waits for its lease')
+  t.match(await answer, { status: 502, body: { code: 'outcome_unknown', detail: 'The agent that had it was revoked. Check before you repeat it.' } }, 'nobody waits for its lease')
   const next = invoke({ action: 'set_rate', input: {} })
   const [other] = (await second.poll(5)).body.invocations
   await second.of(other).claim()
