@@ -145,6 +145,8 @@ openapi: [{ file: ./erp.json, base_url: "${erp.url}", actions: [get_ledger] }]
   const wrong: [string, RegExp][] = [
     ['url: [', /can't be read/], ['url: x', /identity_file/], [`${good}\nmore: 1`, /more|additional/], [good.replace('get_ledger', 'nope'), /no operation nope/],
     [good.replace('ping:', 'get_ledger:'), /get_ledger stands twice/], [good.replace('/ledgers/1', '/ledgers/{id}'), /does not declare id/], [good.replace('effect: read', 'effect: maybe'), /effect/],
+    [good.replace('erp_token:', 'other:'), /ping: headers need the credential erp_token, which is not among credentials/],
+    [good.replace('actions: [', 'headers: { x-key: "Key {toString}" }, actions: ['), /erp\.json: headers need the credential toString,/],
     ['url: https://x\nidentity_file: y', /without actions/], [good.replace('./erp.json', './gone.json'), /gone\.json/],
   ]
   for (const [text, message] of wrong) t.throws(() => read(text), { exitCode: 2, message })

@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { AgentError, type Action } from './action.ts'
 import type { AgentOptions } from './create-agent.ts'
 import type { CredentialSource, CredentialSources } from './credentials.ts'
-import { defineHttpAction } from './http-action.ts'
+import { defineHttpAction, listCredentials } from './http-action.ts'
 import { actionsFromOpenApi } from './openapi.ts'
 
 const closed = { additionalProperties: false } as const
@@ -79,10 +79,16 @@ export function readAgentConfig (path: string): AgentConfig {
       throw new AgentError(2, `${path}: ${name}: ${error instanceof Error ? error.message : ''}`)
     }
   }
+  const requireCredentials = (of: string, headers: Readonly<Record<string, string>> = {}) => {
+    const missing = listCredentials(headers).find((name) => !Object.hasOwn(file.credentials ?? {}, name))
+    if (missing !== undefined) throw new AgentError(2, `${path}: ${of}: headers need the credential ${missing}, which is not among credentials`)
+  }
   for (const [name, { body_encoding: bodyEncoding, timeout_ms: timeoutMs, ...rest }] of Object.entries(file.actions ?? {})) {
+    requireCredentials(name, rest.headers)
     add(name, () => defineHttpAction({ ...rest, ...bodyEncoding && { bodyEncoding }, ...timeoutMs !== undefined && { timeoutMs } }))
   }
   for (const { file: name, base_url: baseUrl, actions: select, headers, effects, timeout_ms: timeoutMs } of file.openapi ?? []) {
+    requireCredentials(name, headers)
     const made = readActions(beside(name), { baseUrl, select, timeoutMs, ...headers && { headers }, ...effects && { effects } })
     for (const [action, definition] of Object.entries(made.actions)) add(action, () => definition)
     skipped.push(...made.skipped)

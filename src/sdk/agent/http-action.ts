@@ -121,6 +121,11 @@ function fillHeaders (headers: Readonly<Record<string, string>>, credentials: Re
   })]))
 }
 
+/** Names of the credentials that headers are filled with. */
+export function listCredentials (headers: Readonly<Record<string, string>>): string[] {
+  return Object.values(headers).flatMap((template) => [...template.matchAll(FIELD)].map(([, name]) => name ?? ''))
+}
+
 function text (value: unknown): string {
   return typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)
 }
