@@ -65,6 +65,8 @@ t.test('first start, on nothing but a folder', async (t) => {
   const third = await startVaultProcess({ DATA_DIR: dir })
   t.equal((await fetch(`${third.urls.operations}/readyz`)).status, 200, 'a killed vault’s database is taken over')
   await third.kill('SIGTERM')
+  t.match(await run(['migrate'], { DATA_DIR: dir }), { code: 0, output: /the embedded database is up to date/ })
+  t.match(await run(['migrate'], { DATA_DIR: dir, NODE_ENV: 'production' }), { code: 1, output: /OWNER_DATABASE_URL is missing/ })
   const cluster = await startEmbeddedPostgres({ dataDir: dir })
   t.equal(cluster.adopted, false, 'and stopped at the end')
   await cluster.stop()
@@ -75,6 +77,7 @@ t.test('a verb on nothing does not answer for an empty vault', async (t) => {
   for (const args of [['audit', 'verify'], ['tokens', 'list']]) {
     t.match(await run(args, { DATA_DIR: dir }), { code: 1, output: /no vault has run in .*DATABASE_URL and KEYRING_FILE/ })
   }
+  t.match(await run(['migrate'], { DATA_DIR: dir }), { code: 1, output: /OWNER_DATABASE_URL is missing: .*`npm start`/ })
   t.same(readdirSync(dir), [], 'nothing was made')
 })
 
