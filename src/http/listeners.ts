@@ -118,7 +118,8 @@ function admit ({ workInFlight, callsInFlight, log, metrics }: HttpOptions, list
 
 async function listen (app: App, name: ListenerName, address: { host: string, port: number }): Promise<string> {
   try {
-    return await app.listen(address)
+    // Fastify opens a server more for the other address of this name: neither bounds nor a shutdown would reach it.
+    return await app.listen({ ...address, host: address.host === 'localhost' ? '127.0.0.1' : address.host })
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
     if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error

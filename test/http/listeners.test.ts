@@ -200,6 +200,16 @@ t.test('what is no request is answered with a problem, and its connection ends',
   }
 })
 
+t.test('localhost is one address, with all that is done to it', async (t) => {
+  const vault = await startTestVault({ INTERNAL_HOST: 'localhost', PUBLIC_HOST: 'localhost', OPERATIONS_HOST: 'localhost' })
+  t.teardown(() => vault.close())
+  t.match(await get(`${vault.urls.operations}/livez`), { status: 200 })
+  for (const url of Object.values(vault.urls)) {
+    const refused = await new Promise((resolve) => { connect(Number(new URL(url).port), '::1').on('error', resolve).on('connect', resolve) })
+    t.ok(refused instanceof Error, `nobody else listens for ${url}`)
+  }
+})
+
 t.test('connections of strangers', async (t) => {
   const most = 5
   const vault = await startTestVault({ PUBLIC_CONNECTIONS_MAX: String(most) })
