@@ -4,8 +4,8 @@ import type { Crypto } from '../crypto/index.ts'
 import { VaultError } from '../errors.ts'
 import type { Ledger } from '../ledger/index.ts'
 import {
-  claimIdempotencyKey, findConnection, findRollbackVersion, guard, holdCurrentKey, listVersions, retireCurrentVersion, swapVersions, updateConnection,
-  whileKeyChanges,
+  claimIdempotencyKey, findConnection, findRollbackVersion, guard, holdCurrentKey, isRepeated, listVersions, retireCurrentVersion, swapVersions,
+  updateConnection, whileKeyChanges,
   type ConnectionRow, type ConnectionView, type Database, type Idempotency, type Tx, type UsableRow, type VersionRow,
 } from '../store/index.ts'
 import type { Caller } from './caller.ts'
@@ -114,9 +114,13 @@ export function createRotator (options: Options): Rotator {
   })
 }
 
-/** Asks the provider about a credential that is not stored yet; answers whose it is, as far as that is told. */
-function createTrial ({ catalog, tester }: Pick<Options, 'catalog' | 'tester'>): (rotation: Rotation, version: SealedVersion, caller: Caller) => Promise<TestResult['account']> {
-  return async ({ credential, seen }, version, caller) => {
+type Trial = (rotation: Rotation, version: SealedVersion, caller: Caller) => Promise<TestResult['account']>
+
+/** Asks the provider about a credential that is not stored yet; answers whose it is, as far as that is told. For a repeat it was asked, and may refuse by now what it took. */
+function createTrial ({ database, catalog, tester }: Pick<Options, 'database' | 'catalog' | 'tester'>): Trial {
+  return async ({ credential, seen, idempotency }, version, caller) => {
+    const { workspaceId } = version.place
+    if (idempotency !== undefined && await guard(() => isRepeated(database.db, { workspaceId, ...idempotency }))) return null
     const connection = await describeUsable(catalog, asUsable(seen, version, credential))
     const tested = await tester.testCredential({ ...connection, hosts: version.place.hosts }, credential.secrets, caller)
     if (tested.result === 'auth_failed') throw new VaultError('credential_refused', { detail: tested.detail })

@@ -41,6 +41,13 @@ export async function claimIdempotencyKey (tx: Tx, claim: IdempotencyClaim): Pro
   return earlier.resource_id
 }
 
+/** Whether the same request has been made under its key, which is good for an hour more: whoever acts on the answer still finds it so. */
+export async function isRepeated (on: Executor, { workspaceId, keyHash, fingerprint }: Idempotency & { readonly workspaceId: AppOwner }): Promise<boolean> {
+  const earlier = await on.selectFrom('idempotency_keys').select('fingerprint').where('workspace_id', '=', workspaceId).where('key_hash', '=', keyHash)
+    .where('created_at', '>', sql<Date>`vault_now() - make_interval(hours => ${IDEMPOTENCY_HOURS - 1})`).executeTakeFirst()
+  return earlier !== undefined && fingerprint.matches(earlier.fingerprint)
+}
+
 /** Gives a key up that still stands for this resource: nothing was done that a repeat could do twice. */
 export async function releaseIdempotencyKey (on: Executor, of: { workspaceId: AppOwner, keyHash: Buffer, resourceId: string }): Promise<void> {
   await on.deleteFrom('idempotency_keys').where('workspace_id', '=', of.workspaceId).where('key_hash', '=', of.keyHash).where('resource_id', '=', of.resourceId).execute()

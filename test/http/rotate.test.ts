@@ -7,7 +7,9 @@ const NEXT_KEY = ['rk', 'test', '51CanaryNextKey000000000077'].join('_')
 const LAST_KEY = ['sk', 'test', '51CanaryLastKey000000000099'].join('_')
 
 /** Accepts the next key only, as a provider does once the old one was revoked. */
+let asked = 0
 const provider = await startProvider((received, reply) => {
+  asked++
   if (received.headers.authorization === `Bearer ${LAST_KEY}`) { json(reply, 403, { error: { message: 'restricted' } }); return }
   if (received.headers.authorization !== `Bearer ${NEXT_KEY}`) { json(reply, 401, { error: { type: 'invalid_request_error', message: `Invalid API Key: ${received.headers.authorization}` } }); return }
   json(reply, 200, { object: 'balance', livemode: false })
@@ -49,6 +51,14 @@ t.test('a rotation that is asked for twice under one key is done once', async (t
   t.ok(raced.every(({ status, body: { code } }) => status === 200 || code === 'etag_mismatch'), JSON.stringify(raced.map(({ status }) => status)))
   t.match(await versions(id), [{ number: 3, state: 'current' }, { number: 2, state: 'previous' }, { number: 1, state: 'destroyed' }])
   t.match((await rotate(id, body)).body, { version_number: 4 }, 'without a key each is one')
+  const tested = async () => await rotate(id, { ...body, test: true }, under('rot-3'))
+  t.match(await tested(), { status: 200, body: { version_number: 5 } })
+  const before = asked
+  t.match(await tested(), { status: 200, body: { version_number: 5 } })
+  t.equal(asked, before, 'the provider, which may refuse by now what it took, is not asked again')
+  await vault.database.advance('25 hours')
+  t.match(await tested(), { status: 200, body: { version_number: 6 } })
+  t.equal(asked, before + 1, 'a day later the key is another one')
 })
 
 t.test('rollback re-points, and can be undone', async (t) => {

@@ -70,6 +70,7 @@ export const CONNECTION_CASES: Readonly<Record<string, Case | readonly Case[]>> 
   takeReminders: async ({ tx }) => await store.takeReminders(tx, { marks: [14, 7, 3, 1], limit: 500 }),
 
   claimIdempotencyKey: async ({ tx }) => await store.claimIdempotencyKey(tx, { workspaceId: W, keyHash: HASH, fingerprint: fingerprint(), resourceId: 'x' }),
+  isRepeated: async ({ tx }) => await store.isRepeated(tx, { workspaceId: W, keyHash: HASH, fingerprint: fingerprint() }),
   releaseIdempotencyKey: async ({ tx }) => { await store.releaseIdempotencyKey(tx, { workspaceId: W, keyHash: HASH, resourceId: 'x' }) },
   purgeIdempotencyKeys: async ({ tx }) => await store.purgeIdempotencyKeys(tx, 500),
   claimInvocation: async ({ tx }) => await store.claimInvocation(tx, invocation(), { fromTheDead: true }),
