@@ -1,3 +1,4 @@
+import dns from 'node:dns'
 import { writeFileSync } from 'node:fs'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { connect } from 'node:net'
@@ -201,11 +202,20 @@ t.test('what is no request is answered with a problem, and its connection ends',
 })
 
 t.test('localhost is one address, with all that is done to it', async (t) => {
+  const { lookup } = dns
+  const OTHER = '127.0.0.2'
+  // Not every machine has a second address for it.
+  dns.lookup = ((host: string, options: dns.LookupAllOptions, callback: (error: null, found: unknown, family?: number) => void) => {
+    lookup(host, options, ((error: null, found: dns.LookupAddress[], family?: number) => {
+      callback(error, options.all ? [...found, { address: OTHER, family: 4 }] : found, family)
+    }) as never)
+  }) as unknown as typeof lookup
+  t.teardown(() => { dns.lookup = lookup })
   const vault = await startTestVault({ INTERNAL_HOST: 'localhost', PUBLIC_HOST: 'localhost', OPERATIONS_HOST: 'localhost' })
   t.teardown(() => vault.close())
   t.match(await get(`${vault.urls.operations}/livez`), { status: 200 })
   for (const url of Object.values(vault.urls)) {
-    const refused = await new Promise((resolve) => { connect(Number(new URL(url).port), '::1').on('error', resolve).on('connect', resolve) })
+    const refused = await new Promise((resolve) => { connect(Number(new URL(url).port), OTHER).on('error', resolve).on('connect', resolve) })
     t.ok(refused instanceof Error, `nobody else listens for ${url}`)
   }
 })
